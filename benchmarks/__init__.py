@@ -1,0 +1,1 @@
+"""Measures speed, memory and accuracy; each module prints a table and one line of JSON."""

@@ -1,0 +1,62 @@
+"""Arithmetic on many boxes at once, pure NumPy.
+
+Boxes are float64 (N, 4), xyxy, pixels. Legend: N boxes.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.float64]
+
+
+def suppress(
+    boxes_N4: Boxes,
+    confidences_N: NDArray[np.floating],
+    *,
+    max_overlap: float,
+    of_smaller: bool = False,
+) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression: indices of the boxes to keep, most confident first.
+
+    Args:
+        boxes_N4: may be empty.
+        confidences_N: one a box.
+        max_overlap: a box goes when it overlaps a kept one by more than this.
+        of_smaller: the overlap is the intersection's share of the smaller box; otherwise of
+            the union.
+    """
+    areas_N = np.prod(boxes_N4[:, 2:] - boxes_N4[:, :2], axis=1)
+    left = np.argsort(-confidences_N, kind="stable")
+    kept: list[np.intp] = []
+    while left.size:
+        first, left = left[0], left[1:]
+        kept.append(first)
+        low = np.maximum(boxes_N4[first, :2], boxes_N4[left, :2])
+        high = np.minimum(boxes_N4[first, 2:], boxes_N4[left, 2:])
+        common = np.prod(np.maximum(high - low, 0.0), axis=1)
+        if of_smaller:
+            whole = np.minimum(areas_N[first], areas_N[left])
+        else:
+            whole = areas_N[first] + areas_N[left] - common
+        left = left[common <= max_overlap * whole]
+    return np.array(kept, dtype=np.intp)
+
+
+def shift_edges(boxes_N4: Boxes, offsets_N4: NDArray[np.floating]) -> Boxes:
+    """Boxes whose edges moved by offsets that are shares of the box's width and height."""
+    sizes_N2 = boxes_N4[:, 2:] - boxes_N4[:, :2]
+    shifts_N4: Boxes = offsets_N4 * np.concatenate([sizes_N2, sizes_N2], axis=1)
+    return boxes_N4 + shifts_N4
+
+
+def squares(boxes_N4: Boxes) -> Boxes:
+    """Squares around the same centres, with the longer side of each box."""
+    centers_N2 = (boxes_N4[:, :2] + boxes_N4[:, 2:]) / 2
+    halves_N1 = (boxes_N4[:, 2:] - boxes_N4[:, :2]).max(axis=1, keepdims=True) / 2
+    return np.concatenate([centers_N2 - halves_N1, centers_N2 + halves_N1], axis=1)
+
+
+def points_in(boxes_N4: Boxes, shares_N52: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Points (N, 5, 2) in pixels from their places as shares of the boxes."""
+    sizes_N2 = boxes_N4[:, 2:] - boxes_N4[:, :2]
+    return boxes_N4[:, None, :2] + shares_N52 * sizes_N2[:, None, :]

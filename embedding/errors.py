@@ -1,0 +1,290 @@
+"""The one error tree of the project.
+
+FaceGalleryError                     code: stable, machine readable
+├── PhotoError                       the bytes are not a photo that is accepted
+│   ├── PhotoUnreadable              not JPEG, PNG or WebP, or damaged
+│   ├── PhotoTooLarge                more bytes than the limit
+│   └── PhotoTooManyPixels           the header announces more pixels than the limit
+├── FaceError                        the photo is fine, its faces are not what was asked for
+│   ├── NoFace                       no face found
+│   ├── SeveralFaces                 several faces where one was expected
+│   ├── FaceNotAtBox                 no face at the box that was given
+│   └── FaceQualityTooLow            a face that would make a poor template; carries `reasons`
+├── ModelError
+│   ├── ModelInvalid                 a model directory that is incomplete or was changed
+│   ├── ModelMismatch                embeddings of two models were about to be compared
+│   └── ModelNotFound                no model directory with this name or fingerprint
+├── EmbeddingInvalid                 a vector that is NaN, zero, not unit or of another dimension
+├── GalleryError
+│   ├── GalleryNotFound
+│   ├── GalleryExists
+│   ├── SubjectNotFound
+│   ├── TemplateNotFound
+│   └── NameInvalid                  a name that is empty, too long or holds forbidden characters
+├── StoreError
+│   ├── StoreInUse                   another process holds the data folder; carries `url`
+│   ├── StoreNewer                   written by a newer version of this program
+│   └── StoreCorrupt                 a checksum does not fit
+├── AccessError
+│   ├── KeyMissing                   a request without a key
+│   ├── KeyInvalid                   malformed, unknown or revoked
+│   ├── KeyNotFound                  no key with the id that is to be managed
+│   └── KeyForbidden                 the key's role or galleries do not allow it
+├── RequestInvalid                   a value of the caller's that is out of range or ill formed
+├── SettingsInvalid                  a setting that is missing, a placeholder or out of range
+├── ServerUnreachable                a client found no service at the address
+└── TrainingError
+    ├── DataInvalid                  a training or evaluation set that cannot be used
+    ├── LossNotFinite                stopped before the optimizer step
+    ├── CheckpointInvalid            of another architecture, or damaged
+    └── ExportDisagrees              ONNX, OpenVINO and torch give different embeddings
+
+Messages name what was expected and what came, and say what to do. They never hold a photo, an
+embedding, a key or a person's name.
+"""
+
+from collections.abc import Sequence
+
+
+class FaceGalleryError(Exception):
+    """Everything that this project raises for a caller's mistake or a broken input."""
+
+    code = "error"
+
+
+class PhotoError(FaceGalleryError):
+    """The bytes are not a photo that is accepted."""
+
+    code = "photo_error"
+
+
+class PhotoUnreadable(PhotoError):
+    """Not JPEG, PNG or WebP, or damaged."""
+
+    code = "photo_unreadable"
+
+
+class PhotoTooLarge(PhotoError):
+    """More bytes than the limit."""
+
+    code = "photo_too_large"
+
+
+class PhotoTooManyPixels(PhotoError):
+    """The header announces more pixels than the limit."""
+
+    code = "photo_too_many_pixels"
+
+
+class FaceError(FaceGalleryError):
+    """The photo is fine, its faces are not what was asked for."""
+
+    code = "face_error"
+
+
+class NoFace(FaceError):
+    """No face was found in the photo."""
+
+    code = "no_face"
+
+
+class SeveralFaces(FaceError):
+    """Several faces where exactly one was expected."""
+
+    code = "several_faces"
+
+
+class FaceNotAtBox(FaceError):
+    """No face was found at the box that was given."""
+
+    code = "face_not_at_box"
+
+
+class FaceQualityTooLow(FaceError):
+    """A face that would make a poor template.
+
+    Attributes:
+        reasons: machine-readable reasons, such as ``too_small``; never empty.
+    """
+
+    code = "face_quality_too_low"
+
+    def __init__(self, message: str, *, reasons: Sequence[str]) -> None:
+        super().__init__(message)
+        self.reasons = tuple(reasons)
+
+
+class ModelError(FaceGalleryError):
+    """Something is wrong with a model directory or its use."""
+
+    code = "model_error"
+
+
+class ModelInvalid(ModelError):
+    """A model directory that is incomplete or was changed."""
+
+    code = "model_invalid"
+
+
+class ModelMismatch(ModelError):
+    """Embeddings of two different models were about to be compared."""
+
+    code = "model_mismatch"
+
+
+class ModelNotFound(ModelError):
+    """No model directory with this name or fingerprint."""
+
+    code = "model_not_found"
+
+
+class EmbeddingInvalid(FaceGalleryError):
+    """A vector that is NaN, zero, not of unit length or of another dimension."""
+
+    code = "embedding_invalid"
+
+
+class GalleryError(FaceGalleryError):
+    """Something is wrong with a gallery, a subject or a name."""
+
+    code = "gallery_error"
+
+
+class GalleryNotFound(GalleryError):
+    """No gallery with this name."""
+
+    code = "gallery_not_found"
+
+
+class GalleryExists(GalleryError):
+    """A gallery with this name exists already."""
+
+    code = "gallery_exists"
+
+
+class SubjectNotFound(GalleryError):
+    """No subject with this id in the gallery."""
+
+    code = "subject_not_found"
+
+
+class TemplateNotFound(GalleryError):
+    """No template with this id in the gallery."""
+
+    code = "template_not_found"
+
+
+class NameInvalid(GalleryError):
+    """A name that is empty, too long or holds forbidden characters."""
+
+    code = "name_invalid"
+
+
+class StoreError(FaceGalleryError):
+    """Something is wrong with the data folder or database."""
+
+    code = "store_error"
+
+
+class StoreInUse(StoreError):
+    """Another process holds the data folder.
+
+    Attributes:
+        url: where that process serves HTTP, or None when it does not.
+    """
+
+    code = "store_in_use"
+
+    def __init__(self, message: str, *, url: str | None = None) -> None:
+        super().__init__(message)
+        self.url = url
+
+
+class StoreNewer(StoreError):
+    """Written by a newer version of this program."""
+
+    code = "store_newer"
+
+
+class StoreCorrupt(StoreError):
+    """A stored template does not fit its checksum."""
+
+    code = "store_corrupt"
+
+
+class AccessError(FaceGalleryError):
+    """The caller may not do this."""
+
+    code = "access_error"
+
+
+class KeyMissing(AccessError):
+    """A request without a key."""
+
+    code = "key_missing"
+
+
+class KeyInvalid(AccessError):
+    """A key that is malformed, unknown or revoked."""
+
+    code = "key_invalid"
+
+
+class KeyNotFound(AccessError):
+    """No key with the id that is to be shown or revoked."""
+
+    code = "key_not_found"
+
+
+class KeyForbidden(AccessError):
+    """The key's role or galleries do not allow this."""
+
+    code = "key_forbidden"
+
+
+class RequestInvalid(FaceGalleryError):
+    """A value of the caller's that is out of range or ill formed."""
+
+    code = "request_invalid"
+
+
+class SettingsInvalid(FaceGalleryError):
+    """A setting that is missing, a placeholder or out of range."""
+
+    code = "settings_invalid"
+
+
+class ServerUnreachable(FaceGalleryError):
+    """A client found no service at the address."""
+
+    code = "server_unreachable"
+
+
+class TrainingError(FaceGalleryError):
+    """Training, evaluation or export cannot go on."""
+
+    code = "training_error"
+
+
+class DataInvalid(TrainingError):
+    """A training or evaluation set that cannot be used."""
+
+    code = "data_invalid"
+
+
+class LossNotFinite(TrainingError):
+    """The loss was NaN or infinite; raised before the optimizer step."""
+
+    code = "loss_not_finite"
+
+
+class CheckpointInvalid(TrainingError):
+    """A checkpoint of another architecture, or a damaged one."""
+
+    code = "checkpoint_invalid"
+
+
+class ExportDisagrees(TrainingError):
+    """ONNX, OpenVINO and torch give different embeddings for the same crops."""
+
+    code = "export_disagrees"

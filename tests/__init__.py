@@ -1,0 +1,1 @@
+"""Tests of FaceGallery; the folders mirror the packages."""
