@@ -1,0 +1,1 @@
+"""From embeddings to a person: galleries, exact search, decisions, and SQL as the truth."""

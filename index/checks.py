@@ -1,0 +1,158 @@
+"""What comes in is checked here, before anything is written or searched.
+
+Messages never hold the value: a name is a person's, and an embedding is a face.
+
+Shapes: N vectors, D embedding dimension.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedding.errors import EmbeddingInvalid, NameInvalid, RequestInvalid
+from index.records import NewTemplate
+
+UNIT_TOLERANCE = 1e-3
+"""How far a length may be from 1: what float32 and ONNX Runtime leave is a thousandth of it."""
+
+MAX_HASH_BYTES = 64
+"""A keyed hash is at most as long as HMAC-SHA-512."""
+
+# Control characters, lone surrogates, line and paragraph separators.
+_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# Slashes make paths; bidirectional overrides make one name look like another.
+_FORBIDDEN_CHARACTERS = frozenset("/\\\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_GALLERY_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+def check_name(text: str, *, what: str = "name", max_length: int = 200) -> str:
+    """Return the name as it is stored: stripped and in Unicode's form NFC.
+
+    Args:
+        text: 1 to max_length characters after stripping; no control characters, slashes or
+            backslashes, and not ``.`` or ``..``.
+        what: for the message.
+        max_length: in characters.
+
+    Raises:
+        NameInvalid: says which rule is broken.
+    """
+    if len(text) > 4 * max_length:  # Normalising a megabyte is work that nobody asked for.
+        raise NameInvalid(_too_long(what, max_length, len(text)))
+    name = unicodedata.normalize("NFC", text.strip())
+    if not name:
+        raise NameInvalid(f"the {what} is empty; give 1 to {max_length} characters")
+    if len(name) > max_length:
+        raise NameInvalid(_too_long(what, max_length, len(name)))
+    for character in name:
+        category = unicodedata.category(character)
+        if category in _FORBIDDEN_CATEGORIES or character in _FORBIDDEN_CHARACTERS:
+            raise NameInvalid(
+                f"the {what} holds the character U+{ord(character):04X}; control characters, "
+                f"slashes and backslashes are not allowed"
+            )
+    if name in {".", ".."}:
+        raise NameInvalid(f"the {what} must not be a dot or two dots")
+    return name
+
+
+def check_external_id(text: str) -> str:
+    """Return the external id as it is stored; the rules are a name's, up to 255 characters.
+
+    Raises:
+        NameInvalid: says which rule is broken.
+    """
+    return check_name(text, what="external id", max_length=255)
+
+
+def check_gallery_name(name: str) -> None:
+    """Pass a name that can stand in a path as it is.
+
+    Raises:
+        NameInvalid: not 1 to 255 of ``A-Z a-z 0-9 . _ -``, or ``.`` or ``..``.
+    """
+    if not _GALLERY_NAME.fullmatch(name) or name in {".", ".."}:
+        raise NameInvalid(
+            "a gallery's name must be 1 to 255 of the characters A-Z a-z 0-9 . _ -, and not "
+            "a dot or two dots"
+        )
+
+
+def check_fingerprint(fingerprint: str) -> None:
+    """Pass a model's fingerprint.
+
+    Raises:
+        RequestInvalid: not 64 lower-case hexadecimal digits.
+    """
+    if not _FINGERPRINT.fullmatch(fingerprint):
+        raise RequestInvalid("a fingerprint is 64 lower-case hexadecimal digits (a sha256)")
+
+
+def check_unit_vectors(vectors_ND: NDArray[np.float32], *, dimension: int) -> None:
+    """Pass vectors that can be compared by cosine.
+
+    Raises:
+        EmbeddingInvalid: not two-dimensional of this width, not float32, not finite, or not of
+            unit length within 1e-3.
+    """
+    if vectors_ND.ndim != 2 or vectors_ND.shape[1] != dimension:
+        expected = f"(any number, {dimension})"
+        raise EmbeddingInvalid(f"expected vectors of shape {expected}, got {vectors_ND.shape}")
+    if vectors_ND.dtype != np.float32:
+        raise EmbeddingInvalid(f"expected float32 vectors, got {vectors_ND.dtype}")
+    # NaN and infinity survive the sum, and neither is close to 1.
+    with np.errstate(over="ignore"):
+        lengths_N = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND))
+    good_N = np.abs(lengths_N - 1.0) <= UNIT_TOLERANCE
+    if not good_N.all():
+        place = int(np.argmin(good_N))
+        length = float(lengths_N[place])
+        problem = f"has length {length:.4g}" if math.isfinite(length) else "is not finite"
+        raise EmbeddingInvalid(
+            f"vector {place} of {len(vectors_ND)} {problem}, but must be of unit length"
+        )
+
+
+def check_new_templates(templates: Sequence[NewTemplate], *, dimension: int) -> None:
+    """Pass templates that can be stored.
+
+    Raises:
+        EmbeddingInvalid: an embedding is not a unit vector of this dimension.
+        NameInvalid: a face id or image id is empty, too long or holds forbidden characters.
+        RequestInvalid: there is none, or a figure is out of range.
+    """
+    if not templates:
+        raise RequestInvalid("no templates were given; give at least one")
+    for template in templates:
+        check_unit_vectors(np.asarray(template.embedding)[np.newaxis], dimension=dimension)
+        _check_figures(template)
+        check_name(template.face_id, what="face id", max_length=255)
+        check_name(template.image_id, what="image id", max_length=255)
+        if not 1 <= len(template.image_hash) <= MAX_HASH_BYTES:
+            raise RequestInvalid(
+                f"the image hash must have 1 to {MAX_HASH_BYTES} bytes, but has "
+                f"{len(template.image_hash)}"
+            )
+
+
+def _check_figures(template: NewTemplate) -> None:
+    if not (math.isfinite(template.norm) and template.norm > 0):
+        raise RequestInvalid("the norm must be a positive number")
+    for what in ("confidence", "quality"):
+        if not 0.0 <= getattr(template, what) <= 1.0:
+            raise RequestInvalid(f"the {what} must be in [0, 1]")
+    box = template.box
+    if len(box) != 4 or not all(map(math.isfinite, box)) or box[0] > box[2] or box[1] > box[3]:
+        raise RequestInvalid("the box must be four finite numbers: left, top, right, bottom")
+    landmarks = np.asarray(template.landmarks)
+    if landmarks.shape != (5, 2) or not np.isfinite(landmarks).all():
+        raise RequestInvalid("the landmarks must be five finite points (x, y)")
+
+
+def _too_long(what: str, max_length: int, length: int) -> str:
+    return f"the {what} has {length} characters, but at most {max_length} are allowed"

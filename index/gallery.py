@@ -1,0 +1,341 @@
+"""One gallery: enroll, identify and remove, on the SQL truth and the vectors in memory.
+
+A change is written to SQL first and acknowledged after its commit; the vectors in memory follow
+at once. An identification searches the vectors and then looks its hits up in SQL, so that what
+SQL no longer holds is never named.
+
+Shapes: D is the embedding dimension.
+"""
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedding.errors import (
+    EmbeddingInvalid,
+    GalleryNotFound,
+    ModelMismatch,
+    RequestInvalid,
+    StoreCorrupt,
+)
+from index.checks import check_external_id, check_name, check_new_templates
+from index.decision import (
+    Candidate,
+    Identification,
+    check_thresholds,
+    identification,
+)
+from index.matrix import VectorMatrix
+from index.records import (
+    EMBEDDING_DIMENSION,
+    Enrolled,
+    NewTemplate,
+    Page,
+    Subject,
+    Template,
+)
+from index.search import best_subjects
+from index.store.gallery_store import GalleryStore
+
+MAX_CANDIDATES = 4096
+"""The most candidates that one identification gives; no list for a person is longer."""
+
+MAX_PAGE = 1000
+"""The most subjects on one page: about 200 kB of JSON."""
+
+
+class Gallery:
+    """The subjects of one model's gallery; every method is thread safe.
+
+    Got from `Galleries`, never made by hand.
+    """
+
+    def __init__(self, store: GalleryStore) -> None:
+        self._store = store
+        self._matrix = VectorMatrix(EMBEDDING_DIMENSION)
+        self._num_subjects = 0
+        self._deleted = False
+        # Held over SQL and memory together: both see the changes in the same order.
+        self._changes = threading.Lock()
+
+    @property
+    def id(self) -> str:
+        """Opaque id."""
+        return self._store.gallery.id
+
+    @property
+    def name(self) -> str:
+        """Unique name."""
+        return self._store.gallery.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model whose embeddings it holds."""
+        return self._store.gallery.fingerprint
+
+    @property
+    def created_at(self) -> datetime:
+        """UTC."""
+        return self._store.gallery.created_at
+
+    @property
+    def num_subjects(self) -> int:
+        """Gallery size N: subjects with at least one template."""
+        return self._num_subjects
+
+    @property
+    def num_templates(self) -> int:
+        """Templates of all subjects."""
+        return len(self._matrix)
+
+    def load(self) -> None:
+        """Fill the empty memory from SQL, with every checksum verified.
+
+        Raises:
+            StoreCorrupt: a template does not fit its checksum; the message names its id.
+        """
+        num_templates, self._num_subjects = self._store.counts()
+        self._matrix.reserve(num_templates)
+        for ids, embeddings_ND in self._store.load():
+            try:
+                self._matrix.add(ids, embeddings_ND)
+            except EmbeddingInvalid as error:
+                raise StoreCorrupt(
+                    f"a stored embedding cannot be used: {error}; restore the data folder from "
+                    f"a backup"
+                ) from error
+
+    def enroll(
+        self,
+        templates: Sequence[NewTemplate],
+        *,
+        subject_id: str | None = None,
+        name: str | None = None,
+        external_id: str | None = None,
+    ) -> Enrolled:
+        """Store templates of one subject, all or none; returns after the commit is on disk.
+
+        Args:
+            templates: at least one, of this gallery's model.
+            subject_id: an existing subject; excludes name and external_id.
+            name: found or created under this name.
+            external_id: found or created under this id. With both, they must belong to one
+                subject, or both be new. With none of the three, a new subject without a name.
+
+        Raises:
+            EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
+            ModelMismatch: a template of another model.
+            NameInvalid: the name or external id is empty, too long or holds forbidden characters.
+            RequestInvalid: no templates, a figure out of range, or ids that contradict.
+            SubjectNotFound: no subject with this id.
+        """
+        check_new_templates(templates, dimension=EMBEDDING_DIMENSION)
+        for template in templates:
+            self._check_model(template.fingerprint)
+        if subject_id is not None and (name is not None or external_id is not None):
+            raise RequestInvalid("give the subject by its id, or by name and external id")
+        name = None if name is None else check_name(name)
+        external_id = None if external_id is None else check_external_id(external_id)
+        with self._changes:
+            self._check_exists()
+            added = self._store.enroll(
+                templates, subject_id=subject_id, name=name, external_id=external_id
+            )
+            self._matrix.add(added.row_ids, np.stack([each.embedding for each in templates]))
+            self._num_subjects += added.num_templates_before == 0
+        return added.enrolled
+
+    def identify(
+        self,
+        embedding: NDArray[np.float32],
+        *,
+        fingerprint: str,
+        match_threshold: float,
+        review_threshold: float,
+        num_candidates: int = 5,
+    ) -> Identification:
+        """Return who it is, with the best candidates, each subject once.
+
+        Args:
+            embedding: (D,) float32, unit length.
+            fingerprint: of the model that made the embedding.
+            match_threshold: smallest similarity of a ``match``.
+            review_threshold: smallest similarity of a ``review``.
+            num_candidates: at most so many candidates, 1 to 4096.
+
+        Raises:
+            EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
+            ModelMismatch: the embedding is of another model than the gallery.
+            RequestInvalid: a threshold or num_candidates is out of range.
+        """
+        self._check_model(fingerprint)
+        check_thresholds(match_threshold=match_threshold, review_threshold=review_threshold)
+        if not 1 <= num_candidates <= MAX_CANDIDATES:
+            raise RequestInvalid(
+                f"num_candidates must be 1 to {MAX_CANDIDATES}, but is {num_candidates}"
+            )
+        self._check_exists()
+        best = best_subjects(
+            embedding, matrix=self._matrix, store=self._store, num_subjects=num_candidates
+        )
+        subjects = self._store.subjects_by_id([hit.subject_id for hit in best if hit.subject_id])
+        candidates = [
+            Candidate(
+                subject=subjects[hit.subject_id],
+                similarity=hit.similarity,
+                template_id=hit.template_id,
+            )
+            for hit in best
+            if hit.subject_id in subjects
+        ]
+        return identification(
+            candidates, match_threshold=match_threshold, review_threshold=review_threshold
+        )
+
+    def subject(self, subject_id: str) -> Subject:
+        """Return the subject.
+
+        Raises:
+            SubjectNotFound: no subject with this id.
+        """
+        self._check_exists()
+        return self._store.subject(subject_id)
+
+    def find_subject(
+        self, *, name: str | None = None, external_id: str | None = None
+    ) -> Subject | None:
+        """Return the subject with this name or external id; None when there is none.
+
+        Raises:
+            RequestInvalid: not exactly one of the two was given.
+        """
+        self._check_exists()
+        if name is not None and external_id is None:
+            return self._store.find("name", check_name(name))
+        if external_id is not None and name is None:
+            return self._store.find("external_id", check_external_id(external_id))
+        raise RequestInvalid("give either a name or an external id")
+
+    def subjects(self, *, limit: int = 100, cursor: str | None = None) -> Page:
+        """Return a page of subjects in the order of their enrollment.
+
+        Args:
+            limit: subjects on the page, 1 to 1000.
+            cursor: `Page.next_cursor` of the page before; None for the first.
+
+        Raises:
+            RequestInvalid: the limit is out of range, or the cursor is not of this gallery.
+        """
+        self._check_exists()
+        if not 1 <= limit <= MAX_PAGE:
+            raise RequestInvalid(f"limit must be 1 to {MAX_PAGE}, but is {limit}")
+        return self._store.page(limit=limit, cursor=cursor)
+
+    def rename(self, subject_id: str, *, name: str | None) -> Subject:
+        """Give the subject another name, or erase it with None.
+
+        Raises:
+            NameInvalid: empty, too long or with forbidden characters.
+            RequestInvalid: another subject of the gallery has this name.
+            SubjectNotFound: no subject with this id.
+        """
+        name = None if name is None else check_name(name)
+        with self._changes:
+            self._check_exists()
+            return self._store.relabel(subject_id, "name", name)
+
+    def set_external_id(self, subject_id: str, *, external_id: str | None) -> Subject:
+        """Give the subject another external id, or erase it with None.
+
+        Raises:
+            NameInvalid: empty, too long or with forbidden characters.
+            RequestInvalid: another subject of the gallery has this external id.
+            SubjectNotFound: no subject with this id.
+        """
+        external_id = None if external_id is None else check_external_id(external_id)
+        with self._changes:
+            self._check_exists()
+            return self._store.relabel(subject_id, "external_id", external_id)
+
+    def remove_subject(self, subject_id: str) -> int:
+        """Remove the subject and its templates; returns the number of templates removed.
+
+        Once it has returned, no identification names the subject.
+
+        Raises:
+            SubjectNotFound: no subject with this id.
+        """
+        with self._changes:
+            self._check_exists()
+            row_ids = self._store.remove_subject(subject_id)
+            self._matrix.remove(row_ids)
+            self._num_subjects -= len(row_ids) > 0
+        return len(row_ids)
+
+    def templates(self, subject_id: str) -> tuple[Template, ...]:
+        """Return the subject's templates, oldest first.
+
+        Raises:
+            SubjectNotFound: no subject with this id.
+        """
+        self._check_exists()
+        return self._store.templates(subject_id)
+
+    def template(self, template_id: str) -> Template:
+        """Return the template.
+
+        Raises:
+            TemplateNotFound: no template with this id.
+        """
+        self._check_exists()
+        return self._store.template(template_id)
+
+    def remove_template(self, template_id: str) -> None:
+        """Remove one template; its subject stays, even without any.
+
+        Raises:
+            TemplateNotFound: no template with this id.
+        """
+        with self._changes:
+            self._check_exists()
+            removed = self._store.remove_template(template_id)
+            self._matrix.remove([removed.row_id])
+            self._num_subjects -= removed.num_templates_left == 0
+
+    def delete(self) -> int:
+        """Delete the gallery with all that it holds; returns the number of templates removed.
+
+        Call `Galleries.delete`, which also forgets its name.
+
+        Raises:
+            GalleryNotFound: it was deleted before.
+        """
+        with self._changes:
+            self._check_exists()
+            num_templates = self._store.delete()
+            self._forget()
+        return num_templates
+
+    def close(self) -> None:
+        """Forget the vectors; every later call raises `GalleryNotFound`."""
+        with self._changes:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._deleted = True
+        self._matrix.clear()
+        self._num_subjects = 0
+
+    def _check_model(self, fingerprint: str) -> None:
+        if fingerprint != self.fingerprint:
+            raise ModelMismatch(
+                f"the gallery holds embeddings of model {self.fingerprint[:12]}, but this one is "
+                f"of model {fingerprint[:12]}; use the gallery's model, or another gallery"
+            )
+
+    def _check_exists(self) -> None:
+        if self._deleted:
+            raise GalleryNotFound("the gallery was deleted or closed")

@@ -1,0 +1,116 @@
+"""The values that cross the border of this package: what goes into a gallery and what comes out.
+
+Shapes: D is the embedding dimension.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+EMBEDDING_DIMENSION = 512
+"""D of every gallery; an embedding is float32, (512,), unit length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NewTemplate:
+    """One face that is to be stored as a reference of a subject.
+
+    Attributes:
+        embedding: (D,) float32, unit length.
+        norm: the embedding's length before normalisation, positive.
+        fingerprint: of the model that made the embedding.
+        box: left, top, right, bottom in pixels of the upright photo, xyxy from the top-left.
+        landmarks: (5, 2) float32, pixels of the upright photo; left eye, right eye, nose, left
+            and right corner of the mouth, as seen in the image.
+        confidence: of the detector, in [0, 1].
+        quality: the quality figure, in [0, 1]; higher is better.
+        face_id: the caller's opaque id of this face, 1 to 255 characters.
+        image_id: the caller's opaque id of the photo, 1 to 255 characters.
+        image_hash: keyed hash (HMAC) of the photo's bytes, 1 to 64 bytes; never a plain hash.
+    """
+
+    embedding: NDArray[np.float32]
+    norm: float
+    fingerprint: str
+    box: tuple[float, float, float, float]
+    landmarks: NDArray[np.float32]
+    confidence: float
+    quality: float
+    face_id: str
+    image_id: str
+    image_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Template:
+    """A stored template without its embedding; the fields are those of `NewTemplate`.
+
+    Attributes:
+        id: opaque, the only id that leaves the store.
+        subject_id: None for a template that belongs to nobody.
+        sequence: place in the gallery's change log; orders enrollments whatever the clock says.
+        created_at: UTC.
+    """
+
+    id: str
+    subject_id: str | None
+    face_id: str
+    image_id: str
+    image_hash: bytes
+    box: tuple[float, float, float, float]
+    landmarks: NDArray[np.float32]
+    confidence: float
+    quality: float
+    norm: float
+    fingerprint: str
+    sequence: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A person in a gallery.
+
+    Attributes:
+        id: opaque; the only one for paths, logs and audit.
+        name: erasable, unique in the gallery where given.
+        external_id: the caller's id, erasable, unique in the gallery where given.
+        num_templates: may be 0 after the last template was removed.
+        created_at: UTC.
+    """
+
+    id: str
+    name: str | None
+    external_id: str | None
+    num_templates: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """What an acknowledged enroll did.
+
+    Attributes:
+        subject_id: whom the templates belong to.
+        template_ids: in the order in which the templates were given.
+        created: True when the subject is new.
+    """
+
+    subject_id: str
+    template_ids: tuple[str, ...]
+    created: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A part of a gallery's subjects, in the order of their enrollment.
+
+    Attributes:
+        subjects: at most as many as were asked for.
+        next_cursor: for the next page; None on the last one.
+    """
+
+    subjects: tuple[Subject, ...]
+    next_cursor: str | None

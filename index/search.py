@@ -1,0 +1,52 @@
+"""The closest subjects of a probe: vectors in memory, then what SQL knows of them.
+
+Shapes: K results, D embedding dimension.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.decision import TemplateHit, fuse_max
+from index.matrix import NO_ID, VectorMatrix
+from index.store.gallery_reads import GalleryReads
+
+_TEMPLATES_A_SUBJECT = 4
+"""First guess at how many templates a subject has among the closest."""
+
+_SPARE = 16
+_WIDER = 4
+
+
+def best_subjects(
+    embedding: NDArray[np.float32],
+    *,
+    matrix: VectorMatrix,
+    store: GalleryReads,
+    num_subjects: int,
+) -> list[TemplateHit]:
+    """Return the best hit of each of the closest subjects, as if all templates were compared.
+
+    A subject may have many templates, so the search widens until enough subjects are found and
+    nothing outside it can tie with the last of them. What SQL no longer holds is left out.
+
+    Args:
+        embedding: (D,) float32, unit length.
+        matrix: the vectors.
+        store: the same gallery in SQL.
+        num_subjects: at most so many.
+
+    Raises:
+        EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
+    """
+    queries_1D = np.asarray(embedding)[np.newaxis]
+    num = _TEMPLATES_A_SUBJECT * num_subjects + _SPARE
+    while True:
+        similarities_1K, ids_1K = matrix.search(queries_1D, num)
+        found = dict(zip(ids_1K[0].tolist(), similarities_1K[0].tolist(), strict=True))
+        found.pop(NO_ID, None)
+        best = fuse_max(store.hits(found))[:num_subjects]
+        if len(found) < num:
+            return best
+        if len(best) == num_subjects and min(found.values()) < best[-1].similarity:
+            return best
+        num *= _WIDER

@@ -1,0 +1,172 @@
+"""The data folder: who holds it, its secrets, and where the database lies."""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import re
+import secrets
+import threading
+from pathlib import Path
+from typing import Self
+
+from embedding.errors import StoreCorrupt, StoreError, StoreInUse
+
+logger = logging.getLogger(__name__)
+
+DATABASE_NAME = "facegallery.sqlite"
+LOCK_NAME = "facegallery.lock"
+
+_LOCK_BYTES = 512
+"""The lock's content is padded to one sector, so that a reader never sees half of it."""
+
+_SECRET_BYTES = 32
+_SECRET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+
+class DataFolder:
+    """A data folder that this process holds until `close` or its end.
+
+    The lock is the kernel's (flock), so that of a dead process is free at once.
+    """
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self._path = path
+        self._lock = lock
+        self._making_secret = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, url: str | None = None) -> Self:
+        """Return the folder, held; created with mode 0700 when it does not exist.
+
+        Args:
+            path: the folder.
+            url: where this process serves HTTP, for others that find the folder in use.
+
+        Raises:
+            StoreInUse: another process holds it; carries its `url`.
+            StoreError: it cannot be created, read or written.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _not_usable(path, error) from error
+        try:
+            _take(lock)
+            folder = cls(path, lock)
+            folder.set_url(url)
+            _create_private(folder.database)
+            _sync_folder(path)
+        except OSError as error:
+            os.close(lock)
+            raise _not_usable(path, error) from error
+        except BaseException:
+            os.close(lock)
+            raise
+        if path.stat().st_mode & 0o077:
+            logger.warning("the data folder can be read by other users; chmod 700 closes it")
+        return folder
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file, mode 0600; its write-ahead log gets the same mode."""
+        return self._path / DATABASE_NAME
+
+    def set_url(self, url: str | None) -> None:
+        """Write this process's id and address into the lock, for others to read."""
+        content = json.dumps({"pid": os.getpid(), "url": url}).encode()
+        os.pwrite(self._lock, content.ljust(_LOCK_BYTES), 0)
+
+    def secret(self, name: str) -> bytes:
+        """Return 32 random bytes of this folder, made on first use.
+
+        Args:
+            name: the purpose: lower-case letters, digits and hyphens.
+
+        Raises:
+            StoreCorrupt: the secret's file has another length.
+            StoreError: it cannot be read or written.
+        """
+        if not _SECRET_NAME.fullmatch(name):
+            raise ValueError("a secret's name has lower-case letters, digits and hyphens")
+        path = self._path / f"{name}.secret"
+        try:
+            with self._making_secret:
+                if not path.exists():
+                    _write_atomically(path, secrets.token_bytes(_SECRET_BYTES))
+            secret = path.read_bytes()
+        except OSError as error:
+            raise _not_usable(path, error) from error
+        if len(secret) != _SECRET_BYTES:
+            raise StoreCorrupt(
+                f"{path.name} in the data folder must have {_SECRET_BYTES} bytes, but has "
+                f"{len(secret)}; restore it from a backup"
+            )
+        return secret
+
+    def close(self) -> None:
+        """Give the folder back; a second call does nothing."""
+        if self._lock >= 0:
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _take(lock: int) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid, url = _holder(lock)
+    else:
+        return
+    who = "another process" if pid is None else f"another process (pid {pid})"
+    way = "stop it first" if url is None else f"stop it first, or go through its address {url}"
+    raise StoreInUse(f"{who} holds the data folder; {way}", url=url)
+
+
+def _holder(lock: int) -> tuple[int | None, str | None]:
+    try:
+        content = json.loads(os.pread(lock, 65_536, 0))
+        pid, url = content["pid"], content["url"]
+    except (ValueError, KeyError, TypeError):
+        return None, None
+    return pid if isinstance(pid, int) else None, url if isinstance(url, str) else None
+
+
+def _create_private(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.rename(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _not_usable(path: Path, error: OSError) -> StoreError:
+    if error.errno in {errno.ENOTDIR, errno.EEXIST}:
+        return StoreError(f"{path} is not a folder; give a folder for the data")
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return StoreError(f"{path} cannot be written; give this user the right to write there")
+    return StoreError(f"{path} cannot be used: {error.strerror}")

@@ -1,0 +1,192 @@
+"""What can be asked of one gallery in SQL.
+
+Every public method is one transaction and thread safe.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, Select, func, select
+
+from embedding.errors import TemplateNotFound
+from index.decision import TemplateHit
+from index.records import Page, Subject, Template
+from index.sealing import Sealer
+from index.store import template_rows
+from index.store.cursors import Cursors
+from index.store.database import Database
+from index.store.loading import load_embeddings
+from index.store.subject_rows import row_of, select_subjects, subject_not_found, subject_of
+from index.store.tables import subjects, templates
+
+_LOOKUP_ROWS = 10_000
+"""Ids in one query; SQLite takes at most 32,766 parameters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredGallery:
+    """A gallery's row; `row_id` never leaves the package."""
+
+    row_id: int
+    id: str
+    name: str
+    fingerprint: str
+    created_at: datetime
+
+
+class GalleryReads:
+    """One gallery in SQL, as it is read."""
+
+    def __init__(
+        self, gallery: StoredGallery, *, database: Database, sealer: Sealer, cursors: Cursors
+    ) -> None:
+        self.gallery = gallery
+        self._row = gallery.row_id
+        self._database = database
+        self._sealer = sealer
+        self._cursors = cursors
+
+    def counts(self) -> tuple[int, int]:
+        """Return the number of templates, and of subjects with at least one."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                select(func.count(), func.count(templates.c.subject_id.distinct())).where(
+                    templates.c.gallery_id == self._row
+                )
+            ).one()
+        return row[0], row[1]
+
+    def load(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield the ids (N,) and embeddings (N, D) of all templates, verified.
+
+        Raises:
+            StoreCorrupt: rows do not fit their checksum; the message names template ids.
+        """
+        return load_embeddings(
+            self._database, gallery=self._row, gallery_id=self.gallery.id, sealer=self._sealer
+        )
+
+    def hits(self, similarities: Mapping[int, float]) -> list[TemplateHit]:
+        """Return what is known of templates that a search found; what is gone is left out.
+
+        Args:
+            similarities: by the matrix's id.
+        """
+        hits: list[TemplateHit] = []
+        ids = iter(similarities)
+        with self._database.transaction() as connection:
+            while some := list(itertools.islice(ids, _LOOKUP_ROWS)):
+                rows = connection.execute(self._select_hits(some))
+                hits.extend(
+                    TemplateHit(
+                        template_id=row.public_id,
+                        subject_id=row.owner,
+                        similarity=similarities[row.id],
+                        quality=row.quality,
+                        sequence=row.sequence,
+                    )
+                    for row in rows
+                )
+        return hits
+
+    def subjects_by_id(self, public_ids: Iterable[str]) -> dict[str, Subject]:
+        """Return the subjects that are still there, by id."""
+        query = select_subjects(self._row).where(subjects.c.public_id.in_(list(public_ids)))
+        with self._database.transaction() as connection:
+            rows = connection.execute(query).all()
+        return {row.public_id: subject_of(row) for row in rows}
+
+    def subject(self, public_id: str) -> Subject:
+        """Return the subject.
+
+        Raises:
+            SubjectNotFound: no subject with this id.
+        """
+        found = self.subjects_by_id([public_id])
+        if public_id not in found:
+            raise subject_not_found()
+        return found[public_id]
+
+    def find(self, field: Literal["name", "external_id"], value: str) -> Subject | None:
+        """Return the subject with this name or external id; None without one."""
+        meant = subjects.c[field] == value
+        with self._database.transaction() as connection:
+            row = connection.execute(select_subjects(self._row).where(meant)).first()
+        return None if row is None else subject_of(row)
+
+    def page(self, *, limit: int, cursor: str | None) -> Page:
+        """Return subjects in the order in which they were created.
+
+        Raises:
+            RequestInvalid: the cursor is not of this gallery.
+        """
+        after = -1 if cursor is None else self._cursors.read(cursor, gallery_id=self.gallery.id)
+        query = (
+            select_subjects(self._row)
+            .where(subjects.c.id > after)
+            .order_by(subjects.c.id)
+            .limit(limit + 1)
+        )
+        with self._database.transaction() as connection:
+            rows = connection.execute(query).all()
+        more = len(rows) > limit
+        rows = rows[:limit]
+        return Page(
+            subjects=tuple(map(subject_of, rows)),
+            next_cursor=self._cursors.write(rows[-1].id, gallery_id=self.gallery.id)
+            if more
+            else None,
+        )
+
+    def templates(self, subject_id: str) -> tuple[Template, ...]:
+        """Return the subject's templates, oldest first.
+
+        Raises:
+            SubjectNotFound: no subject with this id.
+        """
+        with self._database.transaction() as connection:
+            row_id = row_of(connection, self._row, subject_id)
+            rows = connection.execute(
+                select(templates)
+                .where(templates.c.subject_id == row_id)
+                .order_by(templates.c.sequence)
+            ).all()
+        return tuple(template_rows.unpack(row, subject_id=subject_id) for row in rows)
+
+    def template(self, public_id: str) -> Template:
+        """Return the template.
+
+        Raises:
+            TemplateNotFound: no template with this id.
+        """
+        with self._database.transaction() as connection:
+            row = self._template_row(connection, public_id)
+        return template_rows.unpack(row, subject_id=row.owner)
+
+    def _select_hits(self, ids: list[int]) -> Select[Any]:
+        return (
+            select(
+                templates.c.id,
+                templates.c.public_id,
+                templates.c.quality,
+                templates.c.sequence,
+                subjects.c.public_id.label("owner"),
+            )
+            .outerjoin_from(templates, subjects)
+            .where(templates.c.gallery_id == self._row, templates.c.id.in_(ids))
+        )
+
+    def _template_row(self, connection: Connection, public_id: str) -> Row[Any]:
+        row = connection.execute(
+            select(templates, subjects.c.public_id.label("owner"))
+            .outerjoin_from(templates, subjects)
+            .where(templates.c.gallery_id == self._row, templates.c.public_id == public_id)
+        ).first()
+        if row is None:
+            raise TemplateNotFound("no template with this id in the gallery")
+        return row

@@ -1,0 +1,126 @@
+"""Rows of API keys; how a key is made, hashed and checked is the service's business."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+
+from embedding.errors import KeyInvalid, RequestInvalid
+from index.store.database import Database
+from index.store.tables import api_keys, utc_now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKey:
+    """An API key as it is kept: never the key itself.
+
+    Attributes:
+        key_id: public part, looked up on every request.
+        secret_hash: keyed hash of the key.
+        role: the service's name of a role.
+        label: what the key is for, in the owner's words; may be empty.
+        galleries: names of the galleries that it is tied to; None for all.
+        created_at: UTC.
+        revoked_at: UTC; None while the key is good.
+    """
+
+    key_id: str
+    secret_hash: bytes
+    role: str
+    label: str
+    galleries: tuple[str, ...] | None
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class ApiKeys:
+    """The API keys of a data folder; every method is one transaction and thread safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self,
+        key_id: str,
+        *,
+        secret_hash: bytes,
+        role: str,
+        label: str = "",
+        galleries: tuple[str, ...] | None = None,
+    ) -> StoredKey:
+        """Store a new key and return its row, committed.
+
+        Raises:
+            RequestInvalid: a key with this id exists.
+        """
+        row = StoredKey(
+            key_id=key_id,
+            secret_hash=secret_hash,
+            role=role,
+            label=label,
+            galleries=galleries,
+            created_at=utc_now(),
+            revoked_at=None,
+        )
+        with self._database.transaction() as connection:
+            taken = connection.execute(
+                select(api_keys.c.key_id).where(api_keys.c.key_id == key_id)
+            ).first()
+            if taken is not None:
+                raise RequestInvalid("a key with this id exists already; make another id")
+            connection.execute(
+                insert(api_keys).values(
+                    key_id=key_id,
+                    secret_hash=secret_hash,
+                    role=role,
+                    label=label,
+                    galleries=None if galleries is None else json.dumps(galleries),
+                    created_at=row.created_at,
+                )
+            )
+        return row
+
+    def get(self, key_id: str) -> StoredKey | None:
+        """Return the key, revoked or not; None when there is none with this id."""
+        with self._database.transaction() as connection:
+            row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).first()
+        return None if row is None else _stored_key(row)
+
+    def list(self) -> tuple[StoredKey, ...]:
+        """Return all keys, revoked ones too, oldest first."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                select(api_keys).order_by(api_keys.c.created_at, api_keys.c.key_id)
+            ).all()
+        return tuple(_stored_key(row) for row in rows)
+
+    def revoke(self, key_id: str) -> StoredKey:
+        """Revoke the key at once and return its row; a second call changes nothing.
+
+        Raises:
+            KeyInvalid: no key with this id.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(api_keys)
+                .where(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None))
+                .values(revoked_at=utc_now())
+            )
+            row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).first()
+        if row is None:
+            raise KeyInvalid("no key with this id; list the keys to see the ids")
+        return _stored_key(row)
+
+
+def _stored_key(row: Row[Any]) -> StoredKey:
+    return StoredKey(
+        key_id=row.key_id,
+        secret_hash=row.secret_hash,
+        role=row.role,
+        label=row.label,
+        galleries=None if row.galleries is None else tuple(json.loads(row.galleries)),
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,152 @@
+"""The tables; plain SQL types only, so that another database than SQLite can hold them.
+
+Integer ids stay inside the store and are never used twice; what leaves it is a public id.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+REVISION = "0001"
+"""The newest migration: what `METADATA` describes."""
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite counts rows only in a column that is declared INTEGER.
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time in UTC, on databases with and without time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the time to write; SQLite keeps it without its zone, which is always UTC."""
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the time with its zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def utc_now() -> datetime:
+    """Return the time now, aware."""
+    return datetime.now(UTC)
+
+
+galleries = Table(
+    "galleries",
+    METADATA,
+    Column("id", RowId, primary_key=True),
+    Column("public_id", String(36), nullable=False, unique=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("fingerprint", String(64), nullable=False),
+    # The last number given out in `changes`; updated in the transaction that takes it.
+    Column("sequence", BigInteger, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+subjects = Table(
+    "subjects",
+    METADATA,
+    Column("id", RowId, primary_key=True),
+    Column("public_id", String(36), nullable=False, unique=True),
+    Column("gallery_id", ForeignKey("galleries.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(200)),
+    Column("external_id", String(255)),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("gallery_id", "name"),
+    UniqueConstraint("gallery_id", "external_id"),
+    Index(None, "gallery_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+templates = Table(
+    "templates",
+    METADATA,
+    Column("id", RowId, primary_key=True),
+    Column("public_id", String(36), nullable=False, unique=True),
+    Column("gallery_id", ForeignKey("galleries.id", ondelete="CASCADE"), nullable=False),
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), index=True),
+    Column("face_id", String(255), nullable=False),
+    Column("image_id", String(255), nullable=False),
+    Column("image_hash", LargeBinary(64), nullable=False),
+    Column("box_left", Double, nullable=False),
+    Column("box_top", Double, nullable=False),
+    Column("box_right", Double, nullable=False),
+    Column("box_bottom", Double, nullable=False),
+    # Five points (x, y), float32, little-endian.
+    Column("landmarks", LargeBinary(40), nullable=False),
+    Column("confidence", Double, nullable=False),
+    Column("quality", Double, nullable=False),
+    Column("norm", Double, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    # What the sealer made of the vector as float32, little-endian.
+    Column("sealed_embedding", LargeBinary, nullable=False),
+    # sha256 over the row and the public ids of its gallery and subject.
+    Column("checksum", LargeBinary(32), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Index(None, "gallery_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+changes = Table(
+    "changes",
+    METADATA,
+    Column(
+        "gallery_id",
+        ForeignKey("galleries.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(32), nullable=False),
+    # Public ids; what they name may be gone.
+    Column("subject", String(36)),
+    Column("template", String(36)),
+    Column("at", UtcTime, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    Column("key_id", String(64), primary_key=True),
+    Column("secret_hash", LargeBinary(64), nullable=False),
+    Column("role", String(32), nullable=False),
+    Column("label", String(200), nullable=False),
+    # A JSON list of gallery names; NULL for all.
+    Column("galleries", String),
+    Column("created_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime),
+)
