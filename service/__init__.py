@@ -1,0 +1,1 @@
+"""HTTP and the command line in front of embedding and index."""

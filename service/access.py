@@ -1,0 +1,72 @@
+"""Who is asking: the key of a request, checked before its body is read."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, ParamSpec, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from embedding.errors import StoreError
+from service.assembly import Parts
+from service.auth import Caller, Permission
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="key",
+    bearerFormat="fg_<key id>_<secret>",
+    description="A key that `facegallery serve` printed at its first start, or that "
+    "`facegallery keys create` made.",
+)
+
+
+def parts_of(request: Request) -> Parts:
+    """The opened parts of the app that answers.
+
+    Raises:
+        StoreError: the app was not started, or is shutting down.
+    """
+    parts: Parts | None = getattr(request.app.state, "parts", None)
+    if parts is None:
+        raise StoreError("the service is not open")
+    return parts
+
+
+PartsOf = Annotated[Parts, Depends(parts_of)]
+
+
+def allowed(permission: Permission) -> Callable[..., Caller]:
+    """A dependency: the caller, whose key is valid and whose role has the permission.
+
+    Raises:
+        KeyMissing: when asked without a key.
+        KeyInvalid: malformed, unknown or revoked.
+        KeyForbidden: the role does not have the permission.
+    """
+
+    def caller_with_permission(
+        request: Request,
+        parts: PartsOf,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    ) -> Caller:
+        caller = parts.keys.authenticate(credentials.credentials if credentials else None)
+        request.scope["facegallery.key_id"] = caller.key_id
+        caller.require(permission)
+        return caller
+
+    return caller_with_permission
+
+
+async def in_worker(
+    request: Request,
+    work: Callable[Arguments, Result],
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Result:
+    """The result of slow work, done in one of the app's worker threads."""
+    limiter: CapacityLimiter = request.app.state.workers
+    return await to_thread.run_sync(partial(work, *args, **kwargs), limiter=limiter)

@@ -1,0 +1,201 @@
+"""From what the packages below return to what HTTP and the command line show."""
+
+from embedding.embedder import Face, PhotoFaces
+from embedding.model import ModelCard, Threshold
+from index.decision import Candidate, Identification
+from index.gallery import Gallery
+from index.records import Page, Subject
+from service import schemas
+from service.auth import KeyInfo
+from service.embedders import Embedders, InstalledModel
+from service.results import Enrollment, Recognition
+
+
+def face_fields(face: Face) -> dict[str, object]:
+    """The fields that every kind of face answer has."""
+    quality = face.quality
+    return {
+        "box": schemas.BoxAnswer(
+            left=face.box.left, top=face.box.top, right=face.box.right, bottom=face.box.bottom
+        ),
+        "landmarks": [(float(x), float(y)) for x, y in face.landmarks],
+        "confidence": face.confidence,
+        "quality": schemas.QualityAnswer(
+            figure=quality.figure,
+            size_px=quality.size_px,
+            sharpness=quality.sharpness,
+            brightness=quality.brightness,
+            yaw_deg=quality.yaw_deg,
+            pitch_deg=quality.pitch_deg,
+            roll_deg=quality.roll_deg,
+            reasons=list(quality.reasons),
+        ),
+        "num_quarter_turns": face.num_quarter_turns,
+    }
+
+
+def threshold_answer(threshold: Threshold) -> schemas.ThresholdAnswer:
+    """A threshold and what it stands for."""
+    return schemas.ThresholdAnswer(
+        value=threshold.value,
+        low=threshold.low,
+        high=threshold.high,
+        fpir=threshold.fpir,
+        num_subjects=threshold.num_subjects,
+        extrapolated=threshold.extrapolated,
+    )
+
+
+def model_ref(card: ModelCard) -> schemas.ModelRef:
+    """Which model."""
+    return schemas.ModelRef(name=card.name, fingerprint=card.fingerprint)
+
+
+def subject_answer(subject: Subject) -> schemas.SubjectAnswer:
+    """A subject."""
+    return schemas.SubjectAnswer(
+        id=subject.id,
+        name=subject.name,
+        external_id=subject.external_id,
+        num_templates=subject.num_templates,
+        created_at=subject.created_at,
+    )
+
+
+def subjects_answer(page: Page) -> schemas.SubjectsAnswer:
+    """A page of subjects."""
+    return schemas.SubjectsAnswer(
+        subjects=[subject_answer(subject) for subject in page.subjects],
+        next_cursor=page.next_cursor,
+    )
+
+
+def candidate_answer(candidate: Candidate) -> schemas.CandidateAnswer:
+    """A candidate."""
+    return schemas.CandidateAnswer(
+        subject_id=candidate.subject_id,
+        name=candidate.subject.name,
+        similarity=candidate.similarity,
+    )
+
+
+def enroll_answer(result: Enrollment, *, gallery: str) -> schemas.EnrollAnswer:
+    """What an enroll did."""
+    enrolled = result.enrolled
+    template_ids = enrolled.template_ids if enrolled else (None,) * len(result.faces)
+    return schemas.EnrollAnswer(
+        gallery=gallery,
+        subject_id=enrolled.subject_id if enrolled else None,
+        created=enrolled.created if enrolled else result.would_create,
+        dry_run=enrolled is None,
+        faces=[
+            schemas.EnrolledFace.model_validate(
+                {**face_fields(face), "photo": position, "template_id": template_id}
+            )
+            for position, (face, template_id) in enumerate(
+                zip(result.faces, template_ids, strict=True)
+            )
+        ],
+        conflicts=[
+            schemas.ConflictAnswer(
+                photo=conflict.photo, **candidate_answer(conflict.candidate).model_dump()
+            )
+            for conflict in result.conflicts
+        ],
+        threshold=threshold_answer(result.threshold),
+        model=model_ref(result.card),
+        timings_ms=dict(result.timings_ms),
+    )
+
+
+def identified_face(
+    face: Face, answer: Identification, *, similarities: bool
+) -> schemas.IdentifiedFace:
+    """A face and who it is; without similarities and candidates for those who may not see them."""
+    return schemas.IdentifiedFace.model_validate(
+        {
+            **face_fields(face),
+            "decision": answer.decision,
+            "subject": subject_answer(answer.subject) if answer.subject else None,
+            "similarity": answer.similarity if similarities else None,
+            "candidates": [candidate_answer(each) for each in answer.candidates]
+            if similarities
+            else [],
+        }
+    )
+
+
+def identify_answer(
+    result: Recognition, *, gallery: str, similarities: bool
+) -> schemas.IdentifyAnswer:
+    """Who is in a photo."""
+    return schemas.IdentifyAnswer(
+        gallery=gallery,
+        num_subjects=result.num_subjects,
+        model=model_ref(result.card),
+        match=threshold_answer(result.match),
+        review=threshold_answer(result.review),
+        width=result.photo.width,
+        height=result.photo.height,
+        faces=[
+            identified_face(face, answer, similarities=similarities)
+            for face, answer in zip(result.photo.faces, result.answers, strict=True)
+        ],
+        timings_ms=dict(result.timings_ms),
+    )
+
+
+def detect_answer(found: PhotoFaces) -> schemas.DetectAnswer:
+    """The faces of a photo."""
+    return schemas.DetectAnswer(
+        width=found.width,
+        height=found.height,
+        faces=[schemas.FaceAnswer.model_validate(face_fields(face)) for face in found.faces],
+        timings_ms=dict(found.timings_ms),
+    )
+
+
+def gallery_answer(gallery: Gallery, embedders: Embedders) -> schemas.GalleryAnswer:
+    """A gallery, with its model's name where that is installed."""
+    names = {model.card.fingerprint: model.card.name for model in embedders.installed()}
+    return schemas.GalleryAnswer(
+        name=gallery.name,
+        num_subjects=gallery.num_subjects,
+        num_templates=gallery.num_templates,
+        model=names.get(gallery.fingerprint),
+        fingerprint=gallery.fingerprint,
+        created_at=gallery.created_at,
+    )
+
+
+def key_answer(key: KeyInfo) -> schemas.KeyAnswer:
+    """A key, without its secret."""
+    return schemas.KeyAnswer(
+        key_id=key.key_id,
+        role=key.role,
+        label=key.label,
+        galleries=None if key.galleries is None else list(key.galleries),
+        created_at=key.created_at,
+        revoked_at=key.revoked_at,
+    )
+
+
+def new_key_answer(key: KeyInfo, secret_key: str) -> schemas.NewKeyAnswer:
+    """A new key, this once with its secret."""
+    return schemas.NewKeyAnswer(key=secret_key, **key_answer(key).model_dump())
+
+
+def models_answer(models: tuple[InstalledModel, ...]) -> schemas.ModelsAnswer:
+    """The installed models."""
+    return schemas.ModelsAnswer(
+        models=[
+            schemas.ModelAnswer(
+                name=model.card.name,
+                fingerprint=model.card.fingerprint,
+                default=model.default,
+                licence=model.card.licence,
+                accuracy=dict(model.card.accuracy),
+            )
+            for model in models
+        ]
+    )

@@ -1,0 +1,81 @@
+"""``create_app``: the HTTP service on one data folder."""
+
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager
+from importlib import metadata
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI
+
+from embedding.detect import Detector
+from service import errors
+from service.assembly import Parts, open_parts
+from service.middleware import RequestEnvelope
+from service.openapi import describe
+from service.routes import faces, galleries, keys, pages
+from service.settings import Settings
+
+DESCRIPTION = """\
+Open-set face recognition: a photo in, for each face a name or *unknown* out.
+
+There is no liveness detection: a printed photo may pass. Photos are never stored.
+
+Keys go into the header `Authorization: Bearer fg_...`; errors are problem documents (RFC 9457)
+with a stable `code`.
+"""
+
+
+def create_app(
+    settings: Settings, *, detector: Detector | None = None, parts: Parts | None = None
+) -> FastAPI:
+    """The service as an ASGI app; its lifespan opens and closes the data folder.
+
+    Args:
+        settings: where and how.
+        detector: finds faces instead of the built-in one.
+        parts: opened by the caller, who also closes them; the lifespan then opens nothing.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        with ExitStack() as stack:
+            opened = parts
+            if opened is None:
+                opened = stack.enter_context(open_parts(settings, detector=detector))
+            await to_thread.run_sync(opened.warm_up)
+            app.state.workers = CapacityLimiter(opened.num_workers)
+            app.state.parts = opened
+            try:
+                yield
+            finally:
+                app.state.parts = None
+
+    app = FastAPI(
+        title="FaceGallery",
+        version=_version(),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+    )
+    errors.install(app)
+    for router in (faces.router, galleries.router, keys.router, pages.router):
+        app.include_router(router)
+    pages.mount_docs_files(app)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    app.add_middleware(RequestEnvelope)
+    return app
+
+
+def _version() -> str:
+    try:
+        return metadata.version("facegallery")
+    except metadata.PackageNotFoundError:
+        return "0.0.0"

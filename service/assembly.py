@@ -1,0 +1,97 @@
+"""Puts the parts together on one data folder, for the HTTP service and the command line alike."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from embedding.detect import Detector
+from index.checks import check_gallery_name
+from index.galleries import Galleries
+from index.gallery import Gallery
+from service.auth import Keys
+from service.embedders import Embedders
+from service.recognizer import Recognizer
+from service.settings import Settings, check_settings
+
+DEFAULT_GALLERY = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Parts:
+    """Everything that answers a request, opened on a data folder that this process holds.
+
+    Attributes:
+        settings: that it was opened with.
+        galleries: of the data folder.
+        embedders: of this installation.
+        recognizer: on both.
+        keys: of the data folder.
+    """
+
+    settings: Settings
+    galleries: Galleries
+    embedders: Embedders
+    recognizer: Recognizer
+    keys: Keys
+
+    @property
+    def num_workers(self) -> int:
+        """Photos that are worked on at the same time."""
+        return self.settings.num_workers or len(os.sched_getaffinity(0))
+
+    def create_gallery(self, name: str, *, model: str | None = None) -> Gallery:
+        """A new, empty gallery of an installed model; None means the default one.
+
+        Raises:
+            GalleryExists: there is one with this name.
+            NameInvalid: the name is not accepted.
+            ModelError: the model is not installed or damaged.
+        """
+        check_gallery_name(name)
+        return self.galleries.create(name, fingerprint=self.embedders.named(model).fingerprint)
+
+    def warm_up(self) -> None:
+        """Opens the model of the default gallery, so that the first request does not wait for it.
+
+        A model that is missing is told to whoever uses the gallery; other galleries still work.
+        """
+        if self.default_gallery_ready():
+            self.embedders.of_gallery(self.galleries.get(DEFAULT_GALLERY).fingerprint)
+
+    def default_gallery_ready(self) -> bool:
+        """Whether the default gallery exists and its model is installed."""
+        fingerprints = {model.card.fingerprint for model in self.embedders.installed()}
+        return any(
+            gallery.name == DEFAULT_GALLERY and gallery.fingerprint in fingerprints
+            for gallery in self.galleries.list()
+        )
+
+
+@contextmanager
+def open_parts(settings: Settings, *, detector: Detector | None = None) -> Iterator[Parts]:
+    """The parts, on the data folder of the settings; a new folder gets the gallery ``default``.
+
+    Args:
+        settings: where and how.
+        detector: instead of the built-in one.
+
+    Raises:
+        SettingsInvalid: settings that do not fit each other.
+        StoreError: the data folder is in use, damaged or not accessible.
+        ModelError: a new data folder, and the model for new galleries cannot be opened.
+    """
+    check_settings(settings)
+    embedders = Embedders(settings, detector=detector)
+    with Galleries.open(settings.data_folder) as galleries:
+        secret = galleries.secret("service")
+        keys = Keys(galleries.keys, secret=secret)
+        if not galleries.list() and not keys.list():
+            galleries.create(DEFAULT_GALLERY, fingerprint=embedders.named().fingerprint)
+        yield Parts(
+            settings=settings,
+            galleries=galleries,
+            embedders=embedders,
+            recognizer=Recognizer(galleries, embedders, settings=settings, secret=secret),
+            keys=keys,
+        )

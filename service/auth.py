@@ -1,0 +1,228 @@
+"""API keys: who may do what, in which galleries.
+
+A key is ``fg_<key id>_<secret>``. The id is public: it is looked up, listed and logged. The secret
+is 256 random bits; only its HMAC-SHA-256 under the data folder's secret is kept. A slow hash would
+protect guessable passwords, costs more than a whole identify, and adds nothing to 256 bits.
+"""
+
+import enum
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from embedding.errors import KeyForbidden, KeyInvalid, KeyMissing, KeyNotFound, RequestInvalid
+from index.store.keys import ApiKeys, StoredKey
+
+logger = logging.getLogger(__name__)
+
+NUM_SECRET_BYTES = 32
+NUM_ID_BYTES = 6
+MAX_LABEL = 200
+_KEY_PATTERN = re.compile(r"fg_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+
+
+class Role(enum.StrEnum):
+    """What a key is for."""
+
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    IDENTIFIER = "identifier"
+    AUDITOR = "auditor"
+
+
+class Permission(enum.StrEnum):
+    """One kind of thing that a route lets a caller do."""
+
+    IDENTIFY = "identify"
+    SEE_SIMILARITIES = "see_similarities"
+    DETECT = "detect"
+    ENROLL = "enroll"
+    READ_SUBJECTS = "read_subjects"
+    REMOVE = "remove"
+    READ_GALLERIES = "read_galleries"
+    MANAGE_GALLERIES = "manage_galleries"
+    MANAGE_KEYS = "manage_keys"
+
+
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.ADMIN: frozenset(Permission),
+    Role.OPERATOR: frozenset(Permission) - {Permission.MANAGE_GALLERIES, Permission.MANAGE_KEYS},
+    Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),
+    Role.AUDITOR: frozenset(),  # reads the audit log, which a later version keeps
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who is asking.
+
+    Attributes:
+        key_id: public part of the key.
+        role: decides what is allowed.
+        galleries: names of those that the key is tied to; None for all.
+    """
+
+    key_id: str
+    role: Role
+    galleries: frozenset[str] | None
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the role allows it; galleries are asked apart."""
+        return permission in PERMISSIONS[self.role]
+
+    def sees(self, gallery: str) -> bool:
+        """Whether the key reaches this gallery."""
+        return self.galleries is None or gallery in self.galleries
+
+    def require(self, permission: Permission) -> None:
+        """Returns when the role allows it.
+
+        Raises:
+            KeyForbidden: it does not.
+        """
+        if not self.may(permission):
+            raise KeyForbidden(f"a key with role {self.role} may not do this ({permission})")
+
+    def require_gallery(self, gallery: str) -> None:
+        """Returns when the key reaches the gallery, which need not exist.
+
+        Raises:
+            KeyForbidden: it does not.
+        """
+        if not self.sees(gallery):
+            raise KeyForbidden("this key is tied to other galleries")
+
+    def require_all_galleries(self) -> None:
+        """Returns when the key is tied to no gallery, so that it may rule over keys.
+
+        Raises:
+            KeyForbidden: a tied key could otherwise make itself a wider one.
+        """
+        if self.galleries is not None:
+            raise KeyForbidden("a key that is tied to galleries may not manage keys")
+
+
+OWNER = Caller(key_id="local", role=Role.ADMIN, galleries=None)
+"""Who works in process on the data folder: its owner, by the rights of the file system."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyInfo:
+    """A key as it may be shown: never its secret.
+
+    Attributes:
+        key_id: public part.
+        role: of the key.
+        label: in the owner's words; may be empty.
+        galleries: names of those that it is tied to; None for all.
+        created_at: UTC.
+        revoked_at: UTC; None while the key is good.
+    """
+
+    key_id: str
+    role: Role
+    label: str
+    galleries: tuple[str, ...] | None
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class Keys:
+    """The keys of a data folder."""
+
+    def __init__(self, rows: ApiKeys, *, secret: bytes) -> None:
+        self._rows = rows
+        self._secret = secret
+
+    def create(
+        self, *, role: Role, label: str = "", galleries: Sequence[str] | None = None
+    ) -> tuple[KeyInfo, str]:
+        """A new key: what may be shown of it, and the whole key, which is never seen again.
+
+        Raises:
+            RequestInvalid: the label is too long or holds control characters, or the list of
+                galleries is empty.
+        """
+        if len(label) > MAX_LABEL or not all(c.isprintable() for c in label):
+            raise RequestInvalid(f"a label has at most {MAX_LABEL} printable characters")
+        if galleries is not None and not galleries:
+            raise RequestInvalid("a key is tied to at least one gallery, or to none for all")
+        key_id = secrets.token_hex(NUM_ID_BYTES)
+        key = f"fg_{key_id}_{secrets.token_urlsafe(NUM_SECRET_BYTES)}"
+        row = self._rows.add(
+            key_id,
+            secret_hash=self._hash(key),
+            role=role.value,
+            label=label,
+            galleries=None if galleries is None else tuple(sorted(set(galleries))),
+        )
+        logger.info("key created key_id=%s role=%s", key_id, role)
+        return _info(row), key
+
+    def create_first(self) -> tuple[KeyInfo, str] | None:
+        """An admin key when the data folder has had no key at all yet, else None."""
+        if self._rows.list():
+            return None
+        return self.create(role=Role.ADMIN, label="first start")
+
+    def authenticate(self, key: str | None) -> Caller:
+        """Who holds this key, asked of the store each time, so that a revocation acts at once.
+
+        Raises:
+            KeyMissing: None was given.
+            KeyInvalid: malformed, unknown or revoked; the message does not say which.
+        """
+        if key is None:
+            raise KeyMissing("a key is needed: send the header 'Authorization: Bearer fg_...'")
+        match = _KEY_PATTERN.fullmatch(key)
+        row = self._rows.get(match[1]) if match else None
+        # The comparison is made in every case: an unknown id takes as long as a wrong secret.
+        good = hmac.compare_digest(self._hash(key), row.secret_hash if row else bytes(32))
+        if row is None or not good or row.revoked_at is not None:
+            raise KeyInvalid("this key is not valid: malformed, unknown or revoked")
+        return Caller(
+            key_id=row.key_id,
+            role=Role(row.role),
+            galleries=None if row.galleries is None else frozenset(row.galleries),
+        )
+
+    def list(self) -> tuple[KeyInfo, ...]:
+        """All keys, revoked ones too, oldest first."""
+        return tuple(_info(row) for row in self._rows.list())
+
+    def revoke(self, key_id: str, *, caller: Caller) -> KeyInfo:
+        """Revokes a key at once; a second call changes nothing.
+
+        Raises:
+            KeyNotFound: there is no key with this id.
+            KeyForbidden: a key may not revoke itself; the last one would lock everybody out.
+        """
+        if key_id == caller.key_id:
+            raise KeyForbidden("a key may not revoke itself; use another admin key")
+        if self._rows.get(key_id) is None:
+            raise KeyNotFound("there is no key with this id; list the keys to see the ids")
+        row = self._rows.revoke(key_id)
+        logger.info("key revoked key_id=%s by=%s", key_id, caller.key_id)
+        return _info(row)
+
+    def _hash(self, key: str) -> bytes:
+        """HMAC-SHA-256 of a whole key under the data folder's secret, 32 bytes."""
+        return hmac.digest(
+            self._secret, b"api-key\0" + key.encode("utf-8", "surrogatepass"), hashlib.sha256
+        )
+
+
+def _info(row: StoredKey) -> KeyInfo:
+    return KeyInfo(
+        key_id=row.key_id,
+        role=Role(row.role),
+        label=row.label,
+        galleries=row.galleries,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )

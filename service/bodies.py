@@ -1,0 +1,134 @@
+"""What the service is asked: bodies of requests, the same for forms and JSON."""
+
+import base64
+import binascii
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from service.auth import Role
+from service.schemas import GalleryName
+
+
+def _decode_photo_text(value: object) -> object:
+    """Base64 text -> bytes; bytes of a form stay as they are."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("a photo in JSON is standard base64, without line breaks") from error
+
+
+def _read_word(value: object, info: ValidationInfo) -> object:
+    """``true`` and ``false`` of a form -> bool, no other words; JSON has its own."""
+    if isinstance(value, str) and info.mode != "json":
+        return {"true": True, "false": False}.get(value, value)
+    return value
+
+
+def _split_box(value: object) -> object:
+    """``"1,2,3,4"`` of a form, or an array of JSON -> tuple, which strict reading asks for."""
+    if isinstance(value, str):
+        return tuple(value.split(","))
+    return tuple(value) if isinstance(value, list) else value
+
+
+PhotoBytes = Annotated[
+    bytes,
+    BeforeValidator(_decode_photo_text),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "examples": ["/9j/4AAQ..."]}),
+]
+YesOrNo = Annotated[bool, Field(strict=True), BeforeValidator(_read_word)]
+Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
+BoxEdges = Annotated[
+    tuple[Coordinate, Coordinate, Coordinate, Coordinate], BeforeValidator(_split_box)
+]
+
+
+class Body(BaseModel):
+    """A request's body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EnrollBody(Body):
+    """Photos of one person, and who that is."""
+
+    photos: Annotated[
+        list[PhotoBytes], Field(min_length=1, description="JPEG, PNG or WebP; one template each.")
+    ]
+    gallery: GalleryName = "default"
+    subject: Annotated[
+        str | None, Field(description="Name; found or created.", examples=["Ada Lovelace"])
+    ] = None
+    subject_id: Annotated[
+        str | None,
+        Field(description="Id of an existing subject; excludes the other two."),
+    ] = None
+    external_id: Annotated[str | None, Field(description="Your own id; found or created.")] = None
+    face: Annotated[
+        Literal["only", "largest"],
+        Field(description="Which face of each photo: the only one, or the largest."),
+    ] = "only"
+    box: Annotated[
+        BoxEdges | None,
+        Field(
+            description="Or the face at this box: left, top, right, bottom in pixels of the "
+            "upright photo; in a form four numbers with commas. For one photo."
+        ),
+    ] = None
+    force: Annotated[YesOrNo, Field(description="Take faces of poor quality too.")] = False
+    dry_run: Annotated[YesOrNo, Field(description="Save nothing.")] = False
+
+
+class IdentifyBody(Body):
+    """A photo, and where to look."""
+
+    photo: Annotated[PhotoBytes, Field(description="JPEG, PNG or WebP.")]
+    gallery: GalleryName = "default"
+    turns: Annotated[
+        YesOrNo, Field(description="When no face is found, try the photo's quarter turns.")
+    ] = False
+    num_candidates: Annotated[
+        int, Field(ge=1, le=100, description="At most this many candidates for each face.")
+    ] = 5
+
+
+class DetectBody(Body):
+    """A photo."""
+
+    photo: Annotated[PhotoBytes, Field(description="JPEG, PNG or WebP.")]
+    turns: Annotated[
+        YesOrNo, Field(description="When no face is found, try the photo's quarter turns.")
+    ] = False
+
+
+class GalleryBody(Body):
+    """A new gallery."""
+
+    name: Annotated[
+        str, Field(description="1 to 255 of A-Z a-z 0-9 . _ -", examples=["front-door"])
+    ]
+    model: Annotated[
+        str | None,
+        Field(description="Name or fingerprint of an installed model; the default one if absent."),
+    ] = None
+
+
+class KeyBody(Body):
+    """A new key."""
+
+    role: Annotated[Role, Field(description="What the key is for.", examples=["identifier"])]
+    label: Annotated[str, Field(description="What it is for, in your words.")] = ""
+    galleries: Annotated[
+        list[str] | None,
+        Field(description="Names of the galleries that it is tied to; all if absent."),
+    ] = None

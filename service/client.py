@@ -1,0 +1,71 @@
+"""One way to the service for the command line, so that every command is written once."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from service import schemas
+from service.auth import Role
+from service.choosing import FaceChoice
+
+
+class Client(Protocol):
+    """What the command line asks for; each method raises the project's own errors."""
+
+    def enroll(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str,
+        subject: str,
+        face: FaceChoice = "only",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> schemas.EnrollAnswer:
+        """Saves one template from each photo for the subject with this name."""
+        ...
+
+    def identify(
+        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+    ) -> schemas.IdentifyAnswer:
+        """Who each face of a photo is."""
+        ...
+
+    def galleries(self) -> schemas.GalleriesAnswer:
+        """The galleries."""
+        ...
+
+    def create_gallery(self, name: str, *, model: str | None = None) -> schemas.GalleryAnswer:
+        """A new, empty gallery."""
+        ...
+
+    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+        """Deletes a gallery with all its subjects."""
+        ...
+
+    def subjects(
+        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.SubjectsAnswer:
+        """A page of subjects."""
+        ...
+
+    def remove_subject(self, gallery: str, subject_id: str) -> schemas.RemovedAnswer:
+        """Removes a subject with its templates."""
+        ...
+
+    def keys(self) -> schemas.KeysAnswer:
+        """All keys, without their secrets."""
+        ...
+
+    def create_key(
+        self, *, role: Role, label: str = "", galleries: Sequence[str] | None = None
+    ) -> schemas.NewKeyAnswer:
+        """A new key."""
+        ...
+
+    def revoke_key(self, key_id: str) -> schemas.KeyAnswer:
+        """Revokes a key."""
+        ...
+
+    def models(self) -> schemas.ModelsAnswer:
+        """The installed models."""
+        ...

@@ -1,0 +1,1 @@
+"""The commands of ``facegallery``, by what they are about."""

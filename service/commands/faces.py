@@ -1,0 +1,218 @@
+"""``facegallery enroll`` and ``facegallery identify``."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import BaseModel
+
+from embedding.detect import Box
+from service import schemas
+from service.choosing import FaceChoice
+from service.client import Client
+from service.commands.options import (
+    EXIT_CODES,
+    EXIT_SOME_FAILED,
+    GALLERY,
+    DataFolderOption,
+    GalleryOption,
+    JsonOption,
+    KeyOption,
+    add_row,
+    client_for,
+    new_table,
+    print_json,
+    print_table,
+    progress_bar,
+)
+from service.commands.photos import (
+    OF_ONE_PHOTO,
+    Failure,
+    failure_of,
+    parse_box,
+    photos_of_people,
+    read_photo,
+)
+
+
+class EnrolledPhoto(BaseModel):
+    """What became of one photo on enroll."""
+
+    photo: str
+    subject: str
+    answer: schemas.EnrollAnswer | None = None
+    failure: Failure | None = None
+
+
+class IdentifiedPhoto(BaseModel):
+    """What became of one photo on identify."""
+
+    photo: str
+    answer: schemas.IdentifyAnswer | None = None
+    failure: Failure | None = None
+
+
+class EnrollReport(BaseModel):
+    """What ``enroll --json`` prints."""
+
+    num_enrolled: int
+    num_failed: int
+    photos: list[EnrolledPhoto]
+
+
+class IdentifyReport(BaseModel):
+    """What ``identify --json`` prints."""
+
+    num_failed: int
+    photos: list[IdentifiedPhoto]
+
+
+def enroll(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, help="One subfolder a person; with --subject a folder or file of photos."
+        ),
+    ],
+    subject: Annotated[
+        str | None, typer.Option("--subject", "-s", help="Whom all the photos show.")
+    ] = None,
+    gallery: GalleryOption = GALLERY,
+    face: Annotated[
+        Literal["only", "largest"],
+        typer.Option(help="Which face of each photo: the only one, or the largest."),
+    ] = "only",
+    box: Annotated[
+        str | None,
+        typer.Option(help="Or the face at left,top,right,bottom in pixels (one photo)."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Take poor faces too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Save nothing.")] = False,
+    data_folder: DataFolderOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Enroll people from folders of photos; each photo becomes one template."""
+    photos = photos_of_people(folder, subject=subject)
+    choice: FaceChoice = face
+    if box is not None:
+        if len(photos) != 1:
+            raise typer.BadParameter(f"a box goes with one photo, but {len(photos)} were found")
+        left, top, right, bottom = parse_box(box)
+        choice = Box(left=left, top=top, right=right, bottom=bottom)
+    done: list[EnrolledPhoto] = []
+    with client_for(data_folder, key) as client, progress_bar(quiet=as_json) as progress:
+        for each in progress.track(photos, description="enroll"):
+            row = EnrolledPhoto(photo=str(each.path), subject=each.subject)
+            try:
+                row.answer = client.enroll(
+                    [read_photo(each.path)],
+                    gallery=gallery,
+                    subject=each.subject,
+                    face=choice,
+                    force=force,
+                    dry_run=dry_run,
+                )
+            except OF_ONE_PHOTO as error:
+                row.failure = failure_of(error)
+            done.append(row)
+    num_failed = sum(row.failure is not None for row in done)
+    report = EnrollReport(
+        num_enrolled=0 if dry_run else len(done) - num_failed, num_failed=num_failed, photos=done
+    )
+    if as_json:
+        print_json(report)
+    else:
+        _print_enrolled(report, dry_run=dry_run)
+    _leave(num_failed)
+
+
+def identify(
+    photos: Annotated[list[Path], typer.Argument(help="Photos to look at.", show_default=False)],
+    gallery: GalleryOption = GALLERY,
+    turns: Annotated[
+        bool, typer.Option("--turns", help="Try quarter turns when no face is found.")
+    ] = False,
+    num_candidates: Annotated[
+        int, typer.Option(min=1, max=100, help="Candidates for each face, in the JSON.")
+    ] = 5,
+    data_folder: DataFolderOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell who is in photos: a match, one to review, or unknown. Nothing is saved."""
+    with client_for(data_folder, key) as client, progress_bar(quiet=as_json) as progress:
+        done = [
+            _identify_one(client, path, gallery, turns=turns, num_candidates=num_candidates)
+            for path in progress.track(photos, description="identify")
+        ]
+    num_failed = sum(row.failure is not None for row in done)
+    if as_json:
+        print_json(IdentifyReport(num_failed=num_failed, photos=done))
+    else:
+        _print_identified(done)
+    _leave(num_failed)
+
+
+def _identify_one(
+    client: Client, path: Path, gallery: str, *, turns: bool, num_candidates: int
+) -> IdentifiedPhoto:
+    row = IdentifiedPhoto(photo=str(path))
+    try:
+        row.answer = client.identify(
+            read_photo(path), gallery=gallery, turns=turns, num_candidates=num_candidates
+        )
+    except OF_ONE_PHOTO as error:
+        row.failure = failure_of(error)
+    return row
+
+
+def _print_enrolled(report: EnrollReport, *, dry_run: bool) -> None:
+    table = new_table("photo", "subject", "result", "quality", "looks also like")
+    for row in report.photos:
+        if row.answer is None:
+            add_row(table, row.photo, row.subject, row.failure and row.failure.detail, None, None)
+            continue
+        conflicts = ", ".join(
+            f"{each.name or each.subject_id} ({each.similarity:.3f})"
+            for each in row.answer.conflicts
+        )
+        quality = ", ".join(f"{face.quality.figure:.2f}" for face in row.answer.faces)
+        result = "would be enrolled" if dry_run else "enrolled"
+        add_row(table, row.photo, row.subject, result, quality, conflicts)
+    print_table(table)
+    typer.echo(f"{report.num_enrolled} photos enrolled, {report.num_failed} failed")
+
+
+def _print_identified(rows: Iterable[IdentifiedPhoto]) -> None:
+    table = new_table("photo", "face", "decision", "subject", "similarity", "threshold")
+    for row in rows:
+        if row.answer is None:
+            add_row(table, row.photo, None, row.failure and row.failure.detail, None, None, None)
+            continue
+        if not row.answer.faces:
+            add_row(table, row.photo, None, "no face", None, None, None)
+        for face in row.answer.faces:
+            box = face.box
+            add_row(
+                table,
+                row.photo,
+                f"{box.left:.0f},{box.top:.0f},{box.right:.0f},{box.bottom:.0f}",
+                face.decision,
+                face.subject and (face.subject.name or face.subject.id),
+                None if face.similarity is None else f"{face.similarity:.3f}",
+                f"{row.answer.match.value:.3f}",
+            )
+    print_table(table)
+
+
+def _leave(num_failed: int) -> None:
+    if num_failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands."""
+    app.command(epilog=EXIT_CODES)(enroll)
+    app.command(epilog=EXIT_CODES)(identify)

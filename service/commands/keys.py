@@ -1,0 +1,88 @@
+"""``facegallery keys``."""
+
+from typing import Annotated
+
+import typer
+
+from service.auth import Role
+from service.commands.options import (
+    EXIT_CODES,
+    DataFolderOption,
+    JsonOption,
+    KeyOption,
+    add_row,
+    client_for,
+    new_table,
+    print_json,
+    print_table,
+)
+
+keys_app = typer.Typer(no_args_is_help=True, help="Keys of those who use the service over HTTP.")
+
+
+@keys_app.command("create", epilog=EXIT_CODES)
+def create_key(
+    role: Annotated[
+        Role,
+        typer.Option(
+            help="admin: all; operator: enroll, remove, identify; identifier: identify, decisions "
+            "only; auditor: reads the log."
+        ),
+    ],
+    label: Annotated[str, typer.Option(help="What it is for, in your words.")] = "",
+    gallery: Annotated[
+        list[str] | None,
+        typer.Option("--gallery", "-g", help="Tie it to this gallery; may be repeated."),
+    ] = None,
+    data_folder: DataFolderOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key and print it, this once."""
+    with client_for(data_folder, key) as client:
+        created = client.create_key(role=role, label=label, galleries=gallery or None)
+    if as_json:
+        print_json(created)
+    else:
+        typer.echo(created.key)
+        typer.echo(f"role {created.role}; it is not shown again, keep it safe", err=True)
+
+
+@keys_app.command("list", epilog=EXIT_CODES)
+def list_keys(
+    data_folder: DataFolderOption = None, key: KeyOption = None, as_json: JsonOption = False
+) -> None:
+    """List all keys by id, without their secrets."""
+    with client_for(data_folder, key) as client:
+        found = client.keys()
+    if as_json:
+        print_json(found)
+        return
+    table = new_table("id", "role", "label", "galleries", "since", "revoked")
+    for each in found.keys:
+        add_row(
+            table,
+            each.key_id,
+            each.role,
+            each.label,
+            "all" if each.galleries is None else ", ".join(each.galleries),
+            f"{each.created_at:%Y-%m-%d %H:%M}",
+            f"{each.revoked_at:%Y-%m-%d %H:%M}" if each.revoked_at else None,
+        )
+    print_table(table)
+
+
+@keys_app.command("revoke", epilog=EXIT_CODES)
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="Id, as `keys list` shows it.")],
+    data_folder: DataFolderOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Revoke a key: its next request is refused."""
+    with client_for(data_folder, key) as client:
+        revoked = client.revoke_key(key_id)
+    if as_json:
+        print_json(revoked)
+    else:
+        typer.echo(f"revoked {revoked.key_id}")

@@ -1,0 +1,184 @@
+"""Errors as RFC 9457 problem documents: one table from exception class to status.
+
+The code of a problem is the ``code`` of its class in ``embedding/errors.py``. A class of that tree
+without a row here is a bug, and a test fails.
+"""
+
+import http
+import logging
+from collections.abc import Mapping, Sequence
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+
+from embedding import errors
+from embedding.errors import FaceGalleryError, FaceQualityTooLow
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
+    errors.FaceGalleryError: 500,
+    errors.PhotoError: 422,
+    errors.PhotoUnreadable: 422,
+    errors.PhotoTooLarge: 413,
+    errors.PhotoTooManyPixels: 413,
+    errors.FaceError: 422,
+    errors.NoFace: 422,
+    errors.SeveralFaces: 422,
+    errors.FaceNotAtBox: 422,
+    errors.FaceQualityTooLow: 422,
+    # A gallery whose model is absent or damaged is in conflict with what the caller asks of it;
+    # the operator mends that, and the same request then works.
+    errors.ModelError: 409,
+    errors.ModelInvalid: 409,
+    errors.ModelMismatch: 409,
+    errors.ModelNotFound: 409,
+    errors.EmbeddingInvalid: 422,
+    errors.GalleryError: 422,
+    errors.GalleryNotFound: 404,
+    errors.GalleryExists: 409,
+    errors.SubjectNotFound: 404,
+    errors.TemplateNotFound: 404,
+    errors.NameInvalid: 422,
+    errors.StoreError: 500,
+    errors.StoreInUse: 503,
+    errors.StoreNewer: 500,
+    errors.StoreCorrupt: 500,
+    errors.AccessError: 403,
+    errors.KeyMissing: 401,
+    errors.KeyInvalid: 401,
+    errors.KeyNotFound: 404,
+    errors.KeyForbidden: 403,
+    errors.RequestInvalid: 422,
+    errors.SettingsInvalid: 500,
+    errors.ServerUnreachable: 502,
+    # Training never runs behind HTTP; these rows keep the table whole.
+    errors.TrainingError: 500,
+    errors.DataInvalid: 500,
+    errors.LossNotFinite: 500,
+    errors.CheckpointInvalid: 500,
+    errors.ExportDisagrees: 500,
+}
+
+CODE_BY_STATUS: Mapping[int, str] = {
+    400: "request_malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+}
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    extra: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """A problem document as an answer."""
+    content: dict[str, object] = {
+        "type": "about:blank",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **(extra or {}),
+    }
+    return JSONResponse(content, status, dict(headers or {}), media_type=PROBLEM_JSON)
+
+
+def problem_of(error: FaceGalleryError) -> JSONResponse:
+    """The problem document of one of the project's own errors."""
+    status = STATUS_BY_CLASS[type(error)]
+    headers: dict[str, str] = {}
+    if status == http.HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="facegallery"'
+    if status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        headers["Connection"] = "close"  # what was not read of the body is not waited for
+    extra: dict[str, object] = {}
+    if isinstance(error, FaceQualityTooLow):
+        extra["reasons"] = list(error.reasons)
+    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("error code=%s class=%s", error.code, type(error).__name__, exc_info=error)
+        return internal_problem()
+    return problem(status, error.code, str(error), extra=extra, headers=headers)
+
+
+def internal_problem() -> JSONResponse:
+    """What a caller hears of a fault that is not the caller's: nothing but that it was one."""
+    return problem(
+        500, "internal", "The service failed; its log says more under this request's id."
+    )
+
+
+def error_of_problem(document: Mapping[str, object]) -> FaceGalleryError:
+    """The exception that a problem document was made of, for the client side."""
+    code, detail = document.get("code"), str(document.get("detail", ""))
+    if code == FaceQualityTooLow.code:
+        reasons = document.get("reasons")
+        return FaceQualityTooLow(
+            detail,
+            reasons=[str(reason) for reason in reasons] if isinstance(reasons, list) else [],
+        )
+    for error_class in STATUS_BY_CLASS:
+        if error_class.code == code and error_class is not errors.StoreInUse:
+            return error_class(detail)
+    return FaceGalleryError(f"{detail} ({code})")
+
+
+def _validation_items(items: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
+    """Where and what is wrong, without what was sent."""
+    found: list[dict[str, str]] = []
+    for item in items:
+        location = item.get("loc", ())
+        parts = location if isinstance(location, (list, tuple)) else (location,)
+        where = ".".join(str(part) for part in parts)
+        found.append({"where": where, "message": str(item.get("msg", ""))})
+    return found
+
+
+async def _on_own(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, FaceGalleryError):
+        raise TypeError(f"expected a FaceGalleryError, got {type(error).__name__}")
+    return problem_of(error)
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise TypeError(f"expected an HTTPException, got {type(error).__name__}")
+    code = CODE_BY_STATUS.get(error.status_code, f"http_{error.status_code}")
+    headers = dict(error.headers or {})
+    if error.status_code == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        headers["Connection"] = "close"
+    if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods_of(request))
+    return problem(error.status_code, code, str(error.detail), headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """The methods of all routes with this path; the router only knows the first one's."""
+    pattern = getattr(request.scope.get("route"), "path", None)
+    contexts = iter_route_contexts(request.app.routes)
+    return sorted({m for each in contexts if each.path == pattern for m in each.methods or ()})
+
+
+async def _on_validation(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise TypeError(f"expected a RequestValidationError, got {type(error).__name__}")
+    items = _validation_items(error.errors())
+    detail = "; ".join(f"{each['where']}: {each['message']}" for each in items[:5])
+    return problem(422, errors.RequestInvalid.code, detail, extra={"errors": items[:50]})
+
+
+def install(app: FastAPI) -> None:
+    """Makes the app answer every error with a problem document."""
+    app.add_exception_handler(FaceGalleryError, _on_own)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_validation)

@@ -1,0 +1,96 @@
+"""The client that works in process on a data folder that nobody else holds."""
+
+from collections.abc import Sequence
+
+from service import answers, schemas
+from service.assembly import Parts
+from service.auth import OWNER, Role
+from service.choosing import FaceChoice, SubjectChoice
+
+
+class LocalClient:
+    """A `Client` in process; needs no key, since whoever can write the folder owns it."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def enroll(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str,
+        subject: str,
+        face: FaceChoice = "only",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> schemas.EnrollAnswer:
+        """As in `Client`."""
+        result = self._parts.recognizer.enroll(
+            photos,
+            gallery=gallery,
+            subject=SubjectChoice(name=subject),
+            face=face,
+            force=force,
+            dry_run=dry_run,
+        )
+        return answers.enroll_answer(result, gallery=gallery)
+
+    def identify(
+        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+    ) -> schemas.IdentifyAnswer:
+        """As in `Client`."""
+        result = self._parts.recognizer.identify(
+            photo, gallery=gallery, turns=turns, num_candidates=num_candidates
+        )
+        return answers.identify_answer(result, gallery=gallery, similarities=True)
+
+    def galleries(self) -> schemas.GalleriesAnswer:
+        """As in `Client`."""
+        return schemas.GalleriesAnswer(
+            galleries=[
+                answers.gallery_answer(gallery, self._parts.embedders)
+                for gallery in self._parts.galleries.list()
+            ]
+        )
+
+    def create_gallery(self, name: str, *, model: str | None = None) -> schemas.GalleryAnswer:
+        """As in `Client`."""
+        gallery = self._parts.create_gallery(name, model=model)
+        return answers.gallery_answer(gallery, self._parts.embedders)
+
+    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+        """As in `Client`."""
+        return schemas.RemovedAnswer(num_templates=self._parts.galleries.delete(name))
+
+    def subjects(
+        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.SubjectsAnswer:
+        """As in `Client`."""
+        page = self._parts.galleries.get(gallery).subjects(limit=limit, cursor=cursor)
+        return answers.subjects_answer(page)
+
+    def remove_subject(self, gallery: str, subject_id: str) -> schemas.RemovedAnswer:
+        """As in `Client`."""
+        removed = self._parts.galleries.get(gallery).remove_subject(subject_id)
+        return schemas.RemovedAnswer(num_templates=removed)
+
+    def keys(self) -> schemas.KeysAnswer:
+        """As in `Client`."""
+        return schemas.KeysAnswer(
+            keys=[answers.key_answer(key) for key in self._parts.keys.list()]
+        )
+
+    def create_key(
+        self, *, role: Role, label: str = "", galleries: Sequence[str] | None = None
+    ) -> schemas.NewKeyAnswer:
+        """As in `Client`."""
+        key, secret_key = self._parts.keys.create(role=role, label=label, galleries=galleries)
+        return answers.new_key_answer(key, secret_key)
+
+    def revoke_key(self, key_id: str) -> schemas.KeyAnswer:
+        """As in `Client`."""
+        return answers.key_answer(self._parts.keys.revoke(key_id, caller=OWNER))
+
+    def models(self) -> schemas.ModelsAnswer:
+        """As in `Client`."""
+        return answers.models_answer(self._parts.embedders.installed())

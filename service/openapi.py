@@ -1,0 +1,121 @@
+"""What the OpenAPI document says beyond what FastAPI finds: bodies, problems, examples."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service import bodies
+from service.bodies import Body
+from service.errors import PROBLEM_JSON
+from service.reading import FILE_FIELDS
+from service.schemas import Problem
+
+REF_TEMPLATE = "#/components/schemas/{model}"
+BODIES: tuple[type[Body], ...] = (
+    bodies.EnrollBody,
+    bodies.IdentifyBody,
+    bodies.DetectBody,
+    bodies.GalleryBody,
+    bodies.KeyBody,
+)
+Responses = dict[int | str, dict[str, Any]]
+
+_MEANINGS = {
+    400: "The body cannot be read.",
+    401: "No key, or one that is malformed, unknown or revoked.",
+    403: "The key's role or galleries do not allow it.",
+    404: "No such gallery, subject or key.",
+    409: "In conflict with what is stored, or the gallery's model is not installed.",
+    413: "The photo or the request is too large.",
+    415: "Neither a form nor JSON.",
+    422: "A value is not accepted; the code says which rule is broken.",
+    500: "The service failed.",
+}
+
+
+def problems(*statuses: int) -> Responses:
+    """Responses of a route that are problem documents; 401, 403, 422 and 500 always belong."""
+    return {
+        status: {
+            "description": _MEANINGS[status],
+            "content": {PROBLEM_JSON: {"schema": {"$ref": REF_TEMPLATE.format(model="Problem")}}},
+        }
+        for status in sorted({401, 403, 422, 500, *statuses})
+    }
+
+
+def body_of(body_class: type[Body]) -> dict[str, Any]:
+    """The OpenAPI of a body that the route reads itself: JSON, and a form if it has photos."""
+    name = body_class.__name__
+    content: dict[str, Any] = {
+        "application/json": {"schema": {"$ref": REF_TEMPLATE.format(model=name)}}
+    }
+    if FILE_FIELDS & body_class.model_fields.keys():
+        form = {"schema": {"$ref": REF_TEMPLATE.format(model=_form_name(name))}}
+        content = {"multipart/form-data": form, **content}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The whole OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
+        models: tuple[type[BaseModel], ...] = (*BODIES, Problem)
+        _, found = models_json_schema(
+            [(model, "validation") for model in models], ref_template=REF_TEMPLATE
+        )
+        schemas.update(found["$defs"])
+        for body_class in BODIES:
+            name = body_class.__name__
+            if FILE_FIELDS & body_class.model_fields.keys():
+                schemas[_form_name(name)] = _form_schema(schemas[name])
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _form_name(name: str) -> str:
+    return name.removesuffix("Body") + "Form"
+
+
+def _form_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a form: photos are files, a box is text, everything absent is left out."""
+    file = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+    properties: dict[str, Any] = {}
+    for name, field in schema["properties"].items():
+        said = {"description": field["description"]} if "description" in field else {}
+        if name == "photos":
+            properties[name] = {"type": "array", "items": file, "minItems": 1, **said}
+        elif name == "photo":
+            properties[name] = {**file, **said}
+        elif name == "box":
+            number = r"-?[0-9]+(\.[0-9]+)?"
+            pattern = f"^{number}(,{number}){{3}}$"
+            properties[name] = {
+                "type": "string",
+                "pattern": pattern,
+                "examples": ["10,20,110,150"],
+                **said,
+            }
+        else:
+            kinds = [kind for kind in field.get("anyOf", []) if kind.get("type") != "null"]
+            plain = {key: value for key, value in field.items() if key not in ("anyOf", "default")}
+            default = field.get("default")
+            properties[name] = {
+                **(kinds[0] if kinds else {}),
+                **plain,
+                **({} if default is None else {"default": default}),
+            }
+    return {**schema, "title": _form_name(schema["title"]), "properties": properties}

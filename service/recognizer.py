@@ -1,0 +1,272 @@
+"""Enroll and identify: photos in, templates or decisions out. No HTTP here."""
+
+import hashlib
+import hmac
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+
+from embedding.detect import Box
+from embedding.embedder import Face, FaceEmbedder, PhotoFaces
+from embedding.errors import (
+    FaceError,
+    FaceGalleryError,
+    FaceQualityTooLow,
+    PhotoError,
+    RequestInvalid,
+)
+from embedding.model import Threshold
+from index.decision import Candidate, name_each_subject_once
+from index.galleries import Galleries
+from index.gallery import Gallery
+from index.records import Enrolled, NewTemplate, Subject
+from service.choosing import FaceChoice, SubjectChoice, choose_face
+from service.embedders import Embedders
+from service.results import Conflict, Enrollment, Recognition
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+MAX_CANDIDATES = 100
+"""In one answer; a list for a person to look through is shorter."""
+
+
+class Recognizer:
+    """Enrolls and identifies photos; thread safe, and slow: never call it on an event loop."""
+
+    def __init__(
+        self, galleries: Galleries, embedders: Embedders, *, settings: Settings, secret: bytes
+    ) -> None:
+        self._galleries = galleries
+        self._embedders = embedders
+        self._settings = settings
+        self._secret = secret
+
+    def enroll(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str,
+        subject: SubjectChoice,
+        face: FaceChoice = "only",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Enrollment:
+        """One template from each photo for one subject: all of them, or none and an error.
+
+        A photo without a face is tried in its quarter turns.
+
+        Args:
+            photos: encoded photos of one person.
+            gallery: name of the gallery.
+            subject: whom the photos show.
+            face: which face of each photo: the only one, the largest, or the one at a box in
+                pixels of the upright photo (one photo then).
+            force: take faces of poor quality too.
+            dry_run: save nothing.
+
+        Raises:
+            PhotoError: a photo is not accepted.
+            FaceError: a photo has no face, several, none at the box, or a poor one.
+            GalleryError: no such gallery or subject, or a name that is not accepted.
+            RequestInvalid: no photo, too many, or arguments that exclude each other.
+            ModelError: the gallery's model is not installed or damaged.
+        """
+        self._check_enroll(photos, subject, face)
+        target = self._galleries.get(gallery)
+        known = _find_subject(target, subject)
+        embedder = self._embedders.of_gallery(target.fingerprint)
+        faces, timings = self._choose_faces(embedder, photos, face, force=force)
+        threshold = embedder.card.threshold(
+            fpir=self._settings.fpir, num_subjects=target.num_subjects
+        )
+        alike = [_alike(target, embedder, each, threshold) for each in faces]
+        enrolled = None if dry_run else self._save(target, embedder, faces, photos, subject)
+        own = enrolled.subject_id if enrolled else (known.id if known else None)
+        return Enrollment(
+            faces=tuple(faces),
+            enrolled=enrolled,
+            would_create=known is None,
+            conflicts=tuple(
+                Conflict(photo=position, candidate=each)
+                for position, candidates in enumerate(alike)
+                for each in candidates
+                if each.subject_id != own
+            ),
+            threshold=threshold,
+            card=embedder.card,
+            timings_ms=timings,
+        )
+
+    def identify(
+        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+    ) -> Recognition:
+        """Who each face of a photo is; nothing is saved.
+
+        Args:
+            photo: encoded.
+            gallery: name of the gallery.
+            turns: when no face is found, try the quarter turns.
+            num_candidates: at most this many in each answer, 1 to 100.
+
+        Raises:
+            PhotoError: the photo is not accepted.
+            GalleryNotFound: no such gallery.
+            ModelError: the gallery's model is not installed or damaged.
+            RequestInvalid: num_candidates is out of range.
+        """
+        if not 1 <= num_candidates <= MAX_CANDIDATES:
+            raise RequestInvalid(
+                f"num_candidates is 1 to {MAX_CANDIDATES}, but was {num_candidates}"
+            )
+        target = self._galleries.get(gallery)
+        embedder = self._embedders.of_gallery(target.fingerprint)
+        found = embedder.analyze(photo, turns=turns)
+        start = time.perf_counter()
+        num_subjects = target.num_subjects
+        match = embedder.card.threshold(fpir=self._settings.fpir, num_subjects=num_subjects)
+        review = embedder.card.threshold(
+            fpir=self._settings.review_fpir, num_subjects=num_subjects
+        )
+        answers = name_each_subject_once(
+            [
+                target.identify(
+                    face.embedding,
+                    fingerprint=embedder.fingerprint,
+                    match_threshold=match.value,
+                    review_threshold=min(review.value, match.value),
+                    num_candidates=num_candidates,
+                )
+                for face in found.faces
+            ]
+        )
+        search_ms = (time.perf_counter() - start) * 1000
+        return Recognition(
+            photo=found,
+            answers=answers,
+            match=match,
+            review=review,
+            num_subjects=num_subjects,
+            card=embedder.card,
+            timings_ms={**found.timings_ms, "search": search_ms},
+        )
+
+    def detect(self, photo: bytes, *, turns: bool = False) -> PhotoFaces:
+        """The faces of a photo with their quality, by the model for new galleries.
+
+        Raises:
+            PhotoError: the photo is not accepted.
+            ModelError: the model is not installed or damaged.
+        """
+        return self._embedders.named().analyze(photo, turns=turns)
+
+    def _check_enroll(
+        self, photos: Sequence[bytes], subject: SubjectChoice, face: FaceChoice
+    ) -> None:
+        if not 1 <= len(photos) <= self._settings.max_photos:
+            raise RequestInvalid(
+                f"an enroll takes 1 to {self._settings.max_photos} photos, but got {len(photos)}"
+            )
+        if subject == SubjectChoice():
+            raise RequestInvalid("say whom the photos show: subject, subject_id or external_id")
+        if isinstance(face, Box) and len(photos) != 1:
+            raise RequestInvalid(f"a box goes with exactly one photo, but got {len(photos)}")
+
+    def _choose_faces(
+        self, embedder: FaceEmbedder, photos: Sequence[bytes], choice: FaceChoice, *, force: bool
+    ) -> tuple[list[Face], dict[str, float]]:
+        """The face of each photo, and the time spent by stage; an error says which photo."""
+        faces: list[Face] = []
+        timings_ms: dict[str, float] = {}
+        for position, photo in enumerate(photos):
+            try:
+                found = embedder.analyze(photo, turns=True)
+                faces.append(choose_face(found, choice, force=force))
+            except (PhotoError, FaceError) as error:
+                raise _at_photo(error, position, len(photos)) from error
+            for stage, spent_ms in found.timings_ms.items():
+                timings_ms[stage] = timings_ms.get(stage, 0.0) + spent_ms
+        return faces, timings_ms
+
+    def _save(
+        self,
+        gallery: Gallery,
+        embedder: FaceEmbedder,
+        faces: Sequence[Face],
+        photos: Sequence[bytes],
+        subject: SubjectChoice,
+    ) -> Enrolled:
+        """Stores a template of each face, all or none; returns once they are safe."""
+        enrolled = gallery.enroll(
+            [
+                self._template(face, embedder, photo)
+                for face, photo in zip(faces, photos, strict=True)
+            ],
+            subject_id=subject.subject_id,
+            name=subject.name,
+            external_id=subject.external_id,
+        )
+        logger.info(
+            "enrolled gallery=%s subject=%s templates=%d",
+            gallery.id,
+            enrolled.subject_id,
+            len(faces),
+        )
+        return enrolled
+
+    def _template(self, face: Face, embedder: FaceEmbedder, photo: bytes) -> NewTemplate:
+        return NewTemplate(
+            embedding=face.embedding,
+            norm=face.norm,
+            fingerprint=embedder.fingerprint,
+            box=(face.box.left, face.box.top, face.box.right, face.box.bottom),
+            landmarks=face.landmarks,
+            confidence=face.confidence,
+            quality=face.quality.figure,
+            face_id=uuid.uuid4().hex,
+            image_id=uuid.uuid4().hex,
+            image_hash=hmac.digest(self._secret, b"image\0" + photo, hashlib.sha256),
+        )
+
+
+def _find_subject(gallery: Gallery, subject: SubjectChoice) -> Subject | None:
+    """The subject when it exists; also checks names before a photo is worked on.
+
+    Raises:
+        SubjectNotFound: it was given by an id that does not exist.
+        NameInvalid: the name or external id is not accepted.
+    """
+    if subject.subject_id is not None:
+        if subject.name is not None or subject.external_id is not None:
+            raise RequestInvalid("give the subject by its id, or by name and external id")
+        return gallery.subject(subject.subject_id)
+    found = None
+    if subject.external_id is not None:
+        found = gallery.find_subject(external_id=subject.external_id)
+    if subject.name is not None:
+        found = gallery.find_subject(name=subject.name) or found
+    return found
+
+
+def _at_photo(error: FaceGalleryError, position: int, num_photos: int) -> FaceGalleryError:
+    """The same error, saying which of several photos it is about."""
+    if num_photos == 1:
+        return error
+    message = f"photo {position + 1} of {num_photos}: {error}"
+    if isinstance(error, FaceQualityTooLow):
+        return FaceQualityTooLow(message, reasons=error.reasons)
+    return type(error)(message)
+
+
+def _alike(
+    gallery: Gallery, embedder: FaceEmbedder, face: Face, threshold: Threshold
+) -> list[Candidate]:
+    """Subjects at or above the threshold; the best few tell enough."""
+    answer = gallery.identify(
+        face.embedding,
+        fingerprint=embedder.fingerprint,
+        match_threshold=threshold.value,
+        review_threshold=threshold.value,
+    )
+    return [each for each in answer.candidates if each.similarity >= threshold.value]

@@ -1,0 +1,116 @@
+"""Galleries, their subjects, and the models that they can be made with."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+
+from service import answers, schemas
+from service.access import PartsOf, allowed, in_worker
+from service.auth import Caller, Permission
+from service.bodies import GalleryBody
+from service.openapi import body_of, problems
+from service.reading import SMALL_BODY_BYTES, read_body
+
+router = APIRouter(prefix="/v1", tags=["galleries"])
+
+GalleryPath = Annotated[
+    str, Path(max_length=255, description="Name of the gallery.", examples=["default"])
+]
+SubjectPath = Annotated[
+    str, Path(max_length=255, description="Id of the subject.", examples=[schemas.SUBJECT_ID])
+]
+
+
+@router.get("/galleries", responses=problems())
+def list_galleries(
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.READ_GALLERIES))],
+) -> schemas.GalleriesAnswer:
+    """List the galleries that the key reaches."""
+    return schemas.GalleriesAnswer(
+        galleries=[
+            answers.gallery_answer(gallery, parts.embedders)
+            for gallery in parts.galleries.list()
+            if caller.sees(gallery.name)
+        ]
+    )
+
+
+@router.post(
+    "/galleries",
+    status_code=201,
+    responses=problems(409, 413, 415),
+    openapi_extra=body_of(GalleryBody),
+)
+async def create_gallery(
+    request: Request,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.MANAGE_GALLERIES))],
+) -> schemas.GalleryAnswer:
+    """Make an empty gallery; it keeps its model for good."""
+    body = await read_body(request, GalleryBody, max_bytes=SMALL_BODY_BYTES)
+    caller.require_gallery(body.name)
+    gallery = await in_worker(request, parts.create_gallery, body.name, model=body.model)
+    return answers.gallery_answer(gallery, parts.embedders)
+
+
+@router.delete("/galleries/{gallery}", responses=problems(404))
+def delete_gallery(
+    gallery: GalleryPath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.MANAGE_GALLERIES))],
+) -> schemas.RemovedAnswer:
+    """Delete a gallery with all its subjects; none of them is ever matched again."""
+    caller.require_gallery(gallery)
+    return schemas.RemovedAnswer(num_templates=parts.galleries.delete(gallery))
+
+
+@router.get("/galleries/{gallery}/subjects", responses=problems(404))
+def list_subjects(
+    gallery: GalleryPath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.READ_SUBJECTS))],
+    limit: Annotated[int, Query(ge=1, le=1000, description="Subjects on the page.")] = 100,
+    cursor: Annotated[
+        str | None,
+        Query(max_length=1000, description="`next_cursor` of the page before."),
+    ] = None,
+) -> schemas.SubjectsAnswer:
+    """List a gallery's subjects, page by page, in the order of their enrollment."""
+    caller.require_gallery(gallery)
+    page = parts.galleries.get(gallery).subjects(limit=limit, cursor=cursor)
+    return answers.subjects_answer(page)
+
+
+@router.get("/galleries/{gallery}/subjects/{subject_id}", responses=problems(404))
+def get_subject(
+    gallery: GalleryPath,
+    subject_id: SubjectPath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.READ_SUBJECTS))],
+) -> schemas.SubjectAnswer:
+    """Show a subject."""
+    caller.require_gallery(gallery)
+    return answers.subject_answer(parts.galleries.get(gallery).subject(subject_id))
+
+
+@router.delete("/galleries/{gallery}/subjects/{subject_id}", responses=problems(404))
+def remove_subject(
+    gallery: GalleryPath,
+    subject_id: SubjectPath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.REMOVE))],
+) -> schemas.RemovedAnswer:
+    """Remove a subject with its templates; it is never matched again."""
+    caller.require_gallery(gallery)
+    removed = parts.galleries.get(gallery).remove_subject(subject_id)
+    return schemas.RemovedAnswer(num_templates=removed)
+
+
+@router.get("/models", tags=["operation"], responses=problems())
+def list_models(
+    parts: PartsOf,
+    _caller: Annotated[Caller, Depends(allowed(Permission.READ_GALLERIES))],
+) -> schemas.ModelsAnswer:
+    """List the installed models, the one for new galleries first."""
+    return answers.models_answer(parts.embedders.installed())

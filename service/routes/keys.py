@@ -1,0 +1,45 @@
+"""Keys: made, listed and revoked by an admin whose key is tied to no gallery."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
+
+from service import answers, schemas
+from service.access import PartsOf, allowed, in_worker
+from service.auth import Caller, Permission
+from service.bodies import KeyBody
+from service.openapi import body_of, problems
+from service.reading import SMALL_BODY_BYTES, read_body
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"])
+
+KeyManager = Annotated[Caller, Depends(allowed(Permission.MANAGE_KEYS))]
+
+
+@router.get("", responses=problems())
+def list_keys(parts: PartsOf, caller: KeyManager) -> schemas.KeysAnswer:
+    """List all keys, revoked ones too, without their secrets."""
+    caller.require_all_galleries()
+    return schemas.KeysAnswer(keys=[answers.key_answer(key) for key in parts.keys.list()])
+
+
+@router.post("", status_code=201, responses=problems(413, 415), openapi_extra=body_of(KeyBody))
+async def create_key(request: Request, parts: PartsOf, caller: KeyManager) -> schemas.NewKeyAnswer:
+    """Make a key; the answer is the only place where it is ever shown."""
+    caller.require_all_galleries()
+    body = await read_body(request, KeyBody, max_bytes=SMALL_BODY_BYTES)
+    key, secret_key = await in_worker(
+        request, parts.keys.create, role=body.role, label=body.label, galleries=body.galleries
+    )
+    return answers.new_key_answer(key, secret_key)
+
+
+@router.delete("/{key_id}", responses=problems(404))
+def revoke_key(
+    key_id: Annotated[str, Path(max_length=255, description="Public part of the key.")],
+    parts: PartsOf,
+    caller: KeyManager,
+) -> schemas.KeyAnswer:
+    """Revoke a key: its next request is refused. A key cannot revoke itself."""
+    caller.require_all_galleries()
+    return answers.key_answer(parts.keys.revoke(key_id, caller=caller))

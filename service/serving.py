@@ -1,0 +1,121 @@
+"""Runs the service: a listener that is safe to open, and a clean end."""
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+import uvicorn
+
+from embedding.detect import Detector
+from embedding.errors import SettingsInvalid
+from service.app import create_app
+from service.assembly import open_parts
+from service.settings import Settings, check_settings
+
+GRACEFUL_SHUTDOWN_S = 10
+"""What was accepted is answered; a photo takes far less."""
+
+_LOCAL_OF_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What a person needs to know of a service that has just started.
+
+    Attributes:
+        url: where it listens, with the real port.
+        admin_key: the first key, only at the first start on a data folder.
+    """
+
+    url: str
+    admin_key: str | None
+
+
+class _Server(uvicorn.Server):
+    """Tells when it accepts requests."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts, then tells."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._on_started()
+
+
+def serve(
+    settings: Settings,
+    *,
+    on_started: Callable[[Started], None],
+    detector: Detector | None = None,
+) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Args:
+        settings: where and how.
+        on_started: called once requests are accepted.
+        detector: finds faces instead of the built-in one.
+
+    Raises:
+        SettingsInvalid: settings that do not fit, or an address that cannot be listened on.
+        StoreError: the data folder is in use or damaged.
+        ModelError: a model cannot be opened.
+    """
+    check_settings(settings)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    with open_parts(settings, detector=detector) as parts, _listen(settings) as listener:
+        parts.warm_up()
+        url = _url(settings, listener)
+
+        def tell() -> None:
+            parts.galleries.set_url(url)
+            first = parts.keys.create_first()
+            on_started(Started(url=url, admin_key=first[1] if first else None))
+
+        config = uvicorn.Config(
+            create_app(settings, parts=parts),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="on",
+            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+        )
+        # uvicorn raises the signal again once it has shut down; then the data folder is closed.
+        signal.signal(signal.SIGTERM, _leave)
+        with suppress(KeyboardInterrupt):
+            _Server(config, tell).run(sockets=[listener])
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        raise SettingsInvalid(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; choose "
+            "another port (0 takes a free one)"
+        ) from error
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
+    host = _LOCAL_OF_WILDCARD.get(settings.host, settings.host)
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{settings.scheme}://{host}:{listener.getsockname()[1]}"

@@ -1,0 +1,193 @@
+"""What an operator can set, by environment (``FACEGALLERY_...``) or command line."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from embedding.errors import SettingsInvalid
+from embedding.photo import PhotoLimits
+from embedding.quality import QualityLimits
+
+ENV_PREFIX = "FACEGALLERY_"
+KEY_VARIABLE = "FACEGALLERY_KEY"  # read by the command line alone, never a setting
+
+MiB = 1024 * 1024
+
+_PHOTO, _QUALITY = PhotoLimits(), QualityLimits()  # the packages' own defaults
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; nothing is read before an instance is made."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    data_folder: Annotated[
+        Path, Field(description="Folder of the database and the server's secret.")
+    ] = Path("facegallery-data")
+    host: Annotated[
+        str,
+        Field(
+            description="Address to listen on. One that is not loopback needs TLS files or "
+            "`insecure_listen`."
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="TCP port; 0 takes a free one.")] = 8321
+    tls_certificate: Annotated[
+        Path | None, Field(description="PEM file with the certificate chain; HTTPS is served.")
+    ] = None
+    tls_key: Annotated[
+        Path | None, Field(description="PEM file with the private key of the certificate.")
+    ] = None
+    insecure_listen: Annotated[
+        bool,
+        Field(
+            description="Says that a proxy in front terminates TLS, so that plain HTTP may be "
+            "served on an address that is not loopback."
+        ),
+    ] = False
+    model: Annotated[
+        str | None,
+        Field(
+            description="Model of new galleries: the name of a shipped model, the path of a model "
+            "directory, or a fingerprint. Unset: the shipped default."
+        ),
+    ] = None
+    models_folder: Annotated[
+        Path | None,
+        Field(description="Folder with more model directories, beside the shipped ones."),
+    ] = None
+    fpir: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="False positive identification rate that `match` stands for: the share "
+            "of strangers who would be named.",
+        ),
+    ] = 0.01
+    review_fpir: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="Rate that `review` stands for; larger than `fpir`.",
+        ),
+    ] = 0.05
+    max_photo_bytes: Annotated[
+        int, Field(ge=1024, description="Largest photo that is accepted, in bytes.")
+    ] = _PHOTO.max_bytes
+    max_photo_pixels: Annotated[
+        int,
+        Field(
+            ge=1024,
+            description="Most pixels a photo's header may announce; 50 million is "
+            "more than any phone makes by default and 150 MB when decoded.",
+        ),
+    ] = _PHOTO.max_pixels
+    max_photos: Annotated[
+        int, Field(ge=1, le=1000, description="Most photos in one enroll request.")
+    ] = 32
+    max_request_bytes: Annotated[
+        int,
+        Field(ge=2048, description="Largest body of an enroll request, all photos together."),
+    ] = 64 * MiB
+    num_workers: Annotated[
+        int | None,
+        Field(ge=1, description="Photos worked on at the same time. Unset: one a CPU core."),
+    ] = None
+    num_threads: Annotated[
+        int | None,
+        Field(ge=1, description="Threads that one run of a net uses. Unset: the runtime decides."),
+    ] = None
+    min_face_px: Annotated[
+        float, Field(ge=0, description="Shorter side of a face's box below which enroll refuses.")
+    ] = _QUALITY.min_size_px
+    min_sharpness: Annotated[
+        float, Field(ge=0, description="Sharpness below which enroll refuses; 0 never does.")
+    ] = _QUALITY.min_sharpness
+    max_yaw_deg: Annotated[
+        float,
+        Field(gt=0, le=180, description="Turn of the head to a side beyond which enroll refuses."),
+    ] = _QUALITY.max_yaw_deg
+    max_pitch_deg: Annotated[
+        float, Field(gt=0, le=180, description="Nod of the head beyond which enroll refuses.")
+    ] = _QUALITY.max_pitch_deg
+    min_confidence: Annotated[
+        float,
+        Field(ge=0, le=1, description="The detector's confidence below which enroll refuses."),
+    ] = _QUALITY.min_confidence
+    log_level: Annotated[
+        str,
+        Field(
+            pattern="^(debug|info|warning|error)$",
+            description="Least severe level that is logged: debug, info, warning or error.",
+        ),
+    ] = "info"
+
+    @property
+    def scheme(self) -> str:
+        """``https`` when TLS files are given, else ``http``."""
+        return "https" if self.tls_certificate else "http"
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings from the environment, with the values that are given and not None on top.
+
+    Raises:
+        SettingsInvalid: a value out of range, an unknown ``FACEGALLERY_`` variable, or settings
+            that do not fit each other.
+    """
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | {KEY_VARIABLE}
+    for variable in os.environ:
+        if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in known:
+            raise SettingsInvalid(
+                f"unknown setting {variable}; known are: {', '.join(sorted(known))}"
+            )
+    values = {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = Settings(**values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{ENV_PREFIX}{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        )
+        raise SettingsInvalid(f"settings are not valid: {problems}") from error
+    check_settings(settings)
+    return settings
+
+
+def check_settings(settings: Settings) -> None:
+    """Checks what settings promise together.
+
+    Raises:
+        SettingsInvalid: they do not fit each other; says which and what to change.
+    """
+    if settings.review_fpir <= settings.fpir:
+        raise SettingsInvalid(
+            f"review_fpir must be larger than fpir, got {settings.review_fpir} and {settings.fpir}"
+        )
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise SettingsInvalid("tls_certificate and tls_key are given together or not at all")
+    for path in (settings.tls_certificate, settings.tls_key):
+        if path is not None and not path.is_file():
+            raise SettingsInvalid(f"there is no file {path}; expected a PEM file for TLS")
+    if not (is_loopback(settings.host) or settings.tls_certificate or settings.insecure_listen):
+        raise SettingsInvalid(
+            f"{settings.host} is not a loopback address: keys and photos would cross the network "
+            "in clear. Give tls_certificate and tls_key, or set insecure_listen when a proxy in "
+            "front terminates TLS"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on this address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

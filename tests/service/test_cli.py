@@ -1,0 +1,244 @@
+"""Tests of the command line, in process."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embedding.errors import FaceGalleryError
+from service.assembly import open_parts
+from service.cli import main
+from service.settings import Settings
+from tests.fakes import FakeDetector, make_photo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its output, which must be JSON and nothing else."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs a command on a fresh data folder with the fake model and detector."""
+    monkeypatch.setenv("FACEGALLERY_DATA_FOLDER", str(settings.data_folder))
+    monkeypatch.setenv("FACEGALLERY_MODEL", str(settings.model))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_command(*arguments: str | Path) -> Ran:
+        with pytest.raises(SystemExit) as caught:
+            main([str(each) for each in arguments], detector=FakeDetector())
+        captured = capsys.readouterr()
+        return Ran(code=int(caught.value.code or 0), out=captured.out, err=captured.err)
+
+    return run_command
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """A folder with a subfolder a person: two of ann, one of ben."""
+    for name, variant in (("ann", 0), ("ann", 3), ("ben", 0)):
+        folder = tmp_path / "people" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{variant}.PNG").write_bytes(make_photo([name], variant=variant))
+        (folder / "notes.txt").write_text("not a photo")
+    return tmp_path / "people"
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photo of ann and of cat, who is a stranger."""
+    path = tmp_path / "two.png"
+    path.write_bytes(make_photo(["ann", "cat"], variant=2))
+    return path
+
+
+def test_enroll_and_identify(run: Run, people: Path, photo: Path) -> None:
+    """People of a folder are enrolled and then named, strangers are not."""
+    enrolled = run("enroll", people, "--json")
+    assert enrolled.code == 0
+    assert enrolled.json["num_enrolled"] == 3
+    found = run("identify", photo, "--json")
+    assert found.code == 0
+    faces = found.json["photos"][0]["answer"]["faces"]
+    assert sorted(face["decision"] for face in faces) == ["match", "unknown"]
+
+
+def test_tables(run: Run, people: Path, photo: Path) -> None:
+    """Without --json a person reads who it is and by which threshold."""
+    assert "3 photos enrolled, 0 failed" in run("enroll", people).out
+    table = run("identify", photo).out
+    assert "match" in table
+    assert "ann" in table
+    assert "unknown" in table
+    assert "0.800" in table
+
+
+def test_some_photos_fail(run: Run, people: Path) -> None:
+    """A bad photo does not stop the others; the exit code says that some failed."""
+    (people / "ben" / "bad.jpg").write_bytes(b"text")
+    (people / "ben" / "nobody.png").write_bytes(make_photo([]))
+    report = run("enroll", people, "--json")
+    assert report.code == 1
+    assert (report.json["num_enrolled"], report.json["num_failed"]) == (3, 2)
+    failures = [row["failure"]["code"] for row in report.json["photos"] if row["failure"]]
+    assert sorted(failures) == ["no_face", "photo_unreadable"]
+
+
+def test_one_subject(run: Run, people: Path) -> None:
+    """With --subject a folder or one file shows one person."""
+    assert run("enroll", people / "ann", "--subject", "Ann").code == 0
+    assert run("enroll", people / "ben" / "0.PNG", "-s", "Ben", "--box", "28,28,140,168").code == 0
+    names = [each["name"] for each in run("subjects", "list", "--json").json["subjects"]]
+    assert names == ["Ann", "Ben"]
+
+
+def test_dry_run(run: Run, people: Path) -> None:
+    """A dry run says what would happen and saves nothing."""
+    assert run("enroll", people, "--dry-run", "--json").json["num_enrolled"] == 0
+    assert run("subjects", "list", "--json").json["subjects"] == []
+
+
+def test_empty_folder_says_what_is_expected(run: Run, tmp_path: Path) -> None:
+    """A folder without people is an error that explains the layout."""
+    (tmp_path / "empty").mkdir()
+    ran = run("enroll", tmp_path / "empty")
+    assert (ran.code, ran.out) == (3, "")
+    assert "one subfolder a person" in ran.err
+
+
+def test_identify_of_a_missing_file(run: Run, tmp_path: Path) -> None:
+    """A file that is not there fails alone."""
+    report = run("identify", tmp_path / "absent.jpg", "--json")
+    assert report.code == 1
+    assert report.json["photos"][0]["failure"]["code"] == "photo_unreadable"
+
+
+def test_subjects_are_removed(run: Run, people: Path) -> None:
+    """A person who is removed is gone; removing again is an error."""
+    run("enroll", people)
+    subjects = run("subjects", "list", "--json").json["subjects"]
+    removed = run("subjects", "remove", subjects[0]["id"], "--json")
+    assert removed.json == {"num_templates": 2}
+    assert [s["name"] for s in run("subjects", "list", "--json").json["subjects"]] == ["ben"]
+    again = run("subjects", "remove", subjects[0]["id"])
+    assert again.code == 3
+    assert "[subject_not_found]" in again.err
+
+
+def test_galleries(run: Run, people: Path) -> None:
+    """A gallery is made, filled, listed and deleted."""
+    assert run("galleries", "create", "door").code == 0
+    assert run("enroll", people, "--gallery", "door").code == 0
+    listed = run("galleries", "list", "--json").json["galleries"]
+    assert {each["name"]: each["num_subjects"] for each in listed} == {"default": 0, "door": 2}
+    assert "door" in run("galleries", "list").out
+    assert run("galleries", "delete", "door", "--yes", "--json").json == {"num_templates": 3}
+    assert run("subjects", "list", "-g", "door").code == 3
+
+
+def test_keys(run: Run, settings: Settings) -> None:
+    """A key is printed alone on stdout, works, is listed by id and revoked."""
+    made = run("keys", "create", "--role", "operator", "--label", "door", "-g", "default")
+    key = made.out.strip()
+    with open_parts(settings) as parts:
+        caller = parts.keys.authenticate(key)
+    assert caller.galleries == frozenset({"default"})
+    listed = run("keys", "list")
+    assert caller.key_id in listed.out
+    assert key not in listed.out
+    assert run("keys", "revoke", caller.key_id).code == 0
+    with open_parts(settings) as parts, pytest.raises(FaceGalleryError):
+        parts.keys.authenticate(key)
+
+
+def test_models(run: Run) -> None:
+    """The model for new galleries is listed."""
+    assert run("models", "list", "--json").json["models"][0]["name"] == "fake"
+
+
+def test_names_are_printed_as_they_are(run: Run, people: Path) -> None:
+    """A name that looks like markup of the terminal library stays a name."""
+    run("enroll", people / "ben", "--subject", "[red]Ben[bold]")
+    assert "[red]Ben[bold]" in run("subjects", "list").out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("identify",),
+        ("enroll", "/absent/folder"),
+        ("keys", "create", "--role", "owner"),
+        ("serve", "--port", "99999"),
+        ("nonsense",),
+    ],
+)
+def test_wrong_usage(run: Run, arguments: tuple[str, ...]) -> None:
+    """A command that is used wrongly ends with 2 and says how it is used."""
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("FACEGALLERY_PORT", "x", "FACEGALLERY_PORT"),
+        ("FACEGALLERY_NONSENSE", "1", "unknown setting"),
+        ("FACEGALLERY_MODEL", "absent", "model_not_found"),
+        ("FACEGALLERY_DATA_FOLDER", "/dev/null/x", "store_error"),
+        ("FACEGALLERY_HOST", "192.168.1.5", "loopback"),
+    ],
+)
+def test_one_line_on_errors(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    """An error is one line on stderr that says what to do, and never a traceback."""
+    monkeypatch.setenv(variable, value)
+    ran = run("galleries", "list")
+    assert (ran.code, ran.out) == (3, "")
+    assert words in ran.err
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("serve",),
+        ("enroll",),
+        ("identify",),
+        ("subjects", "remove"),
+        ("galleries", "delete"),
+        ("keys", "create"),
+        ("models", "list"),
+    ],
+)
+def test_help_says_the_exit_codes(run: Run, command: tuple[str, ...]) -> None:
+    """``--help`` suffices: what it does, every option, and the exit codes."""
+    ran = run(*command, "--help")
+    assert ran.code == 0
+    assert "Exit codes" in ran.out
+    assert "fg_" not in ran.out
+
+
+def test_help_of_serve_names_the_variables(run: Run) -> None:
+    """What the environment can set is said beside the option."""
+    for variable in ("FACEGALLERY_HOST", "FACEGALLERY_PORT", "FACEGALLERY_DATA_FOLDER"):
+        assert variable in run("serve", "--help").out

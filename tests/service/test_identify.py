@@ -1,0 +1,140 @@
+"""Tests of ``POST /v1/identify`` and ``POST /v1/detect``."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from service.auth import Role
+from tests.fakes import make_photo
+from tests.service.support import FakeService
+
+
+def _identify(
+    service: FakeService, photo: bytes, *, role: Role = Role.OPERATOR, **fields: str
+) -> Any:
+    return service.http.post(
+        "/v1/identify", headers=service.headers(role), data=fields, files={"photo": photo}
+    )
+
+
+def test_names_and_strangers(service: FakeService) -> None:
+    """Who was enrolled is named, who was not is unknown, each with what the decision rests on."""
+    ids = service.enroll("ann", "ben")
+    content = _identify(service, make_photo(["ann", "ben", "cat"], variant=2)).json()
+    decisions = {
+        face["box"]["left"]: (face["decision"], face["subject"] and face["subject"]["name"])
+        for face in content["faces"]
+    }
+    assert [decisions[left] for left in sorted(decisions)] == [
+        ("match", "ann"),
+        ("match", "ben"),
+        ("unknown", None),
+    ]
+    ann = next(f for f in content["faces"] if f["subject"] and f["subject"]["name"] == "ann")
+    assert ann["subject"]["id"] == ids["ann"]
+    assert ann["candidates"][0] == {
+        "subject_id": ids["ann"],
+        "name": "ann",
+        "similarity": ann["similarity"],
+    }
+    assert content["num_subjects"] == 2
+    assert content["match"]["fpir"] == 0.01
+    assert content["review"]["fpir"] == 0.05
+    assert content["review"]["value"] < content["match"]["value"]
+    assert {"decode", "detect", "align", "embed", "search"} <= content["timings_ms"].keys()
+
+
+def test_empty_gallery_knows_nobody(service: FakeService) -> None:
+    """Without subjects every face is unknown, without a similarity."""
+    face = _identify(service, make_photo(["ann"])).json()["faces"][0]
+    assert (face["decision"], face["similarity"], face["candidates"]) == ("unknown", None, [])
+
+
+def test_subject_is_named_once_in_a_photo(service: FakeService) -> None:
+    """Of two faces that match one person the better one keeps the name."""
+    service.enroll("ann")
+    faces = _identify(service, make_photo(["ann", "ann"])).json()["faces"]
+    assert sorted(face["decision"] for face in faces) == ["match", "review"]
+
+
+def test_photo_without_a_face(service: FakeService) -> None:
+    """No face is no error when nobody had to be there."""
+    answer = _identify(service, make_photo([]))
+    assert answer.status_code == 200
+    assert answer.json()["faces"] == []
+
+
+def test_quarter_turns_on_request(service: FakeService) -> None:
+    """A turned photo is looked at in its turns when that is asked for, and only then."""
+    service.enroll("ann")
+    photo = make_photo(["ann"], turns=1)
+    assert _identify(service, photo, turns="false").json()["faces"] == []
+    assert _identify(service, photo, turns="true").json()["faces"][0]["decision"] == "match"
+
+
+def test_number_of_candidates(service: FakeService) -> None:
+    """At most as many candidates as asked for, each subject once, best first."""
+    service.enroll("ann", "ben", "cat", "dan")
+    service.enroll("ann")
+    face = _identify(service, make_photo(["ann"]), num_candidates="3").json()["faces"][0]
+    similarities = [each["similarity"] for each in face["candidates"]]
+    assert len({each["subject_id"] for each in face["candidates"]}) == 3
+    assert similarities == sorted(similarities, reverse=True)
+
+
+def test_identifier_gets_decisions_only(service: FakeService) -> None:
+    """An identifier key sees who it is, and no number or list to climb along."""
+    service.enroll("ann")
+    content = _identify(service, make_photo(["ann", "ben"]), role=Role.IDENTIFIER).json()
+    assert {face["decision"] for face in content["faces"]} == {"match", "unknown"}
+    for face in content["faces"]:
+        assert face["similarity"] is None
+        assert face["candidates"] == []
+
+
+def test_threshold_follows_the_gallery_size(service: FakeService) -> None:
+    """The threshold is the card's for the subjects that the gallery has now."""
+    gallery = service.parts.galleries.get("default")
+    card = service.parts.embedders.of_gallery(gallery.fingerprint).card
+    service.enroll("ann", "ben")
+    content = _identify(service, make_photo(["ann"])).json()
+    assert content["match"]["value"] == card.threshold(fpir=0.01, num_subjects=2).value
+    assert content["match"]["num_subjects"] == 2
+
+
+def test_json_with_base64(service: FakeService) -> None:
+    """JSON does the same as a form."""
+    service.enroll("ann")
+    body = {"photo": base64.b64encode(make_photo(["ann"])).decode(), "num_candidates": 1}
+    answer = service.http.post("/v1/identify", headers=service.headers(), json=body)
+    assert answer.json()["faces"][0]["decision"] == "match"
+
+
+def test_removed_subject_is_never_named_again(service: FakeService) -> None:
+    """In the request after the acknowledgement the person is unknown."""
+    ann = service.enroll("ann", "ben")["ann"]
+    removed = service.http.delete(
+        f"/v1/galleries/default/subjects/{ann}", headers=service.headers(Role.OPERATOR)
+    )
+    assert removed.json() == {"num_templates": 1}
+    face = _identify(service, make_photo(["ann"])).json()["faces"][0]
+    assert face["decision"] == "unknown"
+    assert ann not in [each["subject_id"] for each in face["candidates"]]
+
+
+def test_detect(service: FakeService) -> None:
+    """Detect gives boxes and quality of all faces and compares them with nobody."""
+    answer = service.http.post(
+        "/v1/detect", headers=service.headers(), files={"photo": make_photo(["ann", "ben"])}
+    )
+    assert answer.status_code == 200
+    assert len(answer.json()["faces"]) == 2
+    assert "decision" not in answer.json()["faces"][0]
+
+
+@pytest.mark.parametrize(("word", "turned"), [("true", True), ("false", False)])
+def test_words_for_yes_and_no(shared_service: FakeService, word: str, turned: bool) -> None:
+    """``false`` in a form is false."""
+    answer = _identify(shared_service, make_photo(["ann"], turns=1), turns=word)
+    assert bool(answer.json()["faces"]) is turned
