@@ -1,0 +1,256 @@
+"""A checkpoint becomes a model directory: ONNX, checked, calibrated and described.
+
+Shape legend: B images, D embedding dimension, P probes, S subjects.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from embedding.detect import MtcnnDetector
+from embedding.embedder import FaceEmbedder
+from embedding.error_rates import threshold_by_size
+from embedding.errors import DataInvalid, ExportDisagrees
+from embedding.model import (
+    MODEL_FILE,
+    InputSpec,
+    ModelCard,
+    ModelDirectory,
+    Threshold,
+    model_fingerprint,
+    write_card,
+)
+from embedding.runtime import EmbeddingNet, OnnxRuntimeNet
+from training.backbone import FaceBackbone
+from training.checkpoint import LATEST, load_checkpoint
+from training.config import TrainConfig
+from training.data import Identity, load_crops, split_identities
+from training.evaluate import torch_embedder
+from training.onnx_file import INPUT_NAME, onnx_bytes
+from training.protocols import OpenSetTable, open_set_table, verify_lfw
+
+logger = logging.getLogger(__name__)
+
+MIN_AGREEMENT = 0.999
+NUM_AGREEMENT_CROPS = 500
+# 30 errors at FPIR 0.1 % would need 30,000 strangers; nobody here has held out that many.
+FPIRS = (0.05, 0.01, 0.001)
+MIN_ERRORS = 30
+SIZES = (1, 3, 10, 30, 100, 250)
+# Embeddings shorter than those of all but 1 in 200 held-out sharp faces carry too little.
+NORM_FLOOR_QUANTILE = 0.005
+
+
+def load_network(run_folder: Path) -> tuple[nn.Module, TrainConfig]:
+    """The averaged weights of a run's last checkpoint, ready to evaluate, and its configuration.
+
+    Raises:
+        CheckpointInvalid: none there, or damaged.
+    """
+    state = load_checkpoint(run_folder / LATEST)
+    config = TrainConfig.from_json(state["config"])
+    network = FaceBackbone(config.backbone)
+    network.load_state_dict(state["average"])
+    return network.eval(), config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far the runtimes are from torch in float32, in the served mode.
+
+    Attributes:
+        openvino: smallest cosine between an OpenVINO and a torch embedding.
+        onnxruntime: the same for ONNX Runtime.
+        alone_or_batch: largest difference of any similarity between embedding crops one by one
+            and all at once, on OpenVINO.
+        num_crops: crops compared.
+    """
+
+    openvino: float
+    onnxruntime: float
+    alone_or_batch: float
+    num_crops: int
+
+
+def check_agreement(
+    network: nn.Module, directory: ModelDirectory, crops_BHWC: NDArray[np.uint8]
+) -> Agreement:
+    """Compares torch, ONNX Runtime and OpenVINO on the same crops.
+
+    Raises:
+        ExportDisagrees: a cosine below 0.999, or similarities that depend on the batch.
+    """
+    net = EmbeddingNet(directory)
+    batch_BD = net.embed(crops_BHWC).vectors
+    alone_BD = np.concatenate([net.embed(crop[None]).vectors for crop in crops_BHWC])
+    torch_BD = torch_embedder(network, mirrored=directory.card.mirrored)(crops_BHWC)
+    other = EmbeddingNet(directory, engine=OnnxRuntimeNet(directory.read_model()))
+    other_BD = other.embed(crops_BHWC).vectors
+    agreement = Agreement(
+        openvino=float((batch_BD * torch_BD).sum(axis=1).min()),
+        onnxruntime=float((other_BD * torch_BD).sum(axis=1).min()),
+        alone_or_batch=float(np.abs(alone_BD @ alone_BD.T - batch_BD @ batch_BD.T).max()),
+        num_crops=len(crops_BHWC),
+    )
+    if min(agreement.openvino, agreement.onnxruntime) < MIN_AGREEMENT:
+        raise ExportDisagrees(f"the exported network and torch disagree: {agreement}")
+    if agreement.alone_or_batch > 1e-3:
+        raise ExportDisagrees(f"similarities depend on the batch: {agreement}")
+    return agreement
+
+
+def holdout_table(
+    net: EmbeddingNet, holdout: tuple[Identity, ...]
+) -> tuple[OpenSetTable, NDArray[np.float32]]:
+    """The open-set table of held-out people through the runtime, and each image's norm."""
+    subject_B = np.repeat(np.arange(len(holdout)), [len(one.paths) for one in holdout])
+    embeddings = net.embed(load_crops(tuple(path for one in holdout for path in one.paths)))
+    return open_set_table(embeddings.vectors, subject_B), embeddings.norms
+
+
+def calibrate(table: OpenSetTable) -> tuple[Threshold, ...]:
+    """The thresholds of the card: a grid over FPIR and gallery size, with intervals.
+
+    A point is marked as extrapolated when fewer than thirty errors stand behind it.
+    """
+    num_subjects = table.similarities_PS.shape[1]
+    thresholds = []
+    for fpir in FPIRS:
+        for size in SIZES:
+            # The bootstrap keeps about 63 % of the people, and its galleries need that many.
+            if size >= 0.6 * num_subjects:
+                continue
+            point = threshold_by_size(
+                table.similarities_PS, table.own_subject_P, fpir=fpir, num_subjects=size
+            )
+            thresholds.append(
+                Threshold(
+                    value=round(point.value, 4),
+                    low=round(point.low, 4),
+                    high=round(point.high, 4),
+                    fpir=fpir,
+                    num_subjects=size,
+                    num_probes=point.num_probes,
+                    extrapolated=fpir * point.num_probes < MIN_ERRORS,
+                )
+            )
+    return tuple(thresholds)
+
+
+def export_model(
+    run_folder: Path,
+    out: Path,
+    *,
+    name: str,
+    licence: str,
+    description: str,
+    mirrored: bool = True,
+    lfw: Path | None = None,
+) -> ModelDirectory:
+    """Writes a model directory from a run's last checkpoint.
+
+    The identities that the run held out set the thresholds; LFW, when given, is only measured.
+
+    Raises:
+        DataInvalid: the run held out nobody, or `out` exists and is no empty folder.
+        ExportDisagrees: the runtimes do not give what torch gives.
+    """
+    network, config = load_network(run_folder)
+    holdout = split_identities(config.data).holdout
+    if len(holdout) < 10:
+        raise DataInvalid(
+            f"the run held out {len(holdout)} identities; thresholds need at least 10: train with "
+            "--set data.num_holdout_sharp=150, or what the folder can spare"
+        )
+    if out.exists() and any(out.iterdir()):
+        raise DataInvalid(f"{out} is not empty; give a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    model = onnx_bytes(network)
+    (out / MODEL_FILE).write_bytes(model)
+    card = _bare_card(
+        model,
+        name=name,
+        licence=licence,
+        training={"description": description, "config": _public_config(config)},
+        mirrored=mirrored,
+    )
+    write_card(out, card)
+    directory = ModelDirectory.open(out)
+    paths = tuple(path for one in holdout for path in one.paths)[:NUM_AGREEMENT_CROPS]
+    agreement = check_agreement(network, directory, load_crops(paths))
+    logger.info("%s", agreement)
+    net = EmbeddingNet(directory)
+    table, norms_B = holdout_table(net, holdout)
+    is_sharp_B = np.repeat([one.is_sharp for one in holdout], [len(one.paths) for one in holdout])
+    sharp_norms = norms_B[is_sharp_B] if is_sharp_B.any() else norms_B
+    card = replace(
+        card,
+        thresholds=calibrate(table),
+        norm_floor=round(float(np.quantile(sharp_norms, NORM_FLOOR_QUANTILE)), 3),
+    )
+    write_card(out, card)
+    if lfw is not None:
+        card = replace(card, accuracy=lfw_figures(net, lfw))
+        write_card(out, card)
+    FaceEmbedder.open(out)
+    return ModelDirectory.open(out)
+
+
+def _public_config(config: TrainConfig) -> dict[str, Any]:
+    """The configuration for the card: everything but folders and files of this machine."""
+    values: dict[str, Any] = json.loads(config.to_json())
+    del values["run_folder"], values["data"]["folder"]
+    values["distill"]["teacher"] = config.distill.teacher is not None
+    return values
+
+
+def lfw_figures(net: EmbeddingNet, lfw: Path) -> dict[str, Any]:
+    """What the card says of LFW, measured through the runtime in the served mode."""
+    verification = verify_lfw(lambda crops: net.embed(crops).vectors, lfw)
+    tar = {
+        f"lfw_tar_at_far_{one.far_wanted:g}": {
+            "tar": round(one.tar.rate, 4),
+            "accepted": f"{one.tar.num_errors} of {one.tar.num_trials}",
+            "false_accepts": f"{one.far.num_errors} of {one.far.num_trials}",
+            "threshold": round(one.threshold, 4),
+        }
+        for one in verification.tar
+    }
+    accuracy = verification.accuracy
+    return {
+        "lfw_accuracy": round(accuracy.mean, 4),
+        "lfw_deviation_over_folds": round(accuracy.deviation, 4),
+        **tar,
+    }
+
+
+def _bare_card(
+    model: bytes, *, name: str, licence: str, training: Mapping[str, Any], mirrored: bool
+) -> ModelCard:
+    digest = hashlib.sha256(model).hexdigest()
+    spec = InputSpec(name=INPUT_NAME)
+    fingerprint = model_fingerprint(
+        model_sha256=digest,
+        input_spec=spec,
+        mirrored=mirrored,
+        precision="float32",
+        detector_fingerprint=MtcnnDetector().fingerprint,
+    )
+    return ModelCard(
+        name=name,
+        model_sha256=digest,
+        fingerprint=fingerprint,
+        mirrored=mirrored,
+        licence=licence,
+        thresholds=(),
+        input=spec,
+        training=training,
+    )

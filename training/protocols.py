@@ -1,0 +1,183 @@
+"""What is measured: LFW's verification folds and open-set search among held-out people.
+
+Pure NumPy on embeddings; who makes them (torch or a model directory) does not matter here.
+Shape legend: B images, D embedding dimension, P probes, S subjects.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedding.error_rates import (
+    FoldAccuracy,
+    IdentificationRates,
+    TarAtFar,
+    fold_accuracy,
+    identification_rates,
+    smallest_threshold,
+    tar_at_far,
+)
+from embedding.errors import DataInvalid
+from training.data import Identity, load_crops
+
+EmbedCrops = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+# Templates a subject in open-set figures: three photos are what people enroll.
+NUM_TEMPLATES = 3
+CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LfwPairs:
+    """LFW's pairs: rows into `paths`, whether they show one person, and their fold."""
+
+    paths: tuple[Path, ...]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    same: NDArray[np.bool_]
+    fold: NDArray[np.int64]
+
+
+def read_lfw_pairs(folder: Path) -> LfwPairs:
+    """Reads ``pairs.txt`` and finds its images under ``aligned/``.
+
+    Raises:
+        DataInvalid: a missing file, or a list that is not what its first line announces.
+    """
+    file = folder / "pairs.txt"
+    if not file.is_file():
+        raise DataInvalid(f"no {file}; give a folder that holds pairs.txt and aligned/")
+    header, *lines = file.read_text().splitlines()
+    num_folds, num_pairs = (int(word) for word in header.split())
+    if len(lines) != num_folds * 2 * num_pairs:
+        raise DataInvalid(
+            f"{file} announces {num_folds} folds of 2 x {num_pairs} pairs and has {len(lines)}"
+        )
+    rows: dict[Path, int] = {}
+    pairs = []
+    for number, line in enumerate(lines):
+        words = line.split("\t")
+        first, second = (words[0], words[0]) if len(words) == 3 else (words[0], words[2])
+        paths = (
+            _lfw_image(folder, first, words[1]),
+            _lfw_image(folder, second, words[-1]),
+        )
+        left, right = (rows.setdefault(path, len(rows)) for path in paths)
+        pairs.append((left, right, len(words) == 3, number // (2 * num_pairs)))
+    left_, right_, same, fold = (np.array(column) for column in zip(*pairs, strict=True))
+    return LfwPairs(paths=tuple(rows), left=left_, right=right_, same=same, fold=fold)
+
+
+def _lfw_image(folder: Path, name: str, number: str) -> Path:
+    return folder / "aligned" / name / f"{name}_{int(number):04d}.jpg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """1:1 figures on LFW's protocol."""
+
+    accuracy: FoldAccuracy
+    tar: tuple[TarAtFar, ...]
+
+
+def verify_lfw(embed: EmbedCrops, folder: Path) -> Verification:
+    """10-fold accuracy, and TAR at FAR 1e-2 and 1e-3 over all pairs."""
+    pairs = read_lfw_pairs(folder)
+    unit_BD = embed_paths(embed, pairs.paths)
+    similarities = (unit_BD[pairs.left] * unit_BD[pairs.right]).sum(axis=1)
+    mated, non_mated = similarities[pairs.same], similarities[~pairs.same]
+    return Verification(
+        accuracy=fold_accuracy(similarities, pairs.same, pairs.fold),
+        tar=tuple(tar_at_far(mated, non_mated, far) for far in (1e-2, 1e-3)),
+    )
+
+
+def embed_paths(embed: EmbedCrops, paths: tuple[Path, ...]) -> NDArray[np.float32]:
+    """(B, D) embeddings of image files, in their order, in bounded memory."""
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    return np.concatenate([embed(load_crops(chunk)) for chunk in chunks])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSetTable:
+    """Every image searched against every subject's templates.
+
+    Attributes:
+        similarities_PS: fused by maximum over the subject's templates.
+        own_subject_P: the column of the probe's own subject.
+        is_mated_P: whether the probe may serve as a mated one: it is no template itself.
+    """
+
+    similarities_PS: NDArray[np.float32]
+    own_subject_P: NDArray[np.int64]
+    is_mated_P: NDArray[np.bool_]
+
+
+def open_set_table(
+    unit_BD: NDArray[np.float32],
+    subject_B: NDArray[np.int64],
+    *,
+    num_templates: int = NUM_TEMPLATES,
+) -> OpenSetTable:
+    """Enrolls the first images of each subject and searches with all of them."""
+    num_subjects = int(subject_B.max()) + 1
+    columns, is_template_B = [], np.zeros(len(subject_B), bool)
+    for subject in range(num_subjects):
+        rows = np.flatnonzero(subject_B == subject)[:num_templates]
+        is_template_B[rows] = True
+        columns.append((unit_BD @ unit_BD[rows].T).max(axis=1))
+    return OpenSetTable(
+        similarities_PS=np.stack(columns, axis=1),
+        own_subject_P=subject_B,
+        is_mated_P=~is_template_B,
+    )
+
+
+def open_set_rates(table: OpenSetTable, *, fpir: float) -> IdentificationRates:
+    """FNIR at the smallest threshold that keeps a wanted FPIR, leaving one subject out.
+
+    Each image is a stranger to the gallery of everybody else; each image that is no template is
+    a mated probe of the whole gallery.
+    """
+    rows = np.arange(len(table.own_subject_P))
+    own_P = table.similarities_PS[rows, table.own_subject_P]
+    others_PS = table.similarities_PS.copy()
+    others_PS[rows, table.own_subject_P] = -np.inf
+    best_other_P = others_PS.max(axis=1)
+    mated = table.is_mated_P
+    if not mated.any():
+        raise DataInvalid("no identity has an image beyond its templates; add images")
+    return identification_rates(
+        mated_similarity_M=own_P[mated],
+        mated_is_first_M=own_P[mated] > best_other_P[mated],
+        best_non_mated_N=best_other_P,
+        threshold=smallest_threshold(best_other_P, fpir),
+        num_subjects=table.similarities_PS.shape[1],
+    )
+
+
+def holdout_figures(embed: EmbedCrops, identities: tuple[Identity, ...]) -> dict[str, float]:
+    """What a run watches: open-set and verification figures on people who never train.
+
+    Names begin with ``sharp/`` (identities of sharp images only) and ``all/``.
+    """
+    figures: dict[str, float] = {}
+    groups = {"all": identities, "sharp": tuple(one for one in identities if one.is_sharp)}
+    for group, members in groups.items():
+        if len(members) < 2:
+            continue
+        subject_B = np.repeat(np.arange(len(members)), [len(one.paths) for one in members])
+        unit_BD = embed_paths(embed, tuple(path for one in members for path in one.paths))
+        rates = open_set_rates(open_set_table(unit_BD, subject_B), fpir=0.01)
+        left, right = np.triu_indices(len(unit_BD), k=1)
+        same = subject_B[left] == subject_B[right]
+        cosines = (unit_BD @ unit_BD.T)[left, right]
+        figures |= {
+            f"{group}/fnir_at_fpir_1e-2": rates.fnir.rate,
+            f"{group}/rank1": rates.rank1.rate,
+            f"{group}/tar_at_far_1e-3": tar_at_far(cosines[same], cosines[~same], 1e-3).tar.rate,
+        }
+    return {name: round(value, 4) for name, value in figures.items()}
