@@ -1,0 +1,50 @@
+# Everything runs in .venv, which the first command makes. Needs Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo serve test lint bench docs clean
+
+# Base install: small, without torch. --no-deps packages hold only sample photos.
+$(VENV)/.base: pyproject.toml constraints.txt
+	@echo "Installing FaceGallery into $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.base
+	@echo "Fetching packages that hold sample photos ..."
+	@$(PIP) --no-deps --target $(VENV)/samples --upgrade insightface matplotlib scikit-image
+	@touch $@
+
+# Everything for development: torch, timm and the tools.
+$(VENV)/.dev: $(VENV)/.demo
+	@echo "Installing the training and development packages (several GB, for torch) ..."
+	@$(PIP) -e ".[train,dev]"
+	@touch $@
+
+demo: $(VENV)/.demo
+	@$(BIN)/python -m benchmarks.demo
+
+serve: $(VENV)/.base
+	@$(BIN)/facegallery serve
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.peers
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info

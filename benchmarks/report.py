@@ -1,0 +1,56 @@
+"""How every benchmark ends: a table for people and one JSON object on the last line."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    model = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "load_at_start": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
+
+
+def print_report(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    figures: Mapping[str, object],
+) -> None:
+    """Prints the table, then the figures with the machine as one line of JSON."""
+    table = Table(title=title)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
+    Console(width=110).print(table)
+    print(json.dumps({"benchmark": title, **figures, "machine": machine()}))
+
+
+def median_ms(work: Callable[[], object], *, num_runs: int, num_warm: int = 3) -> float:
+    """Median wall time of one call, in milliseconds."""
+    for _ in range(num_warm):
+        work()
+    times = []
+    for _ in range(num_runs):
+        start = time.perf_counter()
+        work()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)

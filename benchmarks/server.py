@@ -1,0 +1,67 @@
+"""Starts the real service on a free loopback port, for the demo and the benchmarks."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningServer:
+    """A service that answers.
+
+    Attributes:
+        url: such as http://127.0.0.1:41873.
+        client: speaks to it with the admin key.
+        seconds_to_ready: from starting the process to /readyz answering 200.
+        pid: of the process.
+    """
+
+    url: str
+    client: httpx.Client
+    seconds_to_ready: float
+    pid: int
+
+
+@contextmanager
+def running_server(data_folder: Path) -> Iterator[RunningServer]:
+    """A service on a fresh data folder; stopped in the end, whatever happens.
+
+    Raises:
+        RuntimeError: it did not start; the message holds what it wrote.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("FACEGALLERY_")
+    }
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--json"]
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [*command, "--data-folder", str(data_folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise RuntimeError(f"the service did not start: {process.communicate()[1]}")
+        told = json.loads(line)
+        headers = {"Authorization": f"Bearer {told['admin_key']}"}
+        with httpx.Client(base_url=told["url"], headers=headers, timeout=60) as client:
+            while client.get("/readyz").status_code != httpx.codes.OK:
+                time.sleep(0.02)
+            ready = time.perf_counter() - started
+            yield RunningServer(
+                url=told["url"], client=client, seconds_to_ready=ready, pid=process.pid
+            )
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
