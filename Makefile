@@ -24,8 +24,10 @@ $(VENV)/.dev: $(VENV)/.demo
 	@$(PIP) -e ".[train,dev]"
 	@touch $@
 
+STARTED := $(shell date +%s.%N)
+
 demo: $(VENV)/.demo
-	@$(BIN)/python -m benchmarks.demo
+	@$(BIN)/python -m benchmarks.demo --started $(STARTED)
 
 serve: $(VENV)/.base
 	@$(BIN)/facegallery serve
@@ -39,9 +41,17 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev
+# The peer of the comparison, in a folder of its own; dlib-bin is dlib as a wheel.
+$(VENV)/.peers: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target $(VENV)/peers face_recognition==1.3.0 face_recognition_models==0.3.0 \
+		dlib-bin "setuptools<80"
+	@touch $@
+
+bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.accuracy
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/test_docs.py
