@@ -60,3 +60,22 @@ def points_in(boxes_N4: Boxes, shares_N52: NDArray[np.floating]) -> NDArray[np.f
     """Points (N, 5, 2) in pixels from their places as shares of the boxes."""
     sizes_N2 = boxes_N4[:, 2:] - boxes_N4[:, :2]
     return boxes_N4[:, None, :2] + shares_N52 * sizes_N2[:, None, :]
+
+
+def rolls_of(points_N52: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Clockwise tilt of faces in radians, from the line between the eyes."""
+    eyes_N2 = (points_N52[:, 1] - points_N52[:, 0]).astype(np.float64)
+    return np.arctan2(eyes_N2[:, 1], eyes_N2[:, 0])
+
+
+def turn_about(
+    points_NK2: NDArray[np.floating],
+    centres_N2: NDArray[np.floating],
+    angles_rad_N: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """Points turned clockwise, as seen in the photo, each row about its own centre."""
+    cos_N, sin_N = np.cos(angles_rad_N), np.sin(angles_rad_N)
+    turns_N22 = np.stack([np.stack([cos_N, -sin_N], -1), np.stack([sin_N, cos_N], -1)], axis=1)
+    around_NK2 = points_NK2 - centres_N2[:, None, :]
+    turned_NK2: NDArray[np.float64] = np.einsum("nij,nkj->nki", turns_N22, around_NK2)
+    return turned_NK2 + centres_N2[:, None, :]

@@ -49,3 +49,30 @@ def _cut(image: Image.Image, box: list[float], side_px: int) -> Image.Image:
         box=(left, top, min(right, image.width), min(bottom, image.height)),
         reducing_gap=2.0,
     )
+
+
+def cut_upright_patches(
+    image: Image.Image, boxes_N4: Boxes, rolls_rad_N: NDArray[np.floating], *, side_px: int
+) -> NDArray[np.uint8]:
+    """Like ``cut_patches``, each square turned about its centre so that a tilted face is upright.
+
+    Args:
+        image: the photo.
+        boxes_N4: squares.
+        rolls_rad_N: clockwise tilt of each face, as seen in the photo.
+        side_px: of a patch.
+    """
+    # A square half as large again holds the turned one; twice the resolution survives turning.
+    margin, oversampling = 1.5, 2
+    wide_px = round(margin * oversampling * side_px)
+    border = (wide_px - oversampling * side_px) // 2
+    centres_N2 = (boxes_N4[:, :2] + boxes_N4[:, 2:]) / 2
+    halves_N1 = margin * (boxes_N4[:, 2:] - boxes_N4[:, :2]).max(axis=1, keepdims=True) / 2
+    wide_N4 = np.concatenate([centres_N2 - halves_N1, centres_N2 + halves_N1], axis=1)
+    patches = np.empty((len(boxes_N4), side_px, side_px, 3), np.uint8)
+    for patch, box, roll in zip(patches, wide_N4.tolist(), rolls_rad_N.tolist(), strict=True):
+        wide = _cut(image, box, wide_px)
+        upright = wide.rotate(np.degrees(roll), resample=Image.Resampling.BILINEAR)
+        inner = upright.crop((border, border, wide_px - border, wide_px - border))
+        patch[:] = np.asarray(inner.reduce(oversampling))
+    return patches

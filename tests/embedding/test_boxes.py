@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedding.boxes import points_in, shift_edges, squares, suppress
+from embedding.boxes import points_in, rolls_of, shift_edges, squares, suppress, turn_about
 from embedding.detect import Box
 
 
@@ -75,3 +75,16 @@ def test_iou_of_boxes() -> None:
     assert one.iou(Box(left=1, top=0, right=3, bottom=2)) == pytest.approx(1 / 3)
     empty = Box(left=1, top=1, right=1, bottom=1)
     assert empty.iou(empty) == 0.0
+
+
+@given(seed=st.integers(0, 1000), angle=st.floats(-3.0, 3.0))
+def test_points_turn_about_their_centre(seed: int, angle: float) -> None:
+    """Turning equals a loop with complex numbers, and turns the line between the eyes as much."""
+    random = np.random.default_rng(seed)
+    points, centre = random.uniform(0, 100, (1, 5, 2)), random.uniform(0, 100, (1, 2))
+    turned = turn_about(points, centre, np.array([angle]))
+    for point, found in zip(points[0], turned[0], strict=True):
+        around = complex(*(point - centre[0])) * complex(np.cos(angle), np.sin(angle))
+        assert complex(*found) == pytest.approx(around + complex(*centre[0]))
+    difference = rolls_of(turned) - rolls_of(points) - angle
+    assert np.cos(difference) == pytest.approx(1.0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from embedding.boxes import turn_about
 from embedding.detect import MtcnnDetector, MtcnnSettings, mtcnn_fingerprint
 from embedding.errors import ModelInvalid, RequestInvalid
 from embedding.mtcnn_nets import WEIGHTS_SHA256, load_weights, weights_folder
@@ -49,6 +50,21 @@ def test_one_person_is_found(detector: MtcnnDetector, sample_photos: Mapping[str
     for name in ("hopper", "astronaut"):
         photo = decode_photo(sample_photos[name].read_bytes())
         assert detector.detect(photo)[0].confidence > 0.99
+
+
+@pytest.mark.parametrize("angle_deg", [-35, -20, 20, 35])
+def test_tilted_faces_have_the_landmarks_of_upright_ones(
+    detector: MtcnnDetector, sample_photos: Mapping[str, Path], angle_deg: int
+) -> None:
+    """A photo turned by an angle gives the landmarks turned by it, within a tenth of the eyes."""
+    with Image.open(sample_photos["astronaut"]) as image:
+        photo = image.convert("RGB")
+    upright = detector.detect(np.asarray(photo))[0].landmarks
+    (face,) = detector.detect(np.asarray(photo.rotate(angle_deg, Image.Resampling.BICUBIC)))
+    centre = np.array([[photo.width / 2, photo.height / 2]])
+    expected = turn_about(upright[None], centre, np.radians([-angle_deg]))[0]
+    eyes_px = np.linalg.norm(upright[1] - upright[0])
+    assert np.linalg.norm(face.landmarks - expected, axis=1).max() < 0.1 * eyes_px
 
 
 def test_large_photos_are_searched_smaller(
