@@ -1,9 +1,9 @@
 # The service: CPU, without torch, as a user without rights. Its steps are the ones of
-# `docker/install` and `docker/start`, which the tests run in a clean environment.
+# `docker/install` and `docker/health`, which the tests run in a clean environment.
 FROM python:3.11-slim
 
 RUN useradd --create-home --uid 10001 facegallery \
-    && mkdir /data && chown facegallery /data
+    && mkdir --mode=0700 /data && chown facegallery /data
 WORKDIR /app
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY embedding embedding

@@ -188,7 +188,8 @@ def annotated(photo: bytes, answer: Json) -> Image.Image:
         draw.rectangle(corners, outline=colour, width=3)
         name = face["subject"]["name"] if face["subject"] else ""
         label = f"{face['decision']} {name} {face['similarity'] or 0:.2f}".replace("  ", " ")
-        place = (box["left"], max(0.0, box["top"] - size - 6))
+        rightmost = image.width - draw.textlength(label, font=font)
+        place = (min(box["left"], rightmost), max(0.0, box["top"] - size - 6))
         draw.rectangle(draw.textbbox(place, label, font=font), fill=colour)
         draw.text(place, label, fill="white", font=font)
     return image

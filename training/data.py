@@ -133,6 +133,7 @@ class CropSet(Dataset[dict[str, Any]]):
     ) -> None:
         self.paths = tuple(path for one in identities for path in one.paths)
         self.labels = np.repeat(np.arange(len(identities)), [len(one.paths) for one in identities])
+        self.names = [one.name for one in identities]
         self.num_classes = len(identities)
         self.crops_BHWC = load_crops(self.paths)
         self._augmentation = augmentation

@@ -118,7 +118,8 @@ def _embed_chunk(paths: tuple[Path, ...]) -> NDArray[np.float32]:
         import face_recognition_models
     except ImportError as error:
         raise DataInvalid(
-            "the teacher needs two packages: pip install dlib-bin face_recognition_models"
+            "the teacher needs these packages: "
+            "pip install dlib-bin face_recognition_models 'setuptools<80'"
         ) from error
     if not hasattr(_embed_chunk, "network"):
         location = face_recognition_models.face_recognition_model_location()

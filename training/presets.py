@@ -19,7 +19,7 @@ def smoke(data: Path, run_folder: Path) -> TrainConfig:
     """A few minutes on two cores: shows that the whole way works, not what it can reach."""
     return TrainConfig(
         run_folder=run_folder,
-        data=DataConfig(folder=data, min_images=2, num_workers=0),
+        data=DataConfig(folder=data, min_images=2, num_holdout_sharp=20, num_workers=0),
         backbone=BackboneConfig(name="resnet18", channels=(16, 32, 64, 128)),
         head=HeadConfig(scale=32.0, margin_rad=0.3),
         epochs=2,
@@ -31,7 +31,7 @@ def few(data: Path, run_folder: Path) -> TrainConfig:
     """A hundred to a few thousand identities: gentle scale, margin warmed up over a third."""
     return TrainConfig(
         run_folder=run_folder,
-        data=DataConfig(folder=data, min_images=2, num_holdout_sharp=0, num_holdout_soft=0),
+        data=DataConfig(folder=data, min_images=2, num_holdout_sharp=20),
         backbone=BackboneConfig(name="resnet18", channels=(32, 64, 128, 256)),
         head=HeadConfig(scale=40.0, margin_rad=0.4),
         epochs=24,

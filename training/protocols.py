@@ -122,11 +122,15 @@ def open_set_table(
     *,
     num_templates: int = NUM_TEMPLATES,
 ) -> OpenSetTable:
-    """Enrolls the first images of each subject and searches with all of them."""
+    """Enrolls the first images of each subject and searches with all of them.
+
+    The last image of a subject is never a template, so that everybody is searched for.
+    """
     num_subjects = int(subject_B.max()) + 1
     columns, is_template_B = [], np.zeros(len(subject_B), bool)
     for subject in range(num_subjects):
-        rows = np.flatnonzero(subject_B == subject)[:num_templates]
+        images = np.flatnonzero(subject_B == subject)
+        rows = images[: max(1, min(num_templates, len(images) - 1))]
         is_template_B[rows] = True
         columns.append((unit_BD @ unit_BD[rows].T).max(axis=1))
     return OpenSetTable(

@@ -52,7 +52,6 @@ class Trainer:
 
     Raises:
         DataInvalid: fewer images than a batch holds.
-        CheckpointInvalid: the run folder holds a checkpoint of another configuration.
     """
 
     def __init__(
@@ -201,6 +200,7 @@ class Trainer:
         """Writes everything that `load` needs to go on as if nothing had happened."""
         state = {
             "config": self.config.to_json(),
+            "identities": self.data.names,
             "step": self.step_number,
             "modules": [module.state_dict() for module in self._modules],
             "average": self.average.module.state_dict(),
@@ -210,12 +210,20 @@ class Trainer:
         return save_checkpoint(state, self.config.run_folder)
 
     def load(self, path: Path) -> None:
-        """Goes on from a checkpoint of this very configuration.
+        """Goes on from a checkpoint of the same network and the same identities.
+
+        Rates, weights of losses and the number of epochs may differ: from here on they are
+        those of this configuration.
 
         Raises:
             CheckpointInvalid: of another network or another set of identities.
         """
         state = load_checkpoint(path)
+        if state["identities"] != self.data.names:
+            raise CheckpointInvalid(
+                f"{path} was trained on {len(state['identities'])} other identities than the "
+                f"{len(self.data.names)} of this run; give another run folder or the same data"
+            )
         try:
             for module, stored in zip(self._modules, state["modules"], strict=True):
                 module.load_state_dict(stored)

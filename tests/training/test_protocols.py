@@ -102,11 +102,17 @@ def test_templates_are_no_mated_probes_but_everybody_is_a_stranger_once() -> Non
     assert rates.num_subjects == 3
 
 
-def test_identities_with_templates_only_are_refused() -> None:
+def test_people_with_few_images_keep_one_to_search_with() -> None:
+    """Three images are two templates and a mated probe, whatever is asked for."""
+    table = open_set_table(np.eye(6, dtype=np.float32), np.repeat([0, 1], 3), num_templates=3)
+    assert table.is_mated_P.tolist() == [False, False, True] * 2
+
+
+def test_identities_with_one_image_are_refused() -> None:
     """A miss rate without mated probes would be made up."""
     unit = np.eye(4, dtype=np.float32)
     with pytest.raises(DataInvalid, match="add images"):
-        open_set_rates(open_set_table(unit, np.array([0, 0, 1, 1])), fpir=0.1)
+        open_set_rates(open_set_table(unit, np.arange(4)), fpir=0.1)
 
 
 def test_held_out_figures_tell_good_embeddings_from_bad_ones(identities: Path) -> None:

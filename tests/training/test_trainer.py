@@ -115,6 +115,16 @@ def test_a_checkpoint_of_another_network_is_refused(config: TrainConfig) -> None
         new_trainer(other).load(config.run_folder / LATEST)
 
 
+def test_a_checkpoint_of_other_people_is_refused(config: TrainConfig) -> None:
+    """As many classes with other names are not the same run."""
+    config.run_folder.mkdir()
+    trainer = new_trainer(config)
+    trainer.data.names[0] = "somebody else"
+    trainer.save()
+    with pytest.raises(CheckpointInvalid, match="other identities"):
+        new_trainer(config).load(config.run_folder / LATEST)
+
+
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
 def test_a_damaged_checkpoint_is_refused(damage: bytes | None, tmp_path: Path) -> None:
     """Empty, foreign and truncated files give one clear error."""
