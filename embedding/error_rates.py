@@ -19,6 +19,9 @@ from embedding.errors import RequestInvalid
 # Below 30 errors a rate is known to worse than about a third of itself ("rule of thirty").
 RULE_OF_THIRTY = 30
 
+# Random galleries a resampled set of people: enough to take most of the draw's own noise out.
+_BOOTSTRAP_DRAWS = 8
+
 
 def smallest_threshold(non_mated_N: ArrayLike, rate: float) -> float:
     """The smallest threshold at which at most `rate` of the non-mated similarities are accepted.
@@ -237,7 +240,7 @@ def threshold_by_size(
     *,
     fpir: float,
     num_subjects: int,
-    num_draws: int = 20,
+    num_draws: int = 400,
     num_bootstraps: int = 100,
     seed: int = 0,
 ) -> ThresholdPoint:
@@ -246,7 +249,7 @@ def threshold_by_size(
     Each probe is searched against random galleries of other people; its best similarity there
     is what a stranger would reach. The threshold is the (1 - FPIR) quantile over all draws
     together; the interval is a 95 % percentile bootstrap over people, who are drawn as a whole,
-    as probes and as gallery.
+    as probes and as gallery, each time with a few random galleries.
 
     Args:
         similarities_PS: each probe's fused similarity to each held-out subject.
@@ -277,7 +280,10 @@ def threshold_by_size(
     for _ in range(num_bootstraps):
         people = rng.choice(columns, size=num_columns)
         rows = np.concatenate([np.flatnonzero(own_P == person) for person in people])
-        best = _best_of(table_PS[rows], np.unique(people), num_subjects, rng)
+        part_PS, others = table_PS[rows], np.unique(people)
+        best = np.concatenate(
+            [_best_of(part_PS, others, num_subjects, rng) for _ in range(_BOOTSTRAP_DRAWS)]
+        )
         resampled.append(smallest_threshold(best[np.isfinite(best)], fpir))
     low, high = np.quantile(resampled, [0.025, 0.975])
     return ThresholdPoint(

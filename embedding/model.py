@@ -89,8 +89,8 @@ class ModelCard:
         """The threshold for a wanted FPIR at a gallery size.
 
         Linear in ln(N) between the grid entries of the same FPIR; the smallest entry's below
-        the smallest N; beyond the largest N continued by the slope of the last two entries
-        and marked as extrapolated. An empty gallery counts as one subject.
+        the smallest N; beyond the largest N continued by the slope of the last two entries,
+        but never downwards, and marked as extrapolated. An empty gallery counts as one subject.
 
         Raises:
             RequestInvalid: the card holds no entries for this FPIR, or the size is negative.

@@ -31,6 +31,9 @@ class Threshold:
 def threshold_at(grid: list[Threshold], num_subjects: int) -> Threshold:
     """The threshold at a gallery size; see ``ModelCard.threshold``.
 
+    Beyond the grid it never falls: a measured last step downwards is noise, for the FPIR grows
+    with the gallery.
+
     Args:
         grid: not empty, of one FPIR, sorted by gallery size, no size twice.
         num_subjects: at least 1.
@@ -50,12 +53,14 @@ def threshold_at(grid: list[Threshold], num_subjects: int) -> Threshold:
         )
 
     def blend(start: float, end: float) -> float:
-        return min(1.0, start + weight * (end - start))
+        blended = min(1.0, start + weight * (end - start))
+        return max(end, blended) if beyond else blended
 
+    value = blend(below.value, above.value)
     return Threshold(
-        value=blend(below.value, above.value),
-        low=blend(below.low, above.low),
-        high=blend(below.high, above.high),
+        value=value,
+        low=min(value, blend(below.low, above.low)),
+        high=max(value, blend(below.high, above.high)),
         fpir=first.fpir,
         num_subjects=num_subjects,
         num_probes=min(below.num_probes, above.num_probes),

@@ -149,6 +149,8 @@ def _check_figures(template: NewTemplate) -> None:
     box = template.box
     if len(box) != 4 or not all(map(math.isfinite, box)) or box[0] > box[2] or box[1] > box[3]:
         raise RequestInvalid("the box must be four finite numbers: left, top, right, bottom")
+    if len(template.photo_size) != 2 or min(template.photo_size) < 1:
+        raise RequestInvalid("the photo's size must be its width and height, each at least 1")
     landmarks = np.asarray(template.landmarks)
     if landmarks.shape != (5, 2) or not np.isfinite(landmarks).all():
         raise RequestInvalid("the landmarks must be five finite points (x, y)")

@@ -22,6 +22,8 @@ class NewTemplate:
         norm: the embedding's length before normalisation, positive.
         fingerprint: of the model that made the embedding.
         box: left, top, right, bottom in pixels of the upright photo, xyxy from the top-left.
+        photo_size: width and height of the upright photo in pixels; photos are not kept, and
+            without it box and landmarks could never be given as shares of it.
         landmarks: (5, 2) float32, pixels of the upright photo; left eye, right eye, nose, left
             and right corner of the mouth, as seen in the image.
         confidence: of the detector, in [0, 1].
@@ -35,6 +37,7 @@ class NewTemplate:
     norm: float
     fingerprint: str
     box: tuple[float, float, float, float]
+    photo_size: tuple[int, int]
     landmarks: NDArray[np.float32]
     confidence: float
     quality: float
@@ -60,6 +63,7 @@ class Template:
     image_id: str
     image_hash: bytes
     box: tuple[float, float, float, float]
+    photo_size: tuple[int, int]
     landmarks: NDArray[np.float32]
     confidence: float
     quality: float

@@ -111,12 +111,17 @@ def enroll_answer(result: Enrollment, *, gallery: str) -> schemas.EnrollAnswer:
 def identified_face(
     face: Face, answer: Identification, *, similarities: bool
 ) -> schemas.IdentifiedFace:
-    """A face and who it is; without similarities and candidates for those who may not see them."""
+    """A face and who it is.
+
+    Who may not see similarities sees no candidates, and of a ``review`` no subject, which is
+    nothing but the first candidate.
+    """
+    named = answer.subject if similarities or answer.decision == "match" else None
     return schemas.IdentifiedFace.model_validate(
         {
             **face_fields(face),
             "decision": answer.decision,
-            "subject": subject_answer(answer.subject) if answer.subject else None,
+            "subject": subject_answer(named) if named else None,
             "similarity": answer.similarity if similarities else None,
             "candidates": [candidate_answer(each) for each in answer.candidates]
             if similarities

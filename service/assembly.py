@@ -38,7 +38,12 @@ class Parts:
     @property
     def num_workers(self) -> int:
         """Photos that are worked on at the same time."""
-        return self.settings.num_workers or len(os.sched_getaffinity(0))
+        if self.settings.num_workers is not None:
+            return self.settings.num_workers
+        # Only Linux knows which cores this process may use.
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
 
     def create_gallery(self, name: str, *, model: str | None = None) -> Gallery:
         """A new, empty gallery of an installed model; None means the default one.

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from embedding.errors import KeyForbidden, KeyInvalid, KeyMissing, KeyNotFound, RequestInvalid
+from index.checks import check_gallery_name
 from index.store.keys import ApiKeys, StoredKey
 
 logger = logging.getLogger(__name__)
@@ -145,6 +146,7 @@ class Keys:
         """A new key: what may be shown of it, and the whole key, which is never seen again.
 
         Raises:
+            NameInvalid: what is given as a gallery can be none's name.
             RequestInvalid: the label is too long or holds control characters, or the list of
                 galleries is empty.
         """
@@ -152,6 +154,8 @@ class Keys:
             raise RequestInvalid(f"a label has at most {MAX_LABEL} printable characters")
         if galleries is not None and not galleries:
             raise RequestInvalid("a key is tied to at least one gallery, or to none for all")
+        for gallery in galleries or ():
+            check_gallery_name(gallery)
         key_id = secrets.token_hex(NUM_ID_BYTES)
         key = f"fg_{key_id}_{secrets.token_urlsafe(NUM_SECRET_BYTES)}"
         row = self._rows.add(

@@ -95,7 +95,11 @@ class IdentifyBody(Body):
     photo: Annotated[PhotoBytes, Field(description="JPEG, PNG or WebP.")]
     gallery: GalleryName = "default"
     turns: Annotated[
-        YesOrNo, Field(description="When no face is found, try the photo's quarter turns.")
+        YesOrNo,
+        Field(
+            description="When no face is found, or none that is surely upright, try the photo's "
+            "quarter turns."
+        ),
     ] = False
     num_candidates: Annotated[
         int, Field(ge=1, le=100, description="At most this many candidates for each face.")
@@ -107,7 +111,11 @@ class DetectBody(Body):
 
     photo: Annotated[PhotoBytes, Field(description="JPEG, PNG or WebP.")]
     turns: Annotated[
-        YesOrNo, Field(description="When no face is found, try the photo's quarter turns.")
+        YesOrNo,
+        Field(
+            description="When no face is found, or none that is surely upright, try the photo's "
+            "quarter turns."
+        ),
     ] = False
 
 

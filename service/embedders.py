@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embedding.detect import Detector
 from embedding.embedder import FaceEmbedder
-from embedding.errors import ModelInvalid, ModelNotFound
+from embedding.errors import ModelInvalid, ModelNotFound, RequestInvalid
 from embedding.model import CARD_FILE, ModelCard, default_model, read_card, shipped_models
 from embedding.photo import PhotoLimits
 from embedding.quality import QualityLimits
@@ -105,8 +105,7 @@ class Embedders:
                     num_threads=self._settings.num_threads,
                 )
                 # Asked once here, so that a card without these rates fails at the start.
-                for fpir in (self._settings.fpir, self._settings.review_fpir):
-                    opened.card.threshold(fpir=fpir, num_subjects=1)
+                self._check_rates(opened.card)
                 self._opened[model.card.fingerprint] = opened
                 logger.info(
                     "model opened name=%s fingerprint=%s",
@@ -114,6 +113,16 @@ class Embedders:
                     model.card.fingerprint[:12],
                 )
         return opened
+
+    def _check_rates(self, card: ModelCard) -> None:
+        """Returns when the card holds thresholds for the rates in the settings."""
+        for fpir in (self._settings.fpir, self._settings.review_fpir):
+            try:
+                card.threshold(fpir=fpir, num_subjects=1)
+            except RequestInvalid as error:
+                raise ModelInvalid(
+                    f"{error}; FACEGALLERY_FPIR and FACEGALLERY_REVIEW_FPIR must be among them"
+                ) from error
 
     def _paths(self) -> Iterator[Path]:
         """Every directory with a card, the default's first; may name one twice."""

@@ -65,11 +65,14 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.ExportDisagrees: 500,
 }
 
+REQUEST_TOO_LARGE = "request_too_large"
+_MAX_NAME = 100
+
 CODE_BY_STATUS: Mapping[int, str] = {
     400: "request_malformed",
     404: "not_found",
     405: "method_not_allowed",
-    413: "request_too_large",
+    413: REQUEST_TOO_LARGE,
     415: "unsupported_media_type",
 }
 
@@ -127,6 +130,8 @@ def error_of_problem(document: Mapping[str, object]) -> FaceGalleryError:
             detail,
             reasons=[str(reason) for reason in reasons] if isinstance(reasons, list) else [],
         )
+    if code == REQUEST_TOO_LARGE:  # only photos make a client's request large
+        return errors.PhotoTooLarge(detail)
     for error_class in STATUS_BY_CLASS:
         if error_class.code == code and error_class is not errors.StoreInUse:
             return error_class(detail)
@@ -134,12 +139,12 @@ def error_of_problem(document: Mapping[str, object]) -> FaceGalleryError:
 
 
 def _validation_items(items: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
-    """Where and what is wrong, without what was sent."""
+    """Where and what is wrong, without what was sent; the long name of a field is cut."""
     found: list[dict[str, str]] = []
     for item in items:
         location = item.get("loc", ())
         parts = location if isinstance(location, (list, tuple)) else (location,)
-        where = ".".join(str(part) for part in parts)
+        where = ".".join(str(part)[:_MAX_NAME] for part in parts)
         found.append({"where": where, "message": str(item.get("msg", ""))})
     return found
 

@@ -27,6 +27,9 @@ MAX_FIELDS: Final = 32
 MAX_FIELD_BYTES: Final = 64 * 1024
 SMALL_BODY_BYTES: Final = 64 * 1024
 """For bodies without a photo; also what the fields around photos may take."""
+MAX_JSON_COMMAS: Final = 10_000
+"""Each further value has a comma before it, and base64 has none: a thousand photos and a long name
+pass, and what is told of millions of wrong values never fills the memory."""
 
 
 def photo_body_bytes(num_photo_bytes: int) -> int:
@@ -85,16 +88,22 @@ async def read_body(
     """The body of a request as an instance of its class.
 
     Raises:
-        HTTPException: 413 over ``max_bytes``, 415 neither a form nor JSON, 400 a broken form.
-        RequestInvalid: a field twice, a photo that is not a file, or a file that is not a photo.
+        HTTPException: 413 over ``max_bytes``, 415 neither a form nor JSON in UTF-8, 400 a broken
+            form.
+        RequestInvalid: a field twice, a photo that is not a file, a file that is not a photo, or
+            JSON with thousands of values.
         RequestValidationError: fields that are missing, unknown or of another kind.
     """
-    kind = parse_options_header(request.headers.get("content-type"))[0].decode("latin-1").lower()
+    kind_bytes, options = parse_options_header(request.headers.get("content-type"))
+    kind = kind_bytes.decode("latin-1").lower()
     allowed = ["application/json"]
     if FILE_FIELDS & body_class.model_fields.keys():
         allowed.append("multipart/form-data")
     if kind not in allowed:
         raise HTTPException(415, f"expected {' or '.join(allowed)}, got {kind or 'nothing'}")
+    # The parser of forms would look any other name up among Python's codecs.
+    if options.get(b"charset", b"utf-8").lower() not in {b"utf-8", b"utf8"}:
+        raise HTTPException(415, "expected text in UTF-8, which is the only charset read here")
     stream = _limited(request, max_bytes)
     try:
         if kind == "application/json":
@@ -108,6 +117,8 @@ async def read_body(
 
 
 def _from_json(body_class: type[AnyBody], content: bytes) -> AnyBody:
+    if content.count(b",") > MAX_JSON_COMMAS:
+        raise RequestInvalid(f"JSON here has at most {MAX_JSON_COMMAS} commas")
     return body_class.model_validate_json(content, strict=True)
 
 

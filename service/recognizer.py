@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from embedding.detect import Box
 from embedding.embedder import Face, FaceEmbedder, PhotoFaces
@@ -32,6 +33,15 @@ MAX_CANDIDATES = 100
 """In one answer; a list for a person to look through is shorter."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _ChosenFace:
+    """The face of a photo that is to become a template; the size is of the upright photo."""
+
+    face: Face
+    photo: bytes
+    photo_size: tuple[int, int]
+
+
 class Recognizer:
     """Enrolls and identifies photos; thread safe, and slow: never call it on an event loop."""
 
@@ -55,7 +65,8 @@ class Recognizer:
     ) -> Enrollment:
         """One template from each photo for one subject: all of them, or none and an error.
 
-        A photo without a face is tried in its quarter turns.
+        A photo without a face, or without one that is surely upright, is also tried in its
+        quarter turns.
 
         Args:
             photos: encoded photos of one person.
@@ -77,15 +88,15 @@ class Recognizer:
         target = self._galleries.get(gallery)
         known = _find_subject(target, subject)
         embedder = self._embedders.of_gallery(target.fingerprint)
-        faces, timings = self._choose_faces(embedder, photos, face, force=force)
+        chosen, timings = self._choose_faces(embedder, photos, face, force=force)
         threshold = embedder.card.threshold(
             fpir=self._settings.fpir, num_subjects=target.num_subjects
         )
-        alike = [_alike(target, embedder, each, threshold) for each in faces]
-        enrolled = None if dry_run else self._save(target, embedder, faces, photos, subject)
+        alike = [_alike(target, embedder, each.face, threshold) for each in chosen]
+        enrolled = None if dry_run else self._save(target, embedder, chosen, subject)
         own = enrolled.subject_id if enrolled else (known.id if known else None)
         return Enrollment(
-            faces=tuple(faces),
+            faces=tuple(each.face for each in chosen),
             enrolled=enrolled,
             would_create=known is None,
             conflicts=tuple(
@@ -107,7 +118,7 @@ class Recognizer:
         Args:
             photo: encoded.
             gallery: name of the gallery.
-            turns: when no face is found, try the quarter turns.
+            turns: when no face is found, or none that is surely upright, try the quarter turns.
             num_candidates: at most this many in each answer, 1 to 100.
 
         Raises:
@@ -175,34 +186,32 @@ class Recognizer:
 
     def _choose_faces(
         self, embedder: FaceEmbedder, photos: Sequence[bytes], choice: FaceChoice, *, force: bool
-    ) -> tuple[list[Face], dict[str, float]]:
+    ) -> tuple[list[_ChosenFace], dict[str, float]]:
         """The face of each photo, and the time spent by stage; an error says which photo."""
-        faces: list[Face] = []
+        chosen: list[_ChosenFace] = []
         timings_ms: dict[str, float] = {}
         for position, photo in enumerate(photos):
             try:
                 found = embedder.analyze(photo, turns=True)
-                faces.append(choose_face(found, choice, force=force))
+                face = choose_face(found, choice, force=force)
             except (PhotoError, FaceError) as error:
                 raise _at_photo(error, position, len(photos)) from error
+            size = (found.width, found.height)
+            chosen.append(_ChosenFace(face=face, photo=photo, photo_size=size))
             for stage, spent_ms in found.timings_ms.items():
                 timings_ms[stage] = timings_ms.get(stage, 0.0) + spent_ms
-        return faces, timings_ms
+        return chosen, timings_ms
 
     def _save(
         self,
         gallery: Gallery,
         embedder: FaceEmbedder,
-        faces: Sequence[Face],
-        photos: Sequence[bytes],
+        chosen: Sequence[_ChosenFace],
         subject: SubjectChoice,
     ) -> Enrolled:
         """Stores a template of each face, all or none; returns once they are safe."""
         enrolled = gallery.enroll(
-            [
-                self._template(face, embedder, photo)
-                for face, photo in zip(faces, photos, strict=True)
-            ],
+            [self._template(each, embedder) for each in chosen],
             subject_id=subject.subject_id,
             name=subject.name,
             external_id=subject.external_id,
@@ -211,22 +220,24 @@ class Recognizer:
             "enrolled gallery=%s subject=%s templates=%d",
             gallery.id,
             enrolled.subject_id,
-            len(faces),
+            len(chosen),
         )
         return enrolled
 
-    def _template(self, face: Face, embedder: FaceEmbedder, photo: bytes) -> NewTemplate:
+    def _template(self, chosen: _ChosenFace, embedder: FaceEmbedder) -> NewTemplate:
+        face = chosen.face
         return NewTemplate(
             embedding=face.embedding,
             norm=face.norm,
             fingerprint=embedder.fingerprint,
             box=(face.box.left, face.box.top, face.box.right, face.box.bottom),
+            photo_size=chosen.photo_size,
             landmarks=face.landmarks,
             confidence=face.confidence,
             quality=face.quality.figure,
             face_id=uuid.uuid4().hex,
             image_id=uuid.uuid4().hex,
-            image_hash=hmac.digest(self._secret, b"image\0" + photo, hashlib.sha256),
+            image_hash=hmac.digest(self._secret, b"image\0" + chosen.photo, hashlib.sha256),
         )
 
 

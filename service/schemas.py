@@ -148,7 +148,10 @@ class IdentifiedFace(FaceAnswer):
     decision: Annotated[Literal["match", "review", "unknown"], Field(examples=["match"])]
     subject: Annotated[
         SubjectAnswer | None,
-        Field(description="Of `match` the person, of `review` the one to compare with."),
+        Field(
+            description="Of `match` the person, of `review` the one to compare with, which "
+            "identifier keys do not see."
+        ),
     ]
     similarity: Annotated[
         float | None,

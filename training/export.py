@@ -17,7 +17,7 @@ from torch import nn
 
 from embedding.detect import MtcnnDetector
 from embedding.embedder import FaceEmbedder
-from embedding.error_rates import threshold_by_size
+from embedding.error_rates import RULE_OF_THIRTY, threshold_by_size
 from embedding.errors import DataInvalid, ExportDisagrees
 from embedding.model import (
     MODEL_FILE,
@@ -35,7 +35,7 @@ from training.config import TrainConfig
 from training.data import Identity, load_crops, split_identities
 from training.evaluate import torch_embedder
 from training.onnx_file import INPUT_NAME, onnx_bytes
-from training.protocols import OpenSetTable, open_set_table, verify_lfw
+from training.protocols import NUM_TEMPLATES, OpenSetTable, open_set_table, verify_lfw
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,6 @@ MIN_AGREEMENT = 0.999
 NUM_AGREEMENT_CROPS = 500
 # 30 errors at FPIR 0.1 % would need 30,000 strangers; nobody here has held out that many.
 FPIRS = (0.05, 0.01, 0.001)
-MIN_ERRORS = 30
 SIZES = (1, 3, 10, 30, 100, 250)
 # Embeddings shorter than those of all but 1 in 200 held-out sharp faces carry too little.
 NORM_FLOOR_QUANTILE = 0.005
@@ -139,7 +138,7 @@ def calibrate(table: OpenSetTable) -> tuple[Threshold, ...]:
                     fpir=fpir,
                     num_subjects=size,
                     num_probes=point.num_probes,
-                    extrapolated=fpir * point.num_probes < MIN_ERRORS,
+                    extrapolated=fpir * point.num_probes < RULE_OF_THIRTY,
                 )
             )
     return tuple(thresholds)
@@ -194,6 +193,7 @@ def export_model(
     card = replace(
         card,
         thresholds=calibrate(table),
+        notes=_notes(holdout, table),
         norm_floor=round(float(np.quantile(sharp_norms, NORM_FLOOR_QUANTILE)), 3),
     )
     write_card(out, card)
@@ -202,6 +202,18 @@ def export_model(
         write_card(out, card)
     FaceEmbedder.open(out)
     return ModelDirectory.open(out)
+
+
+def _notes(holdout: tuple[Identity, ...], table: OpenSetTable) -> str:
+    """How the thresholds of the card were measured, in words."""
+    num_sharp = sum(one.is_sharp for one in holdout)
+    return (
+        f"Thresholds: {len(holdout)} people who never trained ({num_sharp} with sharp images), "
+        f"{len(table.own_subject_P)} searches, up to {NUM_TEMPLATES} templates a subject, fused "
+        "by maximum, on aligned crops. More templates a subject raise the real FPIR. FPIR 0.1 % "
+        "is marked as extrapolated: 30 errors would need 30,000 strangers. Gallery sizes beyond "
+        "the largest one are extrapolated over ln N."
+    )
 
 
 def _public_config(config: TrainConfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from embedding.errors import StoreCorrupt, StoreError
+from embedding.errors import RequestInvalid, StoreCorrupt, StoreError
 from index.store.migrate import migrate
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ class Database:
         """Run a block in one transaction: committed and on disk at its end, or undone.
 
         Raises:
+            RequestInvalid: text with lone surrogates, which no database can hold or look for.
             StoreCorrupt: the database is damaged.
             StoreError: it cannot be read or written, or was closed.
         """
@@ -83,6 +84,9 @@ class Database:
                     yield connection
             except SQLAlchemyError as error:
                 raise _store_error(error) from error
+            except UnicodeEncodeError:
+                # Its cause holds the text, which may be a name.
+                raise RequestInvalid("an id or name holds characters that are no text") from None
 
     def close(self) -> None:
         """Empty the write-ahead log into the database and close it; a second call does nothing."""

@@ -105,6 +105,9 @@ templates = Table(
     Column("box_top", Double, nullable=False),
     Column("box_right", Double, nullable=False),
     Column("box_bottom", Double, nullable=False),
+    # Of the upright photo, in pixels.
+    Column("photo_width", Integer, nullable=False),
+    Column("photo_height", Integer, nullable=False),
     # Five points (x, y), float32, little-endian.
     Column("landmarks", LargeBinary(40), nullable=False),
     Column("confidence", Double, nullable=False),

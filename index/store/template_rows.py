@@ -30,12 +30,14 @@ CHECKED_FIELDS = (
     "confidence",
     "quality",
     "norm",
+    "photo_width",
+    "photo_height",
     "sequence",
 )
 """What the checksum covers, in its order: four texts, three blobs, the time, the figures."""
 
 # The figures, then the lengths of what follows them.
-_FIGURES = struct.Struct("<7dq4I")
+_FIGURES = struct.Struct("<7d3q4I")
 _EMBEDDING_BYTES = 4 * EMBEDDING_DIMENSION
 
 
@@ -50,6 +52,7 @@ def pack(
     """Return the columns of a new row, without the ids of gallery and subject."""
     embedding = np.ascontiguousarray(template.embedding, dtype="<f4").tobytes()
     left, top, right, bottom = map(float, template.box)
+    width, height = map(int, template.photo_size)
     row: dict[str, Any] = {
         "public_id": context.template_id,
         "face_id": template.face_id,
@@ -59,6 +62,8 @@ def pack(
         "box_top": top,
         "box_right": right,
         "box_bottom": bottom,
+        "photo_width": width,
+        "photo_height": height,
         "landmarks": np.ascontiguousarray(template.landmarks, dtype="<f4").tobytes(),
         "confidence": float(template.confidence),
         "quality": float(template.quality),
@@ -99,6 +104,7 @@ def unpack(row: Row[Any], *, subject_id: str | None) -> Template:
         image_id=row.image_id,
         image_hash=row.image_hash,
         box=(row.box_left, row.box_top, row.box_right, row.box_bottom),
+        photo_size=(row.photo_width, row.photo_height),
         landmarks=np.frombuffer(row.landmarks, dtype="<f4").reshape(5, 2).astype(np.float32),
         confidence=row.confidence,
         quality=row.quality,

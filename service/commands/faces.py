@@ -33,6 +33,7 @@ from service.commands.photos import (
     parse_box,
     photos_of_people,
     read_photo,
+    shown,
 )
 
 
@@ -102,29 +103,25 @@ def enroll(
         left, top, right, bottom = parse_box(box)
         choice = Box(left=left, top=top, right=right, bottom=bottom)
     done: list[EnrolledPhoto] = []
-    with client_for(data_folder, key) as client, progress_bar(quiet=as_json) as progress:
-        for each in progress.track(photos, description="enroll"):
-            row = EnrolledPhoto(photo=str(each.path), subject=each.subject)
-            try:
-                row.answer = client.enroll(
-                    [read_photo(each.path)],
-                    gallery=gallery,
-                    subject=each.subject,
-                    face=choice,
-                    force=force,
-                    dry_run=dry_run,
-                )
-            except OF_ONE_PHOTO as error:
-                row.failure = failure_of(error)
-            done.append(row)
-    num_failed = sum(row.failure is not None for row in done)
-    report = EnrollReport(
-        num_enrolled=0 if dry_run else len(done) - num_failed, num_failed=num_failed, photos=done
-    )
-    if as_json:
-        print_json(report)
-    else:
-        _print_enrolled(report, dry_run=dry_run)
+    try:
+        with client_for(data_folder, key) as client, progress_bar(quiet=as_json) as progress:
+            for each in progress.track(photos, description="enroll"):
+                row = EnrolledPhoto(photo=shown(each.path), subject=shown(each.subject))
+                try:
+                    row.answer = client.enroll(
+                        [read_photo(each.path)],
+                        gallery=gallery,
+                        subject=each.subject,
+                        face=choice,
+                        force=force,
+                        dry_run=dry_run,
+                    )
+                except OF_ONE_PHOTO as error:
+                    row.failure = failure_of(error)
+                done.append(row)
+    finally:
+        # After an error too: what was saved until then is saved.
+        num_failed = _report_enrolled(done, dry_run=dry_run, as_json=as_json)
     _leave(num_failed)
 
 
@@ -132,7 +129,10 @@ def identify(
     photos: Annotated[list[Path], typer.Argument(help="Photos to look at.", show_default=False)],
     gallery: GalleryOption = GALLERY,
     turns: Annotated[
-        bool, typer.Option("--turns", help="Try quarter turns when no face is found.")
+        bool,
+        typer.Option(
+            "--turns", help="Try quarter turns when no face is found, or none surely upright."
+        ),
     ] = False,
     num_candidates: Annotated[
         int, typer.Option(min=1, max=100, help="Candidates for each face, in the JSON.")
@@ -158,7 +158,7 @@ def identify(
 def _identify_one(
     client: Client, path: Path, gallery: str, *, turns: bool, num_candidates: int
 ) -> IdentifiedPhoto:
-    row = IdentifiedPhoto(photo=str(path))
+    row = IdentifiedPhoto(photo=shown(path))
     try:
         row.answer = client.identify(
             read_photo(path), gallery=gallery, turns=turns, num_candidates=num_candidates
@@ -166,6 +166,19 @@ def _identify_one(
     except OF_ONE_PHOTO as error:
         row.failure = failure_of(error)
     return row
+
+
+def _report_enrolled(done: list[EnrolledPhoto], *, dry_run: bool, as_json: bool) -> int:
+    """Prints what became of the photos, if any was tried; returns how many failed."""
+    num_failed = sum(row.failure is not None for row in done)
+    report = EnrollReport(
+        num_enrolled=0 if dry_run else len(done) - num_failed, num_failed=num_failed, photos=done
+    )
+    if done and as_json:
+        print_json(report)
+    elif done:
+        _print_enrolled(report, dry_run=dry_run)
+    return num_failed
 
 
 def _print_enrolled(report: EnrollReport, *, dry_run: bool) -> None:

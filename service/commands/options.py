@@ -28,7 +28,7 @@ EXIT_ERROR = 3
 
 EXIT_CODES = (
     "Exit codes: 0 all done; 1 some photos failed, each with its reason; 2 wrong usage; "
-    "3 nothing done, the reason is on stderr."
+    "3 stopped by an error, which is on stderr; what was done before is printed."
 )
 
 DataFolderOption = Annotated[

@@ -1,5 +1,6 @@
 """Photos on disk: which to take, and reading them within limits."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,11 @@ def photos_of_people(folder: Path, *, subject: str | None) -> tuple[PersonPhoto,
             ".webp files, or such files and --subject NAME"
         )
     return tuple(found)
+
+
+def shown(name: Path | str) -> str:
+    """The name of a file or folder as text that can be printed, whatever its bytes are."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def read_photo(path: Path) -> bytes:

@@ -68,7 +68,7 @@ async def identify(
 ) -> schemas.IdentifyAnswer:
     """Tell for each face of a photo who it is; nothing is saved.
 
-    Identifier keys get decisions, without similarities and candidates.
+    Identifier keys get decisions: names of matches, without similarities and candidates.
     """
     body = await read_body(
         request, IdentifyBody, max_bytes=photo_body_bytes(parts.settings.max_photo_bytes)

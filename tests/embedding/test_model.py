@@ -78,6 +78,15 @@ def test_threshold_grows_with_the_gallery(small: int, more: int) -> None:
     assert card.threshold(fpir=0.01, num_subjects=small + more).value >= low.value - 1e-12
 
 
+def test_extrapolation_never_falls() -> None:
+    """Beyond the grid the threshold does not fall, even where its last measured step did."""
+    first, second, third = fake_thresholds()[:3]
+    falling = dataclasses.replace(third, value=second.value - 0.01, high=second.high + 0.05)
+    found = card_with((first, second, falling)).threshold(fpir=0.01, num_subjects=10**6)
+    assert found.value == falling.value
+    assert found.low <= found.value <= found.high
+
+
 def test_extrapolated_entries_stay_marked(card: ModelCard) -> None:
     """What the card calls extrapolated stays so wherever it is used."""
     for num_subjects in (1, 50, 1000):

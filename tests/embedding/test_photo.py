@@ -314,3 +314,23 @@ def edited(data: bytes, edits: list[tuple[float, int]]) -> bytes:
     for share, value in edits:
         changed[int(share**2 * (len(changed) - 1))] = value
     return bytes(changed)
+
+
+def progressive(num_more: int) -> bytes:
+    """A progressive JPEG whose last scan comes so many times more."""
+    photo = photo_bytes(Image.new("L", (64, 64), 90), kind="JPEG", progressive=True)
+    last = photo[photo.rindex(b"\xff\xda") : -2]
+    return photo[:-2] + last * num_more + photo[-2:]
+
+
+def test_jpeg_of_many_scans_is_refused() -> None:
+    """A few bytes a scan make the decoder go over all pixels again: their number is limited."""
+    assert decode_photo(progressive(50)).shape == (64, 64, 3)
+    with pytest.raises(PhotoUnreadable, match="scans"):
+        decode_photo(progressive(101))
+
+
+def test_what_follows_a_jpeg_does_not_count() -> None:
+    """A video behind the picture, as some phones write, holds no scans."""
+    photo = progressive(0) + b"\xff\xda\x00\x02" * 1000
+    assert decode_photo(photo).shape == (64, 64, 3)

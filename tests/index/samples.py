@@ -44,6 +44,7 @@ def new_template(embedding: NDArray[np.float32], **changes: Any) -> NewTemplate:
         "norm": 21.5,
         "fingerprint": FINGERPRINT,
         "box": (10.0, 20.0, 110.5, 140.25),
+        "photo_size": (640, 480),
         "landmarks": np.arange(10, dtype=np.float32).reshape(5, 2),
         "confidence": 0.99,
         "quality": 0.75,

@@ -112,6 +112,7 @@ def test_float_noise_is_taken() -> None:
         ({"quality": -0.1}, "quality"),
         ({"box": (10.0, 0.0, 5.0, 5.0)}, "box"),
         ({"box": (0.0, 0.0, float("inf"), 5.0)}, "box"),
+        ({"photo_size": (640, 0)}, "photo's size"),
         ({"landmarks": np.zeros((4, 2), dtype=np.float32)}, "landmarks"),
         ({"landmarks": np.full((5, 2), np.nan, dtype=np.float32)}, "landmarks"),
         ({"image_hash": b""}, "image hash"),

@@ -370,6 +370,7 @@ def test_a_template_keeps_what_cannot_be_added_later(gallery: Gallery) -> None:
         "image_id",
         "image_hash",
         "box",
+        "photo_size",
         "confidence",
         "quality",
         "norm",

@@ -97,6 +97,8 @@ def _flip(value: object) -> object:
         "box_top",
         "box_right",
         "box_bottom",
+        "photo_width",
+        "photo_height",
         "landmarks",
         "confidence",
         "quality",

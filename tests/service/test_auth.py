@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from embedding.errors import KeyForbidden, KeyInvalid, KeyMissing, KeyNotFound, RequestInvalid
+from embedding.errors import (
+    KeyForbidden,
+    KeyInvalid,
+    KeyMissing,
+    KeyNotFound,
+    NameInvalid,
+    RequestInvalid,
+)
 from index.galleries import Galleries
 from service.auth import OWNER, Caller, Keys, Permission, Role
 
@@ -135,6 +142,13 @@ def test_identifier_may_only_identify() -> None:
     """An identifier gets decisions and nothing else."""
     caller = Caller(key_id="x", role=Role.IDENTIFIER, galleries=None)
     assert [each for each in Permission if caller.may(each)] == [Permission.IDENTIFY]
+
+
+def test_key_is_tied_to_what_can_be_a_gallery(keys: Keys) -> None:
+    """A name that no gallery can have is refused, and no key is made."""
+    with pytest.raises(NameInvalid):
+        keys.create(role=Role.OPERATOR, galleries=["front-door", "../x"])
+    assert keys.list() == ()
 
 
 def test_tied_key_reaches_its_galleries_only() -> None:

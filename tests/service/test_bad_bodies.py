@@ -47,6 +47,19 @@ def test_content_type(shared_service: FakeService, kind: str) -> None:
     check_problem(answer, 415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "unicode_escape", "utf-16", '""'])
+def test_form_in_another_charset(shared_service: FakeService, charset: str) -> None:
+    """A charset is never looked up among Python's codecs, some of which make text that is none."""
+    start = b'--x\r\nContent-Disposition: form-data; name="subject_id"\r\n\r\n\\ud800\r\n'
+    photo = b'--x\r\nContent-Disposition: form-data; name="photos"; filename="a"\r\n\r\n' + GOOD
+    answer = shared_service.http.post(
+        "/v1/enroll",
+        headers={**shared_service.headers(), "Content-Type": f"{BOUNDARY}; charset={charset}"},
+        content=start + photo + b"\r\n--x--\r\n",
+    )
+    check_problem(answer, 415, "unsupported_media_type")
+
+
 def test_small_bodies_are_json_only(shared_service: FakeService) -> None:
     """A form is no way to make a gallery."""
     answer = shared_service.http.post(
@@ -67,6 +80,8 @@ BAD_JSON = {
     "word for a number": json.dumps(
         {"photo": base64.b64encode(GOOD).decode(), "num_candidates": "5"}
     ),
+    "thousands of values": json.dumps({str(number): 0 for number in range(20_000)}),
+    "long field": json.dumps({"x" * 10_000: 0}),
     "word for yes": json.dumps({"photo": base64.b64encode(GOOD).decode(), "turns": "yes"}),
     "unknown field": json.dumps({"photo": base64.b64encode(GOOD).decode(), "x": 1}),
 }
@@ -82,6 +97,7 @@ def test_json_that_is_not_the_body(shared_service: FakeService, name: str) -> No
     )
     check_problem(answer, 422, "request_invalid")
     assert "%%%" not in answer.text
+    assert len(answer.content) < 2_000
 
 
 def test_json_that_is_not_utf8(shared_service: FakeService) -> None:

@@ -1,6 +1,7 @@
 """Tests of the command line, in process."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from embedding.errors import FaceGalleryError
+from embedding.errors import FaceGalleryError, StoreError
 from service.assembly import open_parts
 from service.cli import main
+from service.local_client import LocalClient
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
 
@@ -99,6 +101,40 @@ def test_some_photos_fail(run: Run, people: Path) -> None:
     assert (report.json["num_enrolled"], report.json["num_failed"]) == (3, 2)
     failures = [row["failure"]["code"] for row in report.json["photos"] if row["failure"]]
     assert sorted(failures) == ["no_face", "photo_unreadable"]
+
+
+def test_an_error_in_the_middle(run: Run, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was saved before an error is printed, and the exit code is the error's."""
+    enroll = LocalClient.enroll
+
+    def full_at_ben(client: LocalClient, *args: Any, **kwargs: Any) -> Any:
+        if kwargs["subject"] == "ben":
+            raise StoreError("the disk is full")
+        return enroll(client, *args, **kwargs)
+
+    monkeypatch.setattr(LocalClient, "enroll", full_at_ben)
+    ran = run("enroll", people, "--json")
+    assert ran.code == 3
+    assert "[store_error]" in ran.err
+    assert ran.json["num_enrolled"] == 2
+
+
+def test_file_names_that_are_no_text(run: Run, people: Path) -> None:
+    """A file whose name is not UTF-8 is enrolled, identified and listed like any other."""
+    photo = people / "ben" / os.fsdecode(b"b\xe9n.png")
+    photo.write_bytes(make_photo(["ben"], variant=3))
+    report = run("enroll", people / "ben", "--subject", "ben", "--json")
+    assert report.code == 0
+    assert report.json["photos"][1]["photo"].endswith("b\ufffdn.png")
+    assert run("identify", photo, "--json").code == 0
+
+
+def test_ids_that_are_no_text(run: Run) -> None:
+    """An id that is not UTF-8 is refused in one line."""
+    for command in ("subjects", "remove"), ("keys", "revoke"):
+        ran = run(*command, os.fsdecode(b"\xff"))
+        assert ran.code == 3
+        assert "[request_invalid]" in ran.err
 
 
 def test_one_subject(run: Run, people: Path) -> None:

@@ -108,6 +108,8 @@ def test_turned_photo(service: FakeService) -> None:
     answer = _enroll(service, make_photo(["ann"], turns=1))
     assert answer.status_code == 201
     face = answer.json()["faces"][0]
+    template = service.parts.galleries.get("default").template(face["template_id"])
+    assert template.photo_size == (196, 168)
     assert face["num_quarter_turns"] == 1
     assert face["box"]["right"] - face["box"]["left"] == pytest.approx(FAKE_FACE_PX * 5 / 4)
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from embedding import errors
-from embedding.errors import FaceGalleryError, FaceQualityTooLow, StoreInUse
+from embedding.errors import FaceGalleryError, FaceQualityTooLow, PhotoTooLarge, StoreInUse
 from service.errors import STATUS_BY_CLASS, error_of_problem, install, problem_of
 from service.middleware import RequestEnvelope
 
@@ -89,3 +89,9 @@ def test_unforeseen_fault_tells_nothing() -> None:
     assert answer.json()["code"] == "internal"
     assert "secret" not in answer.text
     assert answer.headers["x-request-id"] == "abc-1"
+
+
+def test_photo_over_the_request_limit_is_one_bad_photo() -> None:
+    """A client whose photo was too large for the whole request hears of a photo too large."""
+    raised = error_of_problem({"code": "request_too_large", "detail": "larger than 9 bytes"})
+    assert type(raised) is PhotoTooLarge

@@ -93,6 +93,16 @@ def test_identifier_gets_decisions_only(service: FakeService) -> None:
         assert face["candidates"] == []
 
 
+def test_identifier_does_not_learn_whom_to_review(service: FakeService) -> None:
+    """A review names nobody to an identifier key, and to others the one to compare with."""
+    service.enroll("ann")
+    photo = make_photo(["ann", "ann"])
+    for role, known in ((Role.IDENTIFIER, {"match"}), (Role.OPERATOR, {"match", "review"})):
+        faces = _identify(service, photo, role=role).json()["faces"]
+        assert {face["decision"] for face in faces} == {"match", "review"}
+        assert {face["decision"] for face in faces if face["subject"]} == known
+
+
 def test_threshold_follows_the_gallery_size(service: FakeService) -> None:
     """The threshold is the card's for the subjects that the gallery has now."""
     gallery = service.parts.galleries.get("default")

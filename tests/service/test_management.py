@@ -1,12 +1,15 @@
 """Tests of the routes around galleries, subjects, keys, models and health."""
 
 import logging
+import os
 
 import pytest
 
+from embedding.errors import ModelInvalid
+from service.assembly import open_parts
 from service.auth import Role
 from service.settings import Settings
-from tests.fakes import make_photo
+from tests.fakes import FakeDetector, make_photo
 from tests.service.support import FakeService, fake_service
 
 
@@ -197,3 +200,19 @@ def test_method_that_is_not_allowed(shared_service: FakeService) -> None:
     answer = shared_service.http.put("/v1/keys", headers=shared_service.headers())
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "GET, POST"
+
+
+def test_workers_on_any_system(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a process cannot ask which cores are its own, all of them count."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert service.parts.num_workers == os.cpu_count()
+
+
+def test_rates_that_the_model_does_not_hold(settings: Settings) -> None:
+    """A rate without thresholds in the model's card stops the start and names the settings."""
+    other = settings.model_copy(update={"fpir": 0.02})
+    with (
+        pytest.raises(ModelInvalid, match="FACEGALLERY_FPIR"),
+        open_parts(other, detector=FakeDetector()) as parts,
+    ):
+        parts.warm_up()

@@ -77,6 +77,8 @@ def _create_templates() -> None:
         sa.Column("box_top", sa.Double(), nullable=False),
         sa.Column("box_right", sa.Double(), nullable=False),
         sa.Column("box_bottom", sa.Double(), nullable=False),
+        sa.Column("photo_width", sa.Integer(), nullable=False),
+        sa.Column("photo_height", sa.Integer(), nullable=False),
         sa.Column("landmarks", sa.LargeBinary(40), nullable=False),
         sa.Column("confidence", sa.Double(), nullable=False),
         sa.Column("quality", sa.Double(), nullable=False),
