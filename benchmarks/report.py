@@ -14,14 +14,15 @@ from rich.table import Table
 
 def machine() -> dict[str, object]:
     """What the figures were measured on."""
-    model = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")  # Linux names the processor only there
+    for line in info.read_text().splitlines() if info.is_file() else []:
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
     return {
         "cpu": model,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "load_at_start": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "system": platform.system(),

@@ -5,12 +5,10 @@ from pathlib import Path
 
 from embedding.errors import DataInvalid
 from training.config import (
-    AugmentConfig,
     BackboneConfig,
     DataConfig,
     DistillConfig,
     HeadConfig,
-    OptimConfig,
     TrainConfig,
 )
 
@@ -47,13 +45,11 @@ def shipped(data: Path, run_folder: Path) -> TrainConfig:
     return TrainConfig(
         run_folder=run_folder,
         data=DataConfig(folder=data, min_images=1, num_holdout_sharp=150, num_holdout_soft=300),
-        augment=AugmentConfig(),
         backbone=BackboneConfig(name="resnet18", channels=(32, 64, 128, 256)),
-        head=HeadConfig(scale=40.0, margin_rad=0.3, weight=0.3),
-        distill=DistillConfig(),
-        optim=OptimConfig(lr=0.1),
-        epochs=24,
-        batch_size=256,
+        head=HeadConfig(scale=40.0, margin_rad=0.3, weight=0.6),
+        distill=DistillConfig(direction_weight=16.0, relation_weight=1.0),
+        epochs=16,
+        evaluate_every=4,
     )
 
 
