@@ -73,6 +73,7 @@ def serve(
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # eight lines at each first start
     with open_parts(settings, detector=detector) as parts, _listen(settings) as listener:
         parts.warm_up()
         url = _url(settings, listener)

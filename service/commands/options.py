@@ -96,10 +96,10 @@ def print_json(answer: BaseModel) -> None:
 
 
 def new_table(*columns: str, title: str | None = None) -> Table:
-    """A table whose cells are taken literally."""
+    """A table whose cells are taken literally; ids stay in one piece, to be copied."""
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in {"id", "key id"})
     return table
 
 

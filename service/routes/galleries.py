@@ -1,5 +1,6 @@
 """Galleries, their subjects, and the models that they can be made with."""
 
+from enum import Enum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -11,7 +12,9 @@ from service.bodies import GalleryBody
 from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body
 
-router = APIRouter(prefix="/v1", tags=["galleries"])
+router = APIRouter(prefix="/v1")
+
+TAGS: list[str | Enum] = ["galleries"]  # not of the router: /v1/models belongs elsewhere
 
 GalleryPath = Annotated[
     str, Path(max_length=255, description="Name of the gallery.", examples=["default"])
@@ -21,7 +24,7 @@ SubjectPath = Annotated[
 ]
 
 
-@router.get("/galleries", responses=problems())
+@router.get("/galleries", tags=TAGS, responses=problems())
 def list_galleries(
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.READ_GALLERIES))],
@@ -38,6 +41,7 @@ def list_galleries(
 
 @router.post(
     "/galleries",
+    tags=TAGS,
     status_code=201,
     responses=problems(409, 413, 415),
     openapi_extra=body_of(GalleryBody),
@@ -54,7 +58,7 @@ async def create_gallery(
     return answers.gallery_answer(gallery, parts.embedders)
 
 
-@router.delete("/galleries/{gallery}", responses=problems(404))
+@router.delete("/galleries/{gallery}", tags=TAGS, responses=problems(404))
 def delete_gallery(
     gallery: GalleryPath,
     parts: PartsOf,
@@ -65,7 +69,7 @@ def delete_gallery(
     return schemas.RemovedAnswer(num_templates=parts.galleries.delete(gallery))
 
 
-@router.get("/galleries/{gallery}/subjects", responses=problems(404))
+@router.get("/galleries/{gallery}/subjects", tags=TAGS, responses=problems(404))
 def list_subjects(
     gallery: GalleryPath,
     parts: PartsOf,
@@ -82,7 +86,7 @@ def list_subjects(
     return answers.subjects_answer(page)
 
 
-@router.get("/galleries/{gallery}/subjects/{subject_id}", responses=problems(404))
+@router.get("/galleries/{gallery}/subjects/{subject_id}", tags=TAGS, responses=problems(404))
 def get_subject(
     gallery: GalleryPath,
     subject_id: SubjectPath,
@@ -94,7 +98,7 @@ def get_subject(
     return answers.subject_answer(parts.galleries.get(gallery).subject(subject_id))
 
 
-@router.delete("/galleries/{gallery}/subjects/{subject_id}", responses=problems(404))
+@router.delete("/galleries/{gallery}/subjects/{subject_id}", tags=TAGS, responses=problems(404))
 def remove_subject(
     gallery: GalleryPath,
     subject_id: SubjectPath,
