@@ -25,20 +25,23 @@ def suppress(
         of_smaller: the overlap is the intersection's share of the smaller box; otherwise of
             the union.
     """
-    areas_N = np.prod(boxes_N4[:, 2:] - boxes_N4[:, :2], axis=1)
-    left = np.argsort(-confidences_N, kind="stable")
-    kept: list[np.intp] = []
-    while left.size:
-        first, left = left[0], left[1:]
-        kept.append(first)
-        low = np.maximum(boxes_N4[first, :2], boxes_N4[left, :2])
-        high = np.minimum(boxes_N4[first, 2:], boxes_N4[left, 2:])
-        common = np.prod(np.maximum(high - low, 0.0), axis=1)
+    order = np.argsort(-confidences_N, kind="stable")
+    # One row a coordinate, and only boxes that are still in question: the loop is the cost.
+    left_5N = np.concatenate([boxes_N4[order].T, order[None].astype(np.float64)])
+    areas_N = (left_5N[2] - left_5N[0]) * (left_5N[3] - left_5N[1])
+    kept: list[int] = []
+    while left_5N.shape[1]:
+        kept.append(int(left_5N[4, 0]))
+        low_2N = np.maximum(left_5N[:2, :1], left_5N[:2, 1:])
+        common_2N = np.minimum(left_5N[2:4, :1], left_5N[2:4, 1:]) - low_2N
+        np.maximum(common_2N, 0.0, out=common_2N)
+        common_N = common_2N[0] * common_2N[1]
         if of_smaller:
-            whole = np.minimum(areas_N[first], areas_N[left])
+            whole_N = np.minimum(areas_N[0], areas_N[1:])
         else:
-            whole = areas_N[first] + areas_N[left] - common
-        left = left[common <= max_overlap * whole]
+            whole_N = areas_N[0] + areas_N[1:] - common_N
+        stays_N = common_N <= max_overlap * whole_N
+        left_5N, areas_N = left_5N[:, 1:][:, stays_N], areas_N[1:][stays_N]
     return np.array(kept, dtype=np.intp)
 
 

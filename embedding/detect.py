@@ -273,7 +273,11 @@ class MtcnnDetector:
         if not len(boxes_N4):
             return []
         looks = self._look(boxes_N4, cut_patches(image, boxes_N4, side_px=48))
-        looks = self._look_again_upright(image, looks)
+        maybe = np.flatnonzero(looks.confidences_N > self._settings.min_tentative)
+        best = suppress(
+            looks.boxes_N4[maybe], looks.confidences_N[maybe], max_overlap=0.7, of_smaller=True
+        )
+        looks = self._look_again_upright(image, looks.rows(maybe[best]))
         passed = np.flatnonzero(looks.confidences_N > self._settings.min_confidence)
         kept = passed[
             suppress(
@@ -313,8 +317,7 @@ class MtcnnDetector:
         """
         settings = self._settings
         rolls_N = rolls_of(looks.points_N52)
-        is_tilted_N = np.abs(rolls_N) > np.radians(settings.max_upright_roll_deg)
-        tilted = np.flatnonzero(is_tilted_N & (looks.confidences_N > settings.min_tentative))
+        tilted = np.flatnonzero(np.abs(rolls_N) > np.radians(settings.max_upright_roll_deg))
         if not len(tilted):
             return looks
         boxes_T4, rolls_T = squares(looks.boxes_N4[tilted]), rolls_N[tilted]
@@ -327,7 +330,7 @@ class MtcnnDetector:
         surer = again.confidences_N >= np.minimum(
             looks.confidences_N[tilted], settings.min_confidence
         )
-        looks = looks.copy()
+        looks = looks.rows(np.arange(len(rolls_N)))
         rows = tilted[surer]
         looks.boxes_N4[rows] = np.concatenate(
             [middles_T2 - halves_T2, middles_T2 + halves_T2], axis=1
@@ -345,9 +348,10 @@ class _Looks:
     points_N52: NDArray[np.float64]
     confidences_N: NDArray[np.float64]
 
-    def copy(self) -> "_Looks":
+    def rows(self, chosen_K: NDArray[np.intp]) -> "_Looks":
+        """A copy of some rows."""
         return _Looks(
-            boxes_N4=self.boxes_N4.copy(),
-            points_N52=self.points_N52.copy(),
-            confidences_N=self.confidences_N.copy(),
+            boxes_N4=self.boxes_N4[chosen_K],
+            points_N52=self.points_N52[chosen_K],
+            confidences_N=self.confidences_N[chosen_K],
         )

@@ -271,10 +271,12 @@ class EmbeddingNet:
             spec.std
         )
         images_BCHW = pixels_BHWC.transpose(0, 3, 1, 2)
-        raw_BD = self._net.run_rows(images_BCHW)[0]
-        if self._card.mirrored:
-            raw_BD = (raw_BD + self._net.run_rows(images_BCHW[..., ::-1])[0]) / np.float32(2.0)
-        return raw_BD
+        if not self._card.mirrored:
+            return self._net.run_rows(images_BCHW)[0]
+        both = np.concatenate([images_BCHW, images_BCHW[..., ::-1]])
+        raw_BD, mirrored_BD = np.split(self._net.run_rows(both)[0], 2)
+        mean_BD: NDArray[np.float32] = (raw_BD + mirrored_BD) / np.float32(2.0)
+        return mean_BD
 
 
 def _build(plan: NetPlan) -> ov.Model:
