@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from service.cli import main
+from service.serving import _listen
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
 from tests.service.support import MiB
@@ -204,3 +206,14 @@ def test_port_in_use_is_told(
     assert caught.value.code == 3
     assert "port" in said.err
     assert "fg_" not in said.out + said.err
+
+
+def test_answers_do_not_wait_for_acknowledgements(settings: Settings) -> None:
+    """Accepted connections send at once; waiting cost each answer 40 ms."""
+    with (
+        _listen(settings.model_copy(update={"port": 0})) as listener,
+        socket.create_connection(listener.getsockname()),
+    ):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
