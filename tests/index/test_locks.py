@@ -1,6 +1,7 @@
 """The lock that readers share."""
 
 import threading
+import time
 
 from index.locks import ReadersWriterLock
 
@@ -69,8 +70,10 @@ def test_a_waiting_writer_goes_before_new_readers() -> None:
     with lock.reading():
         writer.start()
         asked.wait(10)
+        deadline = time.monotonic() + 10
         while not lock._num_writers_waiting:
-            pass
+            assert time.monotonic() < deadline, "the writer never asked"
+            time.sleep(0.001)
         reader.start()
         reader.join(0.05)
         assert order == []
