@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import Any, Final
 
 import numpy as np
@@ -41,6 +41,17 @@ _NUM_CACHED_KERNELS: Final = "256"
 _MIN_NORM: Final = 1e-6
 
 
+@cache
+def _core() -> ov.Core:
+    """The one OpenVINO core of the process.
+
+    A core's CPU plugin gives the process a signal stack, and with the last net of that core puts
+    back the stack it found. With a core for each net, nets that went in the order they came left
+    a stack that was gone, and the next Ctrl-C or SIGTERM was a crash.
+    """
+    return ov.Core()
+
+
 class OpenVinoNet:
     """A compiled net. Threads may share it; their runs take turns.
 
@@ -58,7 +69,7 @@ class OpenVinoNet:
         Raises:
             ModelInvalid: the library cannot read or compile it.
         """
-        core = ov.Core()
+        core = _core()
         config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",

@@ -171,6 +171,29 @@ def test_nothing_is_reported_to_anyone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_signal_finds_its_stack_after_nets_have_gone() -> None:
+    """Nets that go in the order they came leave a process that Ctrl-C interrupts, not kills."""
+    code = """
+import signal
+from embedding.mtcnn_nets import load_weights, rnet_plan
+from embedding.runtime import OpenVinoNet
+
+plan = rnet_plan(load_weights("rnet"))
+signal.signal(signal.SIGINT, signal.default_int_handler)
+first, second = OpenVinoNet(plan), OpenVinoNet(plan)
+del first
+del second
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("alive")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "alive\n")
+
+
 def test_file_that_is_no_net_is_refused() -> None:
     """Bytes that are no ONNX file are ModelInvalid."""
     with pytest.raises(ModelInvalid):
