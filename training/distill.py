@@ -1,14 +1,17 @@
-"""Learning from a stronger network's embeddings of the same training images.
+"""Learning from a stronger network: any function from crops to vectors.
 
-The teacher is the dlib network of the package `face_recognition_models` (128-d, LFW 99.38 % by
-its author, public domain). Its vectors are made once, from the clean crops; the student sees
-augmented ones. Shape legend: B batch, D student dimension, T teacher dimension.
+A teacher either embeds the clean crops once (``python -m training teacher`` writes a file), or
+every batch as it is augmented (an ONNX file, or a callable given to `Trainer`). Shape legend:
+B batch, H, W height and width, C colours, D student dimension, T teacher dimension.
 """
 
 import logging
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -18,9 +21,14 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from embedding.align import ARCFACE_TEMPLATE
-from embedding.errors import DataInvalid
-from training.data import load_crops, scan_identities
+from embedding.align import ARCFACE_TEMPLATE, CROP_SIZE_PX
+from embedding.errors import DataInvalid, ModelInvalid
+from embedding.runtime import OnnxRuntimeNet
+from training.data.opening import open_store
+from training.data.split import Selection, select_all
+
+# (B, 112, 112, 3) RGB uint8 -> (B, T) float32, of any length.
+Teacher = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 logger = logging.getLogger(__name__)
 
@@ -29,47 +37,75 @@ TEACHER_PX = 150
 TEACHER_EYES = ((47.7, 47.1), (100.3, 47.1))
 CHUNK = 32
 
+# What NumPy raises for files that are no archives of arrays, or damaged ones.
+_UNREADABLE = (OSError, EOFError, TypeError, ValueError, LookupError, BadZipFile, zlib.error)
 
-def teacher_targets(file: Path, paths: tuple[Path, ...], folder: Path) -> Tensor:
-    """The teacher's directions for some images: centred, then of unit length.
 
-    The mean over all images is taken off first: the teacher compares by Euclidean distance and
-    its vectors share a large common part that cosines would drown in.
+def teacher_targets(file: Path, keys: Sequence[str]) -> Tensor:
+    """A teacher's directions for some images, of unit length.
+
+    If the file says that its teacher compares by Euclidean distance, the mean over all images is
+    taken off first: such vectors share a large common part that cosines would drown in.
 
     Args:
         file: written by `write_teacher`.
-        paths: images, in the order of the rows that are wanted.
-        folder: what the names in the file are relative to.
+        keys: names of images in their store, in the order of the rows that are wanted.
 
     Returns:
         (B, T) float32.
 
     Raises:
-        DataInvalid: an image that the teacher has not seen.
+        DataInvalid: not such a file, or an image that the teacher has not seen.
     """
-    with np.load(file, allow_pickle=False) as stored:
-        names, vectors_BT = stored["names"], stored["vectors"]
+    names, vectors_BT, is_centred = _read_teacher(file)
     rows = {str(name): row for row, name in enumerate(names)}
-    wanted = [path.relative_to(folder).as_posix() for path in paths]
-    missing = [name for name in wanted if name not in rows]
+    missing = [key for key in keys if key not in rows]
     if missing:
         raise DataInvalid(
             f"the teacher file {file} lacks {len(missing)} images, the first is {missing[0]}; "
             "make it again with: python -m training teacher"
         )
-    centred_BT = vectors_BT - vectors_BT.mean(axis=0)
-    return F.normalize(torch.from_numpy(centred_BT[[rows[name] for name in wanted]]))
+    if is_centred:
+        vectors_BT = vectors_BT - vectors_BT.mean(axis=0)
+    return F.normalize(torch.from_numpy(vectors_BT[[rows[key] for key in keys]]))
+
+
+def _read_teacher(file: Path) -> tuple[NDArray[np.str_], NDArray[np.float32], bool]:
+    """Names, (B, T) vectors, and whether they are to be centred."""
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            names, vectors_BT = stored["names"], stored["vectors"].astype(np.float32)
+            is_centred = bool(stored["is_centred"])
+        if names.ndim != 1 or vectors_BT.ndim != 2 or len(names) != len(vectors_BT):
+            raise ValueError(f"{names.shape} names for {vectors_BT.shape} vectors")
+    except (
+        OSError,
+        EOFError,
+        TypeError,
+        ValueError,
+        LookupError,
+        BadZipFile,
+        zlib.error,
+    ) as error:
+        raise DataInvalid(
+            f"{file} cannot be read as a teacher file ({error}); make it with: "
+            "python -m training teacher"
+        ) from error
+    return names, vectors_BT, is_centred
 
 
 class Distillation(nn.Module):
-    """Two losses that pull a student towards a teacher of another dimension.
+    """Two losses that pull a student towards a teacher.
 
-    The projection is used in training only and is not exported.
+    Where the dimensions differ, a linear projection comes between them for the direction loss. It
+    is used in training only and is not exported.
     """
 
     def __init__(self, dimension: int, teacher_dimension: int) -> None:
         super().__init__()
-        self.projection = nn.Linear(dimension, teacher_dimension, bias=False)
+        self.projection: nn.Module = nn.Identity()
+        if dimension != teacher_dimension:
+            self.projection = nn.Linear(dimension, teacher_dimension, bias=False)
 
     def forward(self, embeddings_BD: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
         """The direction loss and the relation loss, each a scalar.
@@ -77,6 +113,10 @@ class Distillation(nn.Module):
         Direction: 1 - cos(P x, t), mean over the batch. Relation (after relational knowledge
         distillation, arXiv 1904.05068): for each sample the sum over the others of the squared
         difference between the student's and the teacher's cosine, mean over the batch.
+
+        Args:
+            embeddings_BD: raw embeddings of the student.
+            targets_BT: the teacher's, of unit length.
         """
         with torch.autocast(embeddings_BD.device.type, enabled=False):
             unit_BD = F.normalize(embeddings_BD.float())
@@ -87,32 +127,43 @@ class Distillation(nn.Module):
         return direction, relation
 
 
-def write_teacher(folder: Path, file: Path, *, num_processes: int) -> int:
-    """Embeds every crop of an identity folder with the teacher and stores the vectors.
-
-    Returns:
-        The number of images.
+def onnx_teacher(file: Path) -> Teacher:
+    """An ONNX model as a teacher: (B, 3, 112, 112) RGB, (v - 127.5) / 127.5, in; (B, T) out.
 
     Raises:
-        DataInvalid: the teacher's packages are missing.
+        DataInvalid: no such file, or a model of another form.
     """
-    paths = tuple(path for one in scan_identities(folder) for path in one.paths)
-    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    vectors = list(_embed_all(chunks, num_processes))
-    names = np.array([path.relative_to(folder).as_posix() for path in paths])
-    np.savez(file, names=names, vectors=np.concatenate(vectors))
-    return len(paths)
+    try:
+        net = OnnxRuntimeNet(file.read_bytes())
+    except (OSError, ModelInvalid) as error:
+        raise DataInvalid(f"{file} cannot be used as a teacher: {error}") from error
+    shapes = net.input_shapes
+    wanted = (None, 3, CROP_SIZE_PX, CROP_SIZE_PX)
+    fits = len(shapes) == 1 and len(shapes[0]) == 4
+    if not fits or any(
+        found not in (one, None) for found, one in zip(shapes[0], wanted, strict=True)
+    ):
+        raise DataInvalid(f"{file} wants inputs {shapes}; a teacher takes (B, 3, 112, 112)")
+    if len(net.output_shapes[0]) != 2:
+        raise DataInvalid(f"{file} gives {net.output_shapes}; a teacher gives one vector a crop")
+
+    def embed(crops_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        crops_BCHW = (crops_BHWC.transpose(0, 3, 1, 2).astype(np.float32) - 127.5) / 127.5
+        vectors_BT: NDArray[np.float32] = net.run_rows(crops_BCHW)[0]
+        return vectors_BT
+
+    return embed
 
 
-def _embed_all(
-    chunks: list[tuple[Path, ...]], num_processes: int
-) -> Iterator[NDArray[np.float32]]:
-    with ProcessPoolExecutor(num_processes) as pool:
-        yield from tqdm(pool.map(_embed_chunk, chunks), total=len(chunks), unit="chunk")
+@cache
+def dlib_teacher() -> Teacher:
+    """The network of the package `face_recognition_models`: 128-d, public domain.
 
+    Its author gives 99.38 % on LFW.
 
-def _embed_chunk(paths: tuple[Path, ...]) -> NDArray[np.float32]:
-    """(B, 128) float32 raw vectors of the teacher for crops of 112 px."""
+    Raises:
+        DataInvalid: its packages are missing.
+    """
     try:
         import dlib
         import face_recognition_models
@@ -121,12 +172,69 @@ def _embed_chunk(paths: tuple[Path, ...]) -> NDArray[np.float32]:
             "the teacher needs these packages: "
             "pip install dlib-bin face_recognition_models 'setuptools<80'"
         ) from error
-    if not hasattr(_embed_chunk, "network"):
-        location = face_recognition_models.face_recognition_model_location()
-        _embed_chunk.network = dlib.face_recognition_model_v1(location)  # type: ignore[attr-defined]
-    chips = [teacher_chip(crop) for crop in load_crops(paths)]
-    vectors = _embed_chunk.network.compute_face_descriptor(chips)  # type: ignore[attr-defined]
-    return np.array(vectors, np.float32)
+    network = dlib.face_recognition_model_v1(
+        face_recognition_models.face_recognition_model_location()
+    )
+
+    def embed(crops_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        chips = [teacher_chip(crop) for crop in crops_BHWC]
+        return np.array(network.compute_face_descriptor(chips), np.float32)
+
+    return embed
+
+
+def write_teacher(
+    source: Path, file: Path, *, onnx: Path | None = None, num_processes: int = 1
+) -> int:
+    """Embeds every crop of a store with a teacher and stores the vectors.
+
+    Args:
+        source: identity folders, records or tar shards.
+        file: what to write, ``.npz``.
+        onnx: the teacher; None is dlib's network.
+        num_processes: for dlib's network, which uses one core; ONNX Runtime uses all.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        DataInvalid: an image that cannot be read, or a teacher that cannot be used.
+    """
+    selection = select_all(open_store(source))
+    vectors = list(_embed_all(selection, onnx, num_processes))
+    np.savez(
+        file,
+        names=np.array([selection.key(image) for image in range(len(selection))]),
+        vectors=np.concatenate(vectors),
+        is_centred=np.array(onnx is None),
+    )
+    return len(selection)
+
+
+def _embed_all(
+    selection: Selection, onnx: Path | None, num_processes: int
+) -> Iterator[NDArray[np.float32]]:
+    starts = range(0, len(selection), CHUNK)
+    if onnx is not None:
+        teacher = onnx_teacher(onnx)
+        for chunk in tqdm(selection.chunks(CHUNK), total=len(starts), unit="chunk"):
+            yield teacher(chunk)
+        return
+    dlib_teacher()  # says here what is missing, and not in every process
+    with ProcessPoolExecutor(
+        num_processes, initializer=_selections.append, initargs=(selection,)
+    ) as pool:
+        yield from tqdm(pool.map(_embed_chunk, starts), total=len(starts), unit="chunk")
+
+
+# What a worker process embeds; handed over once, when it starts.
+_selections: list[Selection] = []
+
+
+def _embed_chunk(start: int) -> NDArray[np.float32]:
+    """(B, 128) float32 raw vectors of dlib's network for some crops."""
+    selection = _selections[-1]
+    return dlib_teacher()(selection.crops(range(start, min(start + CHUNK, len(selection)))))
 
 
 def teacher_chip(crop_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from training.data import Identity
+from training.data.split import Selection
 from training.protocols import EmbedCrops, holdout_figures
 from training.trainer import normalize_crops
 
@@ -41,11 +41,11 @@ def torch_embedder(network: nn.Module, *, mirrored: bool) -> EmbedCrops:
 
 
 def holdout_evaluator(
-    identities: tuple[Identity, ...], *, mirrored: bool = False
+    holdout: Selection, *, mirrored: bool = False
 ) -> Callable[[nn.Module], dict[str, float]]:
     """What `Trainer` calls between epochs: figures of a network on held-out people."""
 
     def evaluate(network: nn.Module) -> dict[str, float]:
-        return holdout_figures(torch_embedder(network, mirrored=mirrored), identities)
+        return holdout_figures(torch_embedder(network, mirrored=mirrored), holdout)
 
     return evaluate

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from embedding.detect import MtcnnDetector
 from embedding.embedder import FaceEmbedder
@@ -30,9 +30,10 @@ from embedding.model import (
 )
 from embedding.runtime import EmbeddingNet, OnnxRuntimeNet
 from training.backbone import FaceBackbone
-from training.checkpoint import LATEST, load_checkpoint
+from training.checkpoint import load_state
 from training.config import TrainConfig
-from training.data import Identity, load_crops, split_identities
+from training.data.opening import open_store
+from training.data.split import Selection, split_store
 from training.evaluate import torch_embedder
 from training.onnx_file import INPUT_NAME, onnx_bytes
 from training.protocols import NUM_TEMPLATES, OpenSetTable, open_set_table, verify_lfw
@@ -54,11 +55,16 @@ def load_network(run_folder: Path) -> tuple[nn.Module, TrainConfig]:
     Raises:
         CheckpointInvalid: none there, or damaged.
     """
-    state = load_checkpoint(run_folder / LATEST)
+    state = load_state(run_folder)
     config = TrainConfig.from_json(state["config"])
+    return network_of(config, state["average"]), config
+
+
+def network_of(config: TrainConfig, weights: Mapping[str, Tensor]) -> FaceBackbone:
+    """The network of a configuration with given weights, ready to evaluate."""
     network = FaceBackbone(config.backbone)
-    network.load_state_dict(state["average"])
-    return network.eval(), config
+    network.load_state_dict(weights)
+    return network.eval()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +113,12 @@ def check_agreement(
 
 
 def holdout_table(
-    net: EmbeddingNet, holdout: tuple[Identity, ...]
+    net: EmbeddingNet, holdout: Selection
 ) -> tuple[OpenSetTable, NDArray[np.float32]]:
     """The open-set table of held-out people through the runtime, and each image's norm."""
-    subject_B = np.repeat(np.arange(len(holdout)), [len(one.paths) for one in holdout])
-    embeddings = net.embed(load_crops(tuple(path for one in holdout for path in one.paths)))
-    return open_set_table(embeddings.vectors, subject_B), embeddings.norms
+    chunks = [net.embed(crops) for crops in holdout.chunks()]
+    vectors_BD = np.concatenate([one.vectors for one in chunks])
+    return open_set_table(vectors_BD, holdout.labels_N), np.concatenate([c.norms for c in chunks])
 
 
 def calibrate(table: OpenSetTable) -> tuple[Threshold, ...]:
@@ -163,11 +169,11 @@ def export_model(
         ExportDisagrees: the runtimes do not give what torch gives.
     """
     network, config = load_network(run_folder)
-    holdout = split_identities(config.data).holdout
-    if len(holdout) < 10:
+    holdout = split_store(open_store(config.data.source), config.data).holdout
+    if holdout.num_identities < 10:
         raise DataInvalid(
-            f"the run held out {len(holdout)} identities; thresholds need at least 10: train with "
-            "--set data.num_holdout_sharp=150, or what the folder can spare"
+            f"the run held out {holdout.num_identities} identities; thresholds need at least 10: "
+            "train with --set data.num_holdout_sharp=150, or what the folder can spare"
         )
     if out.exists() and any(out.iterdir()):
         raise DataInvalid(f"{out} is not empty; give a new folder")
@@ -183,12 +189,12 @@ def export_model(
     )
     write_card(out, card)
     directory = ModelDirectory.open(out)
-    paths = tuple(path for one in holdout for path in one.paths)[:NUM_AGREEMENT_CROPS]
-    agreement = check_agreement(network, directory, load_crops(paths))
+    crops = holdout.crops(range(min(len(holdout), NUM_AGREEMENT_CROPS)))
+    agreement = check_agreement(network, directory, crops)
     logger.info("%s", agreement)
     net = EmbeddingNet(directory)
     table, norms_B = holdout_table(net, holdout)
-    is_sharp_B = np.repeat([one.is_sharp for one in holdout], [len(one.paths) for one in holdout])
+    is_sharp_B = np.array(holdout.sharp)[holdout.labels_N]
     sharp_norms = norms_B[is_sharp_B] if is_sharp_B.any() else norms_B
     card = replace(
         card,
@@ -204,23 +210,24 @@ def export_model(
     return ModelDirectory.open(out)
 
 
-def _notes(holdout: tuple[Identity, ...], table: OpenSetTable) -> str:
+def _notes(holdout: Selection, table: OpenSetTable) -> str:
     """How the thresholds of the card were measured, in words."""
-    num_sharp = sum(one.is_sharp for one in holdout)
+    num_sharp = sum(holdout.sharp)
     return (
-        f"Thresholds: {len(holdout)} people who never trained ({num_sharp} with sharp images), "
-        f"{len(table.own_subject_P)} searches, up to {NUM_TEMPLATES} templates a subject, fused "
-        "by maximum, on aligned crops. More templates a subject raise the real FPIR. FPIR 0.1 % "
-        "is marked as extrapolated: 30 errors would need 30,000 strangers. Gallery sizes beyond "
-        "the largest one are extrapolated over ln N."
+        f"Thresholds: {holdout.num_identities} people who never trained ({num_sharp} with sharp "
+        f"images), {len(table.own_subject_P)} searches, up to {NUM_TEMPLATES} templates a "
+        "subject, fused by maximum, on aligned crops. More templates a subject raise the real "
+        "FPIR. FPIR 0.1 % is marked as extrapolated: 30 errors would need 30,000 strangers. "
+        "Gallery sizes beyond the largest one are extrapolated over ln N."
     )
 
 
 def _public_config(config: TrainConfig) -> dict[str, Any]:
     """The configuration for the card: everything but folders and files of this machine."""
     values: dict[str, Any] = json.loads(config.to_json())
-    del values["run_folder"], values["data"]["folder"]
-    values["distill"]["teacher"] = config.distill.teacher is not None
+    del values["run_folder"], values["data"]["source"]
+    for group, name in (("distill", "teacher"), ("start", "weights"), ("data", "exclude")):
+        values[group][name] = values[group][name] is not None
     return values
 
 

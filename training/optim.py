@@ -3,41 +3,69 @@
 import copy
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
+from embedding.errors import DataInvalid
 from training.config import HeadConfig, OptimConfig
+
+SCHEDULES = ("cosine", "linear", "polynomial", "steps")
 
 
 def learning_rate(step: int, *, num_steps: int, config: OptimConfig) -> float:
-    """Linear from 0 over the warm-up, then half a cosine down to 0 at `num_steps`."""
+    """Linear from 0 over the warm-up, then down as the schedule says, to 0 or in steps of ten.
+
+    Raises:
+        DataInvalid: for a schedule that is not known.
+    """
+    if config.schedule not in SCHEDULES:
+        raise DataInvalid(f"no schedule {config.schedule!r}; known: {', '.join(SCHEDULES)}")
     warmup_steps = config.warmup * num_steps
     if step < warmup_steps:
-        return config.lr * (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / max(1.0, num_steps - warmup_steps)
-    return config.lr * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+        return config.lr * min(1.0, (step + 1) / warmup_steps)
+    progress = min(1.0, (step - warmup_steps) / max(1.0, num_steps - warmup_steps))
+    match config.schedule:
+        case "cosine":
+            return config.lr * 0.5 * (1.0 + math.cos(math.pi * progress))
+        case "linear":
+            return config.lr * (1.0 - progress)
+        case "polynomial":
+            return config.lr * (1.0 - progress) ** 2
+        case _:
+            num_passed = sum(step >= share * num_steps for share in config.milestones)
+            return config.lr * 0.1**num_passed
 
 
-def margin_rad(step: int, *, num_steps: int, config: HeadConfig) -> float:
-    """Linear from 0 to the full margin over its warm-up, constant from there."""
+def margin_strength(step: int, *, num_steps: int, config: HeadConfig) -> float:
+    """From 0 to 1, linear over the margin's warm-up, constant from there."""
     warmup_steps = config.margin_warmup * num_steps
-    return config.margin_rad * min(1.0, step / warmup_steps if warmup_steps else 1.0)
+    return min(1.0, step / warmup_steps if warmup_steps else 1.0)
 
 
-def build_optimizer(modules: Iterable[nn.Module], config: OptimConfig) -> torch.optim.SGD:
-    """SGD with Nesterov momentum; weight decay spares biases and normalisation layers."""
-    decayed: list[nn.Parameter] = []
-    spared: list[nn.Parameter] = []
-    for module in modules:
-        for parameter in module.parameters():
-            if parameter.requires_grad:
-                (decayed if parameter.dim() > 1 else spared).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=True)
+def build_optimizer(
+    modules: Iterable[tuple[nn.Module, float]], config: OptimConfig
+) -> torch.optim.SGD:
+    """SGD with momentum; weight decay spares biases and normalisation layers.
+
+    Args:
+        modules: each with the factor of its learning rate, which its groups carry as
+            ``lr_factor``.
+        config: rate, momentum, weight decay.
+    """
+    groups: list[dict[str, Any]] = []
+    for module, factor in modules:
+        learning = [one for one in module.parameters() if one.requires_grad]
+        for is_matrix in (True, False):
+            chosen = [one for one in learning if (one.dim() > 1) == is_matrix]
+            decay = config.weight_decay if is_matrix else 0.0
+            if chosen:
+                groups.append({"params": chosen, "weight_decay": decay, "lr_factor": factor})
+    # The fused update makes no copy of a gradient: the centres of millions are gigabytes.
+    return torch.optim.SGD(
+        groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=True
+    )
 
 
 class WeightAverage:

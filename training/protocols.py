@@ -21,13 +21,16 @@ from embedding.error_rates import (
     tar_at_far,
 )
 from embedding.errors import DataInvalid
-from training.data import Identity, load_crops
+from training.data.bin_set import read_bin
+from training.data.decoding import decode_crop, load_crops
+from training.data.split import Selection
 
 EmbedCrops = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 # Templates a subject in open-set figures: three photos are what people enroll.
 NUM_TEMPLATES = 3
 CHUNK = 256
+NUM_BIN_FOLDS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +53,11 @@ def read_lfw_pairs(folder: Path) -> LfwPairs:
     file = folder / "pairs.txt"
     if not file.is_file():
         raise DataInvalid(f"no {file}; give a folder that holds pairs.txt and aligned/")
-    header, *lines = file.read_text().splitlines()
-    num_folds, num_pairs = (int(word) for word in header.split())
+    header, *lines = file.read_text(errors="replace").splitlines() or [""]
+    words = header.split()
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+        raise DataInvalid(f"{file} begins with {header[:40]!r}, not with folds and pairs")
+    num_folds, num_pairs = int(words[0]), int(words[1])
     if len(lines) != num_folds * 2 * num_pairs:
         raise DataInvalid(
             f"{file} announces {num_folds} folds of 2 x {num_pairs} pairs and has {len(lines)}"
@@ -60,6 +66,9 @@ def read_lfw_pairs(folder: Path) -> LfwPairs:
     pairs = []
     for number, line in enumerate(lines):
         words = line.split("\t")
+        numbers = (words[1], words[-1]) if len(words) in (3, 4) else ("",)
+        if not all(number.strip().isdecimal() for number in numbers):
+            raise DataInvalid(f"{file} has a line of another form: {line[:60]!r}")
         first, second = (words[0], words[0]) if len(words) == 3 else (words[0], words[2])
         paths = (
             _lfw_image(folder, first, words[1]),
@@ -88,9 +97,35 @@ def verify_lfw(embed: EmbedCrops, folder: Path) -> Verification:
     pairs = read_lfw_pairs(folder)
     unit_BD = embed_paths(embed, pairs.paths)
     similarities = (unit_BD[pairs.left] * unit_BD[pairs.right]).sum(axis=1)
-    mated, non_mated = similarities[pairs.same], similarities[~pairs.same]
+    return _verification(similarities, pairs.same, pairs.fold)
+
+
+def verify_bin(embed: EmbedCrops, file: Path) -> Verification:
+    """The same for an InsightFace ``.bin`` set: ten folds in the order of its pairs.
+
+    Raises:
+        DataInvalid: no such set, a damaged image, or fewer than ten pairs.
+    """
+    pairs = read_bin(file)
+    if len(pairs.same) < NUM_BIN_FOLDS:
+        raise DataInvalid(f"{file} holds {len(pairs.same)} pairs; ten folds need at least ten")
+    chunks = []
+    for start in range(0, len(pairs.images), CHUNK):
+        encoded = pairs.images[start : start + CHUNK]
+        crops = [decode_crop(one, f"{file}#{start + n}") for n, one in enumerate(encoded)]
+        chunks.append(embed(np.stack(crops)))
+    unit_BD = np.concatenate(chunks)
+    similarities = (unit_BD[0::2] * unit_BD[1::2]).sum(axis=1)
+    fold = np.arange(len(pairs.same)) * NUM_BIN_FOLDS // len(pairs.same)
+    return _verification(similarities, pairs.same, fold)
+
+
+def _verification(
+    similarities: NDArray[np.float32], same: NDArray[np.bool_], fold: NDArray[np.int64]
+) -> Verification:
+    mated, non_mated = similarities[same], similarities[~same]
     return Verification(
-        accuracy=fold_accuracy(similarities, pairs.same, pairs.fold),
+        accuracy=fold_accuracy(similarities, same, fold),
         tar=tuple(tar_at_far(mated, non_mated, far) for far in (1e-2, 1e-3)),
     )
 
@@ -163,18 +198,24 @@ def open_set_rates(table: OpenSetTable, *, fpir: float) -> IdentificationRates:
     )
 
 
-def holdout_figures(embed: EmbedCrops, identities: tuple[Identity, ...]) -> dict[str, float]:
+def embed_selection(embed: EmbedCrops, selection: Selection) -> NDArray[np.float32]:
+    """(B, D) embeddings of a selection's crops, in their order, in bounded memory."""
+    return np.concatenate([embed(chunk) for chunk in selection.chunks(CHUNK)])
+
+
+def holdout_figures(embed: EmbedCrops, holdout: Selection) -> dict[str, float]:
     """What a run watches: open-set and verification figures on people who never train.
 
     Names begin with ``sharp/`` (identities of sharp images only) and ``all/``.
     """
     figures: dict[str, float] = {}
-    groups = {"all": identities, "sharp": tuple(one for one in identities if one.is_sharp)}
+    sharp = [one for one, is_sharp in enumerate(holdout.sharp) if is_sharp]
+    groups = {"all": holdout, "sharp": holdout.of_identities(sharp)}
     for group, members in groups.items():
-        if len(members) < 2:
+        if members.num_identities < 2:
             continue
-        subject_B = np.repeat(np.arange(len(members)), [len(one.paths) for one in members])
-        unit_BD = embed_paths(embed, tuple(path for one in members for path in one.paths))
+        subject_B = members.labels_N
+        unit_BD = embed_selection(embed, members)
         rates = open_set_rates(open_set_table(unit_BD, subject_B), fpir=0.01)
         left, right = np.triu_indices(len(unit_BD), k=1)
         same = subject_B[left] == subject_B[right]

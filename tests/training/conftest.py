@@ -44,7 +44,7 @@ def config(identities: Path, tmp_path: Path) -> TrainConfig:
     """A run of seconds: 12 steps of 16 images, 12 people held out."""
     return TrainConfig(
         run_folder=tmp_path / "run",
-        data=DataConfig(folder=identities, num_holdout_sharp=12, num_workers=0),
+        data=DataConfig(source=identities, num_holdout_sharp=12, num_workers=0),
         augment=AugmentConfig(),
         backbone=BackboneConfig(name="resnet18", channels=(16, 16, 16, 16)),
         head=HeadConfig(scale=16.0, margin_rad=0.2),

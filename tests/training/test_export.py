@@ -15,7 +15,8 @@ from embedding.errors import CheckpointInvalid, DataInvalid, ExportDisagrees
 from embedding.model import MODEL_FILE, ModelDirectory
 from embedding.runtime import EmbeddingNet
 from training.config import TrainConfig
-from training.data import load_crops, split_identities
+from training.data.opening import open_store
+from training.data.split import Selection, split_store
 from training.evaluate import torch_embedder
 from training.export import Agreement, check_agreement, export_model, load_network
 from training.onnx_file import onnx_bytes
@@ -26,8 +27,13 @@ from training.trainer import Trainer
 def run_folder(config: TrainConfig) -> Path:
     """A finished run of three steps."""
     config = replace(config, epochs=1)
-    Trainer(config, split_identities(config.data)).run()
+    Trainer(config, split_store(open_store(config.data.source), config.data)).run()
     return config.run_folder
+
+
+def holdout_of(config: TrainConfig) -> Selection:
+    """The people whom a run held out."""
+    return split_store(open_store(config.data.source), config.data).holdout
 
 
 def exported(run_folder: Path, out: Path, *, mirrored: bool = True) -> ModelDirectory:
@@ -63,8 +69,7 @@ def test_the_served_file_gives_what_torch_gives(
     """Cosine of at least 0.999 on crops, with and without the mirror image."""
     directory = exported(run_folder, tmp_path / "model", mirrored=mirrored)
     network, config = load_network(run_folder)
-    paths = tuple(path for one in split_identities(config.data).holdout for path in one.paths)
-    crops = load_crops(paths)
+    crops = np.concatenate(list(holdout_of(config).chunks()))
     served = EmbeddingNet(directory).embed(crops).vectors
     cosines = (served * torch_embedder(network, mirrored=mirrored)(crops)).sum(axis=1)
     assert cosines.min() >= 0.999
@@ -75,7 +80,7 @@ def test_another_network_is_told_from_the_exported_one(run_folder: Path, tmp_pat
     """The check compares for real: weights that changed after the export are noticed."""
     directory = exported(run_folder, tmp_path / "model")
     network, config = load_network(run_folder)
-    crops = load_crops(split_identities(config.data).holdout[0].paths)
+    crops = holdout_of(config).crops(range(5))
     assert isinstance(check_agreement(network, directory, crops), Agreement)
     torch.manual_seed(1)
     for layer in network.modules():
@@ -109,7 +114,7 @@ def test_a_run_that_held_nobody_out_cannot_be_calibrated(
 ) -> None:
     """Thresholds from training people would be lies; the message says what to set."""
     config = replace(config, epochs=1, data=replace(config.data, num_holdout_sharp=0))
-    Trainer(config, split_identities(config.data)).run()
+    Trainer(config, split_store(open_store(config.data.source), config.data)).run()
     with pytest.raises(DataInvalid, match="num_holdout_sharp"):
         exported(config.run_folder, tmp_path / "model")
 

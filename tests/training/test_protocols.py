@@ -1,18 +1,28 @@
 """LFW's list is read as published and open-set tables hold what they say."""
 
+import io
+import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from embedding.errors import DataInvalid
-from training.data import scan_identities
+from training.data.decoding import load_crops
+from training.data.identity_folder import IdentityFolder
+from training.data.split import Selection, select_all
 from training.protocols import (
+    CHUNK,
+    embed_paths,
+    embed_selection,
     holdout_figures,
     open_set_rates,
     open_set_table,
     read_lfw_pairs,
+    verify_bin,
     verify_lfw,
 )
 
@@ -25,23 +35,28 @@ def mean_colours(crops_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     return unit.astype(np.float32)
 
 
+def write_lfw(folder: Path, identities: Path, lines: list[str]) -> Path:
+    """LFW's layout, made of the first four small identities, with these lines as the list."""
+    for number in range(4):
+        name = f"person{number:03d}"
+        person = folder / "aligned" / name
+        person.mkdir(parents=True)
+        for image in range(5):
+            (person / f"{name}_{image + 1:04d}.jpg").symlink_to(identities / name / f"{image}.jpg")
+    (folder / "pairs.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
 @pytest.fixture
 def lfw(identities: Path, tmp_path: Path) -> Path:
-    """Two folds of two matched and two mismatched pairs, made of the small identities."""
-    people = scan_identities(identities)[:4]
-    for person in people:
-        folder = tmp_path / "aligned" / person.name
-        folder.mkdir(parents=True)
-        for number, path in enumerate(person.paths, start=1):
-            (folder / f"{person.name}_{number:04d}.jpg").symlink_to(path)
-    a, b, c, d = (person.name for person in people)
+    """Two folds of two matched and two mismatched pairs."""
+    a, b, c, d = (f"person{number:03d}" for number in range(4))
     lines = [
         "2\t2",
         f"{a}\t1\t2", f"{b}\t1\t3", f"{a}\t1\t{b}\t1", f"{c}\t2\t{d}\t1",
         f"{c}\t1\t2", f"{d}\t1\t3", f"{a}\t1\t{c}\t1", f"{b}\t2\t{d}\t1",
     ]  # fmt: skip
-    (tmp_path / "pairs.txt").write_text("\n".join(lines) + "\n")
-    return tmp_path
+    return write_lfw(tmp_path, identities, lines)
 
 
 def test_pairs_are_read_with_their_folds(lfw: Path) -> None:
@@ -76,6 +91,116 @@ def test_a_folder_without_the_list_is_refused(tmp_path: Path) -> None:
     """The message says what belongs there."""
     with pytest.raises(DataInvalid, match=r"pairs\.txt"):
         read_lfw_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "10", "ten\t300\n", "1\t1\nann\t1\nann\t1\t2\n", "1\t1\nann\t1\tx\nann\t1\tben\t1\n"],
+    ids=["empty", "one number", "words", "two words in a line", "no number in a line"],
+)
+def test_a_list_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
+    """The message names the file."""
+    (tmp_path / "pairs.txt").write_text(text)
+    with pytest.raises(DataInvalid, match=r"pairs\.txt"):
+        read_lfw_pairs(tmp_path)
+
+
+def test_an_image_that_the_list_names_must_be_there(lfw: Path) -> None:
+    """The message names it."""
+    (lfw / "aligned" / "person002" / "person002_0001.jpg").unlink()
+    with pytest.raises(DataInvalid, match=r"person002_0001\.jpg"):
+        verify_lfw(mean_colours, lfw)
+
+
+# Ten folds of one matched and one mismatched pair: (identity, image) twice each.
+BIN_PAIRS = [
+    pair
+    for fold in range(10)
+    for pair in (
+        ((fold % 4, fold % 5), (fold % 4, (fold + 2) % 5)),
+        ((fold % 4, fold % 5), ((fold + 1) % 4, (fold + 3) % 5)),
+    )
+]
+
+
+def write_bin(file: Path, identities: Path, *, num_pairs: int = 20) -> Path:
+    """The first of these pairs as InsightFace keeps them."""
+    places = [place for pair in BIN_PAIRS[:num_pairs] for place in pair]
+    images = [(identities / f"person{n:03d}" / f"{m}.jpg").read_bytes() for n, m in places]
+    same = [number % 2 == 0 for number in range(num_pairs)]
+    file.write_bytes(pickle.dumps((images, same)))
+    return file
+
+
+def test_a_bin_set_gives_what_lfw_gives_on_the_same_pairs(
+    identities: Path, tmp_path: Path
+) -> None:
+    """Accuracy by fold, thresholds and counts: ten folds in the order of the pairs."""
+    lines = ["10\t1"]
+    for (a, i), (b, j) in BIN_PAIRS:
+        second = f"{j + 1}" if a == b else f"person{b:03d}\t{j + 1}"
+        lines.append(f"person{a:03d}\t{i + 1}\t{second}")
+    found = verify_bin(mean_colours, write_bin(tmp_path / "set.bin", identities))
+    assert found == verify_lfw(mean_colours, write_lfw(tmp_path, identities, lines))
+    assert len(found.accuracy.folds) == 10
+    assert found.accuracy.mean >= 0.9
+    assert [one.tar.rate for one in found.tar] == [1.0, 1.0]
+
+
+def test_folds_of_a_bin_set_are_neighbours(tmp_path: Path) -> None:
+    """Where the first two of twenty pairs bear the wrong flag, the first fold fails alone."""
+    red, blue = (encoded_colour(colour) for colour in ("red", "blue"))
+    same = [False, True, *[True, False] * 9]
+    (tmp_path / "set.bin").write_bytes(pickle.dumps(([red, red, red, blue] * 10, same)))
+    found = verify_bin(mean_colours, tmp_path / "set.bin")
+    assert found.accuracy.folds == (0.0, *[1.0] * 9)
+
+
+def encoded_colour(colour: str) -> bytes:
+    """A crop of one colour as a PNG."""
+    stream = io.BytesIO()
+    Image.new("RGB", (112, 112), colour).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_bin_set_of_more_images_than_a_chunk_is_embedded_in_order(
+    identities: Path, tmp_path: Path
+) -> None:
+    """Many times the same pairs have the same rates."""
+    small, large = write_bin(tmp_path / "small.bin", identities), tmp_path / "large.bin"
+    images, same = pickle.loads(small.read_bytes())  # noqa: S301 - written above
+    times = CHUNK // len(images) + 1
+    large.write_bytes(pickle.dumps((images * times, same * times)))
+    found, expected = verify_bin(mean_colours, large), verify_bin(mean_colours, small)
+    assert found.tar[0].tar.num_trials == times * expected.tar[0].tar.num_trials
+    assert found.tar[0].threshold == pytest.approx(expected.tar[0].threshold)
+
+
+def test_a_bin_set_of_nine_pairs_is_refused(identities: Path, tmp_path: Path) -> None:
+    """Ten folds need ten pairs, and ten are enough."""
+    file = write_bin(tmp_path / "set.bin", identities, num_pairs=9)
+    with pytest.raises(DataInvalid, match=r"set\.bin holds 9 pairs"):
+        verify_bin(mean_colours, file)
+    found = verify_bin(mean_colours, write_bin(file, identities, num_pairs=10))
+    assert len(found.accuracy.folds) == 10
+
+
+def test_a_damaged_image_of_a_bin_set_is_told_by_its_place(
+    identities: Path, tmp_path: Path
+) -> None:
+    """A figure on some of the pairs would not be the set's."""
+    file = write_bin(tmp_path / "set.bin", identities)
+    images, same = pickle.loads(file.read_bytes())  # noqa: S301 - written above
+    images[3] = images[3][:200]
+    file.write_bytes(pickle.dumps((images, same)))
+    with pytest.raises(DataInvalid, match=r"set\.bin#3 cannot be read"):
+        verify_bin(mean_colours, file)
+
+
+def test_a_bin_set_that_is_missing_is_refused(tmp_path: Path) -> None:
+    """By its name."""
+    with pytest.raises(DataInvalid, match=r"none\.bin"):
+        verify_bin(mean_colours, tmp_path / "none.bin")
 
 
 def test_the_open_set_table_equals_a_loop() -> None:
@@ -115,9 +240,27 @@ def test_identities_with_one_image_are_refused() -> None:
         open_set_rates(open_set_table(unit, np.arange(4)), fpir=0.1)
 
 
-def test_held_out_figures_tell_good_embeddings_from_bad_ones(identities: Path) -> None:
+@pytest.fixture
+def everybody(identities: Path) -> Selection:
+    """The small identities, whose images are all sharp."""
+    return replace(select_all(IdentityFolder(identities)), sharp=(True,) * 24)
+
+
+def test_a_selection_is_embedded_in_its_order(everybody: Selection, identities: Path) -> None:
+    """As its files are."""
+    some = everybody.of_identities([5, 2])
+    paths = tuple(
+        identities / f"person{number:03d}" / f"{image}.jpg"
+        for number in (5, 2)
+        for image in range(5)
+    )
+    expected = mean_colours(load_crops(paths))
+    np.testing.assert_array_equal(embed_selection(mean_colours, some), expected)
+    np.testing.assert_array_equal(embed_paths(mean_colours, paths), expected)
+
+
+def test_held_out_figures_tell_good_embeddings_from_bad_ones(everybody: Selection) -> None:
     """Patterns by their colours are found; embeddings at random are not."""
-    people = tuple(scan_identities(identities))
     rng = np.random.default_rng(0)
 
     def at_random(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -125,7 +268,26 @@ def test_held_out_figures_tell_good_embeddings_from_bad_ones(identities: Path) -
         unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
 
-    good, bad = holdout_figures(mean_colours, people), holdout_figures(at_random, people)
+    good, bad = holdout_figures(mean_colours, everybody), holdout_figures(at_random, everybody)
     assert good["sharp/rank1"] == 1.0
     assert good["sharp/fnir_at_fpir_1e-2"] < 0.1
     assert bad["all/fnir_at_fpir_1e-2"] > 0.8
+
+
+def test_held_out_figures_of_sharp_people_are_of_them_alone(everybody: Selection) -> None:
+    """As if the soft ones were not there."""
+    mixed = replace(everybody, sharp=tuple(number % 3 == 0 for number in range(24)))
+    alone = everybody.of_identities(range(0, 24, 3))
+    found, expected = holdout_figures(mean_colours, mixed), holdout_figures(mean_colours, alone)
+    for name in ("fnir_at_fpir_1e-2", "rank1", "tar_at_far_1e-3"):
+        assert found[f"sharp/{name}"] == expected[f"all/{name}"] == expected[f"sharp/{name}"]
+
+
+@pytest.mark.parametrize("num_sharp", [0, 1])
+def test_without_two_sharp_people_there_are_no_figures_of_them(
+    everybody: Selection, num_sharp: int
+) -> None:
+    """Nobody is told from nobody."""
+    mixed = replace(everybody, sharp=tuple(number < num_sharp for number in range(24)))
+    names = holdout_figures(mean_colours, mixed)
+    assert {name.split("/")[0] for name in names} == {"all"}

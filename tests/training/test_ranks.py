@@ -1,0 +1,106 @@
+"""Several processes, started by torchrun, train what one process trains."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from training.checkpoint import load_class_rows, load_state
+
+REPOSITORY = Path(__file__).parents[2]
+STEPS_PER_EPOCH = 5
+
+# Batch normalisation uses its running statistics: on a CPU each rank would have its own.
+# 12 images a step are divided by 1, 2 and 3 ranks; 13 identities by none of 2 and 3.
+SETTINGS = [
+    "batch_size=12", "precision=float32", "device=cpu", "data.num_workers=0",
+    "data.num_holdout_sharp=0", "start.freeze_norm=true", "optim.lr=0.001",
+    "backbone.channels=[16,16,16,16]", "data.max_identities=13", "head.name=arcface",
+    "head.scale=16", "optim.ema=0.9",
+    # Rate and margin that do not depend on the length of the run, which a test makes longer.
+    "optim.warmup=0", "optim.schedule=steps", "head.margin_warmup=0",
+]  # fmt: skip
+
+
+def train(
+    identities: Path, run: Path, num_ranks: int, *settings: str
+) -> subprocess.CompletedProcess[str]:
+    """One run of the command line, under torchrun if there are several ranks."""
+    command = [sys.executable, "-W", "ignore", "-m"]
+    if num_ranks > 1:
+        launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={num_ranks}"]
+        command += [*launcher, "-m"]
+    command += ["training", "train", "--preset", "smoke"]
+    command += ["--data", str(identities), "--run-folder", str(run)]
+    for setting in [*SETTINGS, *settings]:
+        command += ["--set", setting]
+    # Gloo otherwise asks the network for this machine's name.
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=environment
+    )
+
+
+def losses(run: Path) -> list[float]:
+    """The loss of each step, from the run's own log."""
+    lines = (run / "log.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def weights(run: Path, num_identities: int = 13) -> dict[str, Tensor]:
+    """Backbone, average, other losses' weights and class centres of the last checkpoint."""
+    state = load_state(run)
+    parts = {f"{group}.{k}": v for group in ("backbone", "average", "losses", "momenta")
+             for k, v in state[group].items()}  # fmt: skip
+    return parts | load_class_rows(run, 0, num_identities)
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    """The same losses and the same weights, to 1e-5 of each tensor's size."""
+    assert losses(first) == pytest.approx(losses(second), rel=1e-5)
+    expected, found = weights(first), weights(second)
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        gap = (found[name].double() - tensor.double()).norm()
+        assert gap <= 1e-5 * tensor.double().norm() + 1e-8, name
+
+
+@pytest.fixture(scope="module")
+def single(identities: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run in one process: five steps an epoch."""
+    run = tmp_path_factory.mktemp("single") / "run"
+    result = train(identities, run, 1, "epochs=2")
+    assert result.returncode == 0, result.stderr
+    assert len(losses(run)) == 2 * STEPS_PER_EPOCH
+    return run
+
+
+@pytest.mark.slow
+def test_two_ranks_give_the_losses_and_weights_of_one(
+    identities: Path, tmp_path: Path, single: Path
+) -> None:
+    """Ten steps, with classes that do not divide evenly among the ranks."""
+    run = tmp_path / "run"
+    result = train(identities, run, 2, "epochs=2")
+    assert result.returncode == 0, result.stderr
+    assert "2 processes" in result.stdout
+    assert_same_run(single, run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_ranks", [1, 3])
+def test_a_checkpoint_of_two_ranks_goes_on_with_another_number(
+    identities: Path, tmp_path: Path, single: Path, num_ranks: int
+) -> None:
+    """Five steps on two ranks, five more on one or three: the trajectory of one process."""
+    run = tmp_path / "run"
+    first = train(identities, run, 2, "epochs=1")
+    assert first.returncode == 0, first.stderr
+    assert len(losses(run)) == STEPS_PER_EPOCH
+    second = train(identities, run, num_ranks, "epochs=2")
+    assert second.returncode == 0, second.stderr
+    assert_same_run(single, run)

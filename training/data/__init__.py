@@ -1,0 +1,1 @@
+"""Where training crops lie and how they are read, chosen and ordered."""
