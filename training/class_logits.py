@@ -40,7 +40,7 @@ class LogitOptions:
     scale: float = 1.0
     unit_centres: bool = True
     num_subcentres: int = 1
-    keep_bytes: int = 128 * 2**20
+    keep_bytes: int = 64 * 2**20
     dtype: torch.dtype = torch.float32
     is_compiled: bool | None = None
     chunk_bytes: int | None = None

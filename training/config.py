@@ -147,7 +147,7 @@ class HeadConfig:
     adaface_spread: float = 0.333
     num_subcentres: int = 1
     sample_share: float = 1.0
-    keep_mb: int = 128
+    keep_mb: int = 64
     precision: str = "auto"
     weight: float = 1.0
 

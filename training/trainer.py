@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 from embedding.errors import DataInvalid, LossNotFinite
 from training.checkpoint import latest_checkpoint
 from training.config import TrainConfig
+from training.config_checks import check_values
 from training.data.crop_set import BadImages, CropSet
 from training.data.sampling import RunPlan, RunSampler
 from training.data.split import Split
@@ -73,10 +74,13 @@ class Trainer:
         teacher: Teacher | None = None,
         ranks: Ranks | None = None,
     ) -> None:
+        check_values(config)
         self.ranks = ranks or Ranks()
         self.device = choose_device(config.device, local_rank=int(os.environ.get("LOCAL_RANK", 0)))
         self.dtype = choose_precision(config.precision, self.device)
         self.config, self.evaluate = replace(config, precision=_name(self.dtype)), evaluate
+        self.steps_per_epoch = _steps_per_epoch(config, len(split.train), self.ranks)
+        self.num_steps = self.steps_per_epoch * config.epochs
         torch.manual_seed(config.seed)
         self.data = CropSet(
             split.train,
@@ -86,8 +90,6 @@ class Trainer:
         )
         self.bad_images = BadImages(split.train, limit=config.data.max_bad)
         self.bad_images.add(self.data.bad_images)
-        self.steps_per_epoch = _steps_per_epoch(config, len(self.data), self.ranks)
-        self.num_steps = self.steps_per_epoch * config.epochs
         self._set_teacher(teacher)
         self.state = RunState.build(
             self.config,
@@ -346,13 +348,13 @@ def _steps_per_epoch(config: TrainConfig, num_images: int, ranks: Ranks) -> int:
         DataInvalid: not one, or a batch that ranks and micro-batches do not divide.
     """
     parts = config.accumulate * ranks.world_size
-    if config.accumulate < 1 or config.batch_size < 1 or config.batch_size % parts:
+    if config.batch_size % parts:
         raise DataInvalid(
             f"batch_size {config.batch_size} is not divisible by {config.accumulate} "
             f"micro-batches on {ranks.world_size} ranks"
         )
     group = config.data.images_per_identity
-    if group < 1 or (config.batch_size // parts) % group:
+    if (config.batch_size // parts) % group:
         raise DataInvalid(
             f"{config.batch_size // parts} images a rank and micro-batch do not hold whole groups "
             f"of data.images_per_identity={group}"
