@@ -102,6 +102,15 @@ def _timm_body(config: BackboneConfig) -> nn.Module:
     return body
 
 
+def synchronise_norm(network: nn.Module) -> nn.Module:
+    """The network with batch normalisation over all ranks.
+
+    timm's own converter keeps the activations that timm's normalisation layers hold.
+    """
+    synchronised: nn.Module = timm.layers.convert_sync_batchnorm(network)
+    return synchronised
+
+
 def fit_stem(body: nn.Module) -> None:
     """Halves the total stride of a network that was drawn for 224 px, in place.
 

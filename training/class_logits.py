@@ -13,6 +13,7 @@ rows of weights, c and r the classes and rows of one chunk.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -31,9 +32,11 @@ class LogitOptions:
         scale: s, by which products are multiplied in the log-sum-exp.
         unit_centres: divide each centre by its length.
         num_subcentres: K, centres a class; the largest product counts for the class.
-        keep_bytes: logits kept from forward to backward instead of computed twice.
+        keep_bytes: logits kept from forward to backward instead of computed twice; not with
+            sub-centres.
         dtype: of the operands of products; sums are float32 always.
-        is_compiled: fuse what follows a product into one kernel; None does so on a GPU.
+        is_compiled: fuse what follows a product into one kernel; None does so on a GPU that
+            Triton writes kernels for.
         chunk_bytes: size of a chunk's logits; None fits the device.
     """
 
@@ -120,7 +123,9 @@ class _Work:
         self._places_B, self._order_B = torch.sort(places_B)
         starts = torch.arange(0, self.num_classes + self.size, self.size, device=device)
         self._bounds = torch.searchsorted(self._places_B, starts).tolist()
-        is_compiled = weights_RD.is_cuda if options.is_compiled is None else options.is_compiled
+        is_compiled = options.is_compiled
+        if is_compiled is None:
+            is_compiled = weights_RD.is_cuda and find_spec("triton") is not None
         self.exponentials, self.slopes = _kernels(is_compiled)
         # 4 bytes a class and centre, against reading all centres once more for their lengths.
         self.inverse_lengths_R = torch.ones(len(weights_RD), device=device)

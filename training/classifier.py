@@ -35,7 +35,8 @@ class HeadOutput:
 
     Attributes:
         loss: scalar, mean over the whole batch, the same on every rank.
-        target_cosines_B: cosine to the true centre, without margin; with gradient.
+        target_cosines_B: cosine to the true centre, without margin; with gradient where the
+            head works on cosines.
     """
 
     loss: Tensor

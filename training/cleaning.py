@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from embedding.errors import DataInvalid
 from training.checkpoint import load_class_rows, load_state
 from training.config import TrainConfig
-from training.data.opening import open_store
-from training.data.split import Selection, split_store
+from training.data.split import Selection
 from training.device import choose_device
 from training.evaluate import torch_embedder
-from training.export import network_of
+from training.export import network_of, split_of_run
 from training.heads import HEADS
 from training.protocols import embed_selection
 
 logger = logging.getLogger(__name__)
 
 MAX_ANGLE_DEG = 75.0
+CHUNK = 65_536  # images whose centres are in memory at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +59,13 @@ def find_strays(run_folder: Path, *, max_angle_deg: float = MAX_ANGLE_DEG) -> li
     kind = HEADS.get(config.head.name)
     if kind is None or not kind.unit_centres:
         raise DataInvalid(f"the head {config.head.name} has no centres on the sphere; use arcface")
-    train = split_store(open_store(config.data.source), config.data).train
+    train = split_of_run(run_folder).train
     rows = load_class_rows(run_folder, 0, train.num_identities)
-    network = network_of(config, state["backbone"]).to(choose_device(config.device))
+    readable = train.without_unreadable()
+    if readable.num_identities < train.num_identities:
+        raise DataInvalid("an identity has no image that can be read; mend or exclude them first")
+    train = readable
+    network = network_of(config, state["backbone"]).to(choose_device("auto"))
     unit_BD = embed_selection(torch_embedder(network, mirrored=False), train)
     centres_RD = F.normalize(rows["classifier.centres_RD"])
     angles_B = angles_to_dominant(
@@ -99,7 +103,13 @@ def angles_to_dominant(
     """
     labels = torch.from_numpy(labels_B)
     centres_CKD = centres_RD.view(-1, num_subcentres, centres_RD.shape[1])
-    cosines_BK = torch.einsum("bd,bkd->bk", torch.from_numpy(unit_BD), centres_CKD[labels])
+    parts = [
+        torch.einsum("bd,bkd->bk", some_BD, centres_CKD[some_labels])
+        for some_BD, some_labels in zip(
+            torch.split(torch.from_numpy(unit_BD), CHUNK), torch.split(labels, CHUNK), strict=True
+        )
+    ]
+    cosines_BK = torch.cat(parts)
     votes_CK = torch.zeros(len(centres_CKD), num_subcentres)
     votes_CK.index_put_(
         (labels, cosines_BK.argmax(dim=1)), torch.ones(len(labels)), accumulate=True

@@ -16,13 +16,14 @@ from embedding.runtime import EmbeddingNet
 from training.aligning import align_photos
 from training.cleaning import MAX_ANGLE_DEG, find_strays
 from training.config import TrainConfig, with_field
+from training.config_checks import check_values
 from training.data.opening import open_store
 from training.data.split import split_store
 from training.data.tar_shards import pack as pack_store
 from training.device import choose_device
 from training.distill import write_teacher
 from training.evaluate import holdout_evaluator, torch_embedder
-from training.export import export_model, load_network
+from training.export import export_model, load_network, split_of_run
 from training.presets import PRESETS, preset
 from training.protocols import EmbedCrops, holdout_figures, verify_bin, verify_lfw
 from training.ranks import Ranks, leave_ranks, start_ranks
@@ -41,11 +42,12 @@ app = typer.Typer(
 
 def main() -> None:
     """Runs a command; a mistake of the caller's ends in one line and exit code 2."""
-    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(message)s")
     try:
         app()
-    except FaceGalleryError as error:
+    except (FaceGalleryError, OSError) as error:
+        # An OSError names its file: a folder that may not be written, a disk that is full.
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
 
@@ -86,8 +88,11 @@ def train(
 
 def _train(config: TrainConfig, ranks: Ranks) -> bool:
     """Whether the run came to its end."""
+    check_values(config)
     split = split_store(open_store(config.data.source), config.data)
-    evaluate = holdout_evaluator(split.holdout) if len(split.holdout) else None
+    evaluate = None
+    if ranks.is_first and len(split.holdout):
+        evaluate = holdout_evaluator(split.holdout.without_unreadable())
     trainer = Trainer(config, split, evaluate=evaluate, ranks=ranks)
     if ranks.is_first:
         typer.echo(
@@ -125,9 +130,9 @@ def evaluate(
         net = EmbeddingNet(ModelDirectory.open(model))
         embed = lambda crops: net.embed(crops).vectors  # noqa: E731
     else:
-        network, config = load_network(model)
-        embed = torch_embedder(network.to(choose_device(config.device)), mirrored=mirrored)
-        holdout = split_store(open_store(config.data.source), config.data).holdout
+        network, _ = load_network(model)
+        embed = torch_embedder(network.to(choose_device("auto")), mirrored=mirrored)
+        holdout = split_of_run(model).holdout
         report["holdout"] = holdout_figures(embed, holdout) if len(holdout) else "nobody held out"
     if lfw is not None:
         report["lfw"] = dataclasses.asdict(verify_lfw(embed, lfw))
@@ -221,3 +226,26 @@ def clean(
     strays = find_strays(run, max_angle_deg=max_angle)
     out.write_text("".join(f"{stray.key}\n" for stray in strays))
     typer.echo(f"{len(strays)} images are farther than {max_angle:g} degrees; see {out}")
+
+
+@app.command()
+def figure3(
+    data: Annotated[Path, typer.Option(help="the crops; the eight largest identities are used")],
+    out: Annotated[Path, typer.Option(help="folder for figure3.png and figure3.json")],
+) -> None:
+    """Draw the paper's toy: eight identities in two dimensions, softmax against ArcFace."""
+    from training.figure3 import run_figure3
+
+    typer.echo(json.dumps(run_figure3(data, out)))
+
+
+@app.command()
+def angles(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run")],
+    out: Annotated[Path, typer.Option(help="picture to write, .png")],
+) -> None:
+    """Draw how far faces were from their centres at the start, middle and end of a run."""
+    from training.figures import draw_angles
+
+    draw_angles(run, out)
+    typer.echo(str(out))

@@ -48,7 +48,7 @@ RANGES: dict[str, Range] = {
     "epochs": FROM_ONE,
     "batch_size": FROM_ONE,
     "accumulate": FROM_ONE,
-    "seed": FROM_ZERO,
+    "seed": Range(0.0, 2.0**31),
     "checkpoint_minutes": FROM_ZERO,
     "evaluate_every": FROM_ONE,
     "data.min_images": FROM_ONE,
@@ -119,6 +119,10 @@ def check_values(config: TrainConfig) -> None:
     _check_name("head.precision", config.head.precision, ("auto", *PRECISIONS))
     _check_name("precision", config.precision, ("auto", *PRECISIONS))
     _check_name("optim.schedule", config.optim.schedule, SCHEDULES)
+    if config.compile and config.recompute:
+        raise DataInvalid("compile and recompute do not go together; set one of them to false")
+    if config.optim.schedule == "steps" and not config.optim.milestones:
+        raise DataInvalid("optim.schedule=steps needs optim.milestones, such as [0.6,0.9]")
     if config.optim.nesterov and not config.optim.momentum:
         raise DataInvalid("optim.nesterov needs optim.momentum above 0; set optim.nesterov=false")
     milestones = config.optim.milestones

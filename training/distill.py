@@ -78,15 +78,7 @@ def _read_teacher(file: Path) -> tuple[NDArray[np.str_], NDArray[np.float32], bo
             is_centred = bool(stored["is_centred"])
         if names.ndim != 1 or vectors_BT.ndim != 2 or len(names) != len(vectors_BT):
             raise ValueError(f"{names.shape} names for {vectors_BT.shape} vectors")
-    except (
-        OSError,
-        EOFError,
-        TypeError,
-        ValueError,
-        LookupError,
-        BadZipFile,
-        zlib.error,
-    ) as error:
+    except _UNREADABLE as error:
         raise DataInvalid(
             f"{file} cannot be read as a teacher file ({error}); make it with: "
             "python -m training teacher"
@@ -198,16 +190,20 @@ def write_teacher(
         The number of images.
 
     Raises:
-        DataInvalid: an image that cannot be read, or a teacher that cannot be used.
+        DataInvalid: no image that can be read, or a teacher that cannot be used.
     """
-    selection = select_all(open_store(source))
+    selection = select_all(open_store(source)).without_unreadable()
+    if not len(selection):
+        raise DataInvalid(f"not one image in {source} can be read")
     vectors = list(_embed_all(selection, onnx, num_processes))
-    np.savez(
-        file,
-        names=np.array([selection.key(image) for image in range(len(selection))]),
-        vectors=np.concatenate(vectors),
-        is_centred=np.array(onnx is None),
-    )
+    names = np.array([selection.key(image) for image in range(len(selection))])
+    with file.open("wb") as stream:
+        np.savez(
+            stream,
+            names=names,
+            vectors=np.concatenate(vectors),
+            is_centred=np.array(onnx is None),
+        )
     return len(selection)
 
 
@@ -217,14 +213,16 @@ def _embed_all(
     starts = range(0, len(selection), CHUNK)
     if onnx is not None:
         teacher = onnx_teacher(onnx)
-        for chunk in tqdm(selection.chunks(CHUNK), total=len(starts), unit="chunk"):
+        for chunk in tqdm(selection.chunks(CHUNK), total=len(starts), unit="chunk", disable=None):
             yield teacher(chunk)
         return
     dlib_teacher()  # says here what is missing, and not in every process
     with ProcessPoolExecutor(
         num_processes, initializer=_selections.append, initargs=(selection,)
     ) as pool:
-        yield from tqdm(pool.map(_embed_chunk, starts), total=len(starts), unit="chunk")
+        yield from tqdm(
+            pool.map(_embed_chunk, starts), total=len(starts), unit="chunk", disable=None
+        )
 
 
 # What a worker process embeds; handed over once, when it starts.

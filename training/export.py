@@ -6,6 +6,7 @@ Shape legend: B images, D embedding dimension, P probes, S subjects.
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from embedding.detect import MtcnnDetector
 from embedding.embedder import FaceEmbedder
 from embedding.error_rates import RULE_OF_THIRTY, threshold_by_size
-from embedding.errors import DataInvalid, ExportDisagrees
+from embedding.errors import CheckpointInvalid, DataInvalid, ExportDisagrees
 from embedding.model import (
     MODEL_FILE,
     InputSpec,
@@ -33,10 +34,11 @@ from training.backbone import FaceBackbone
 from training.checkpoint import load_state
 from training.config import TrainConfig
 from training.data.opening import open_store
-from training.data.split import Selection, split_store
+from training.data.split import Selection, Split, split_store
 from training.evaluate import torch_embedder
 from training.onnx_file import INPUT_NAME, onnx_bytes
 from training.protocols import NUM_TEMPLATES, OpenSetTable, open_set_table, verify_lfw
+from training.run_state import identities_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,26 @@ def load_network(run_folder: Path) -> tuple[nn.Module, TrainConfig]:
     state = load_state(run_folder)
     config = TrainConfig.from_json(state["config"])
     return network_of(config, state["average"]), config
+
+
+def split_of_run(run_folder: Path) -> Split:
+    """Who trained in a run and who was held out, as its data says now.
+
+    Held-out images that cannot be read are left out.
+
+    Raises:
+        CheckpointInvalid: no checkpoint, or the data is not what the run was trained on.
+    """
+    state = load_state(run_folder)
+    config = TrainConfig.from_json(state["config"])
+    split = split_store(open_store(config.data.source), config.data)
+    if state["identities"] != identities_of(split.train.names):
+        raise CheckpointInvalid(
+            f"{config.data.source} no longer holds what {run_folder} was trained on "
+            f"({state['identities']}, now {identities_of(split.train.names)}); people who trained "
+            "could be taken for held-out ones: bring the data back as it was"
+        )
+    return Split(train=split.train, holdout=split.holdout.without_unreadable())
 
 
 def network_of(config: TrainConfig, weights: Mapping[str, Tensor]) -> FaceBackbone:
@@ -169,17 +191,20 @@ def export_model(
         ExportDisagrees: the runtimes do not give what torch gives.
     """
     network, config = load_network(run_folder)
-    holdout = split_store(open_store(config.data.source), config.data).holdout
+    holdout = split_of_run(run_folder).holdout
     if holdout.num_identities < 10:
         raise DataInvalid(
             f"the run held out {holdout.num_identities} identities; thresholds need at least 10: "
             "train with --set data.num_holdout_sharp=150, or what the folder can spare"
         )
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise DataInvalid(f"{out} is not empty; give a new folder")
-    out.mkdir(parents=True, exist_ok=True)
+    # Nobody finds a model that is not checked and calibrated yet.
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
     model = onnx_bytes(network)
-    (out / MODEL_FILE).write_bytes(model)
+    (unfinished / MODEL_FILE).write_bytes(model)
     card = _bare_card(
         model,
         name=name,
@@ -187,8 +212,8 @@ def export_model(
         training={"description": description, "config": _public_config(config)},
         mirrored=mirrored,
     )
-    write_card(out, card)
-    directory = ModelDirectory.open(out)
+    write_card(unfinished, card)
+    directory = ModelDirectory.open(unfinished)
     crops = holdout.crops(range(min(len(holdout), NUM_AGREEMENT_CROPS)))
     agreement = check_agreement(network, directory, crops)
     logger.info("%s", agreement)
@@ -202,11 +227,11 @@ def export_model(
         notes=_notes(holdout, table),
         norm_floor=round(float(np.quantile(sharp_norms, NORM_FLOOR_QUANTILE)), 3),
     )
-    write_card(out, card)
     if lfw is not None:
         card = replace(card, accuracy=lfw_figures(net, lfw))
-        write_card(out, card)
-    FaceEmbedder.open(out)
+    write_card(unfinished, card)
+    FaceEmbedder.open(unfinished)
+    unfinished.rename(out)
     return ModelDirectory.open(out)
 
 

@@ -44,5 +44,9 @@ class StopRequest:
 
 
 def leave_signals_to_parent(_worker: int = 0) -> None:
-    """In a worker process: a Ctrl-C of the terminal reaches every process; the parent decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a worker process: Ctrl-C and the end of a job reach every process; the parent decides.
+
+    Workers end when the parent closes their queue, or is gone.
+    """
+    for one in SIGNALS:
+        signal.signal(one, signal.SIG_IGN)

@@ -22,7 +22,8 @@ class LossOutput:
 
     Attributes:
         loss: the weighted sum, a scalar with gradient, the same on every rank.
-        figures: each loss by its name, without gradient.
+        figures: each loss by its name, without gradient: head, direction and relation before
+            their weights, losses on distances after.
         target_cosines_B: cosine to the true centre, without gradient; None without a classifier.
     """
 

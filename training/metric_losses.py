@@ -171,14 +171,14 @@ def inter_loss(classifier: MarginClassifier, labels_B: Tensor) -> Tensor:
     backward pass.
     """
     ranks, first = classifier.ranks, classifier.first
-    unit_SD = F.normalize(classifier.centres_RD)
     own_B = (labels_B >= first) & (labels_B < classifier.stop)
     places_B = torch.where(own_B, labels_B - first, -1)
-    centres_BD = torch.where(own_B[:, None], unit_SD[places_B.clamp(min=0)], 0.0)
+    centres_BD = F.normalize(classifier.centres_RD[places_B.clamp(min=0)])
+    centres_BD = torch.where(own_B[:, None], centres_BD, 0.0)
     centres_BD = ranks.enter_shards(ranks.sum_over_shards(centres_BD))
     total = centres_BD.new_zeros(())
     begin = 0
-    for part_XD in torch.split(unit_SD, INTER_CHUNK):
+    for part_XD in torch.split(classifier.centres_RD, INTER_CHUNK):
         total = total + checkpoint(
             _sum_of_angles, centres_BD, part_XD, places_B - begin, use_reentrant=False
         )
@@ -188,7 +188,7 @@ def inter_loss(classifier: MarginClassifier, labels_B: Tensor) -> Tensor:
 
 
 def _sum_of_angles(centres_BD: Tensor, others_XD: Tensor, own_columns_B: Tensor) -> Tensor:
-    """Sum of the angles between two sets of centres, each row's own column left out."""
-    angles_BX = angles(centres_BD @ others_XD.T)
+    """Sum of the angles between unit centres and others, each row's own column left out."""
+    angles_BX = angles(centres_BD @ F.normalize(others_XD).T)
     columns = torch.arange(len(others_XD), device=others_XD.device)
     return angles_BX.masked_fill(own_columns_B[:, None] == columns, 0.0).sum()

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-TIMEOUT_S = 600
+TIMEOUT_S = 3600  # others wait while the first rank evaluates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +57,9 @@ class Ranks:
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum over the ranks, without gradient."""
+        value = value.detach()
         if self.world_size > 1:
-            value = value.detach().clone()
+            value = value.clone()
             dist.all_reduce(value)
         return value
 
@@ -103,6 +104,8 @@ class Ranks:
             return values_B
         largest_B = values_B.detach().clone()
         dist.all_reduce(largest_B, op=dist.ReduceOp.MAX)
+        # Where no rank has a class, as sampling may have it, the sum is 0 and its log -inf.
+        largest_B.clamp_(min=torch.finfo(torch.float32).min)
         return largest_B + self.sum_over_shards(torch.exp(values_B - largest_B)).log()
 
 
@@ -113,7 +116,8 @@ def start_ranks(device: torch.device) -> Ranks:
         return Ranks()
     if not dist.is_initialized():
         dist.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=TIMEOUT_S)
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+            timeout=timedelta(seconds=TIMEOUT_S),
         )
     return Ranks(rank=dist.get_rank(), world_size=world_size)
 

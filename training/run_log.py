@@ -134,7 +134,8 @@ class AngleRecord:
     def add(self, step: int, cosines_B: Tensor) -> None:
         """Notes a step's cosines if it lies in one of the three windows."""
         for name, first in self._first_steps.items():
-            if first <= step < first + self._width:
+            known = sum(len(part) for part in self._degrees[name])
+            if first <= step < first + self._width and known < MAX_ANGLES:
                 cosines = cosines_B.clamp(-1.0, 1.0).cpu().numpy().astype(np.float64)
                 self._degrees[name].append(np.degrees(np.arccos(cosines)).astype(np.float16))
 

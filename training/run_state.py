@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from embedding.errors import CheckpointInvalid
-from training.backbone import FaceBackbone
+from training.backbone import FaceBackbone, synchronise_norm
 from training.checkpoint import load_class_rows, load_state, save_checkpoint
 from training.config import TrainConfig
 from training.device import head_precision
@@ -92,7 +92,7 @@ class RunState:
         # The copy for the average comes before whatever changes how the network is called.
         average = WeightAverage(backbone, decay=config.optim.ema)
         if ranks.world_size > 1 and device.type == "cuda":
-            backbone = nn.SyncBatchNorm.convert_sync_batchnorm(backbone)  # type: ignore[no-untyped-call]
+            synchronise_norm(backbone)
         if config.recompute:
             checkpoint_blocks(backbone)
         parts = [(backbone.body, config.start.body_lr), (backbone.head, 1.0), (losses, 1.0)]
@@ -130,12 +130,13 @@ class RunState:
         self.step += 1
         return norm
 
-    def save(self, config: TrainConfig, names: Sequence[str]) -> Path:
+    def save(self, config: TrainConfig, names: Sequence[str], num_images: int) -> Path:
         """Writes a checkpoint into the run's folder; every rank calls it.
 
         Args:
             config: stored with it, and its run folder is where it goes.
             names: of the classes.
+            num_images: that train.
 
         Raises:
             CheckpointInvalid: it could not be written.
@@ -149,7 +150,8 @@ class RunState:
         }
         state = {
             "config": config.to_json(),
-            "identities": _identities(names),
+            "identities": identities_of(names),
+            "order": _order(config, num_images),
             "backbone": self.backbone.state_dict(),
             "losses": {k: v for k, v in self.losses.state_dict().items() if k not in own},
             "average": self.average.module.state_dict(),
@@ -170,21 +172,29 @@ class RunState:
             ranks=self.ranks,
         )
 
-    def load(self, path: Path, names: Sequence[str]) -> None:
-        """Takes over a checkpoint of the same network and the same classes.
+    def load(self, path: Path, config: TrainConfig, names: Sequence[str], num_images: int) -> None:
+        """Takes over a checkpoint of the same network, the same classes and the same order.
 
         Args:
             path: folder of the checkpoint.
+            config: of this run.
             names: of the classes.
+            num_images: that train.
 
         Raises:
-            CheckpointInvalid: damaged, of another network or of another set of identities.
+            CheckpointInvalid: damaged, of another network or of another set of images.
         """
         state = load_state(path)
-        if state["identities"] != _identities(names):
+        if state["identities"] != identities_of(names):
             raise CheckpointInvalid(
                 f"{path} was trained on other identities ({state['identities']}) than those of "
-                f"this run ({_identities(names)}); give another run folder or the same data"
+                f"this run ({identities_of(names)}); give another run folder or the same data"
+            )
+        if state["order"] != _order(config, num_images):
+            raise CheckpointInvalid(
+                f"{path} goes through its images in another order ({state['order']}) than this "
+                f"run ({_order(config, num_images)}); set these as before, or give another run "
+                "folder"
             )
         try:
             self._restore(state, path)
@@ -222,7 +232,15 @@ class RunState:
         yield from self.losses.named_parameters()
 
 
-def _identities(names: Sequence[str]) -> str:
+def _order(config: TrainConfig, num_images: int) -> str:
+    """What decides which images a step sees."""
+    return (
+        f"{num_images} images, batch_size={config.batch_size}, seed={config.seed}, "
+        f"data.images_per_identity={config.data.images_per_identity}"
+    )
+
+
+def identities_of(names: Sequence[str]) -> str:
     """What tells these classes from others: their number and a hash of their names."""
     digest = hashlib.sha256(os.fsencode("\n".join(names))).hexdigest()
     return f"{len(names)} identities {digest[:16]}"

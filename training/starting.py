@@ -23,6 +23,8 @@ def start_from(network: FaceBackbone, config: StartConfig) -> None:
     """
     path = config.weights
     if path is None:
+        if config.freeze_body or config.body_lr < 1.0:
+            logger.warning("start.weights is not set: a body at random learns little or nothing")
         return
     if not path.exists():
         raise DataInvalid(f"no weights at {path}; give the folder of a run or a file of weights")

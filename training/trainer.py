@@ -116,9 +116,11 @@ class Trainer:
         if teacher is None and file is not None and file.suffix == ".onnx":
             self.teacher = onnx_teacher(file)
         elif teacher is None and file is not None:
-            keys = [self.data.selection.key(image) for image in range(len(self.data))]
-            self.targets_NT = teacher_targets(file, keys)
-            self.teacher_dimension = self.targets_NT.shape[1]
+            images = [one for one in range(len(self.data)) if one not in self.data.bad_images]
+            found = teacher_targets(file, [self.data.selection.key(image) for image in images])
+            self.teacher_dimension = found.shape[1]
+            self.targets_NT = torch.zeros(len(self.data), found.shape[1])
+            self.targets_NT[images] = found
         if self.teacher is not None:
             crop = self.data[0]["crop"][None].numpy()
             self.teacher_dimension = self.teacher(crop).shape[1]
@@ -148,7 +150,8 @@ class Trainer:
         rate = learning_rate(self.step_number, num_steps=self.num_steps, config=config.optim)
         strength = margin_strength(self.step_number, num_steps=self.num_steps, config=config.head)
         # Dropout then draws the same after a resume as without one.
-        torch.manual_seed(hash((config.seed, self.step_number, self.ranks.rank)))
+        seed = config.seed * 1_000_003 + self.step_number
+        torch.manual_seed(seed * 1_009 + self.ranks.rank)
         self.state.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
         for number, micro_batch in enumerate(micro_batches):
@@ -202,8 +205,9 @@ class Trainer:
 
     def _stopped(self, reason: str) -> str:
         return (
-            f"{reason} at step {self.step_number}; the last checkpoint is good: resume with a "
-            "lower optim.lr, a longer optim.warmup or head.margin_warmup, or a smaller head.scale"
+            f"{reason} at step {self.step_number}; the last checkpoint, if there is one, is good: "
+            "go on, or begin again, with a lower optim.lr, a longer optim.warmup or "
+            "head.margin_warmup, or a smaller head.scale"
         )
 
     def run(self) -> dict[str, float]:
@@ -242,6 +246,8 @@ class Trainer:
         return self.step_number >= self.num_steps
 
     def _run_steps(self, stop: StopRequest, log: RunLog | None) -> dict[str, float]:
+        if self.is_finished:
+            return self._evaluate(log)
         figures: dict[str, float] = {}
         saved_at = time.monotonic()
         self._set_training()
@@ -250,14 +256,14 @@ class Trainer:
             if log is not None:
                 log.add(self.step_number - 1, step_figures, waited_s=waited_s)
             is_epoch_end = self.step_number % self.steps_per_epoch == 0
-            if is_epoch_end:
-                figures = self._evaluate(log) or figures
             minutes = (time.monotonic() - saved_at) / 60
             should_stop = self.ranks.any(stop.is_set, self.device)
             is_due = self.ranks.any(minutes > self.config.checkpoint_minutes, self.device)
             if should_stop or is_epoch_end or is_due:
                 self.save()
                 saved_at = time.monotonic()
+            if is_epoch_end and not should_stop:
+                figures = self._evaluate(log) or figures
             if should_stop:
                 logger.info("stopped at step %d; a checkpoint is written", self.step_number)
                 break
@@ -322,18 +328,19 @@ class Trainer:
 
     def save(self) -> Path:
         """Writes everything that `load` needs to go on as if nothing had happened."""
-        return self.state.save(self.config, self.data.selection.names)
+        return self.state.save(self.config, self.data.selection.names, len(self.data))
 
     def load(self, path: Path) -> None:
         """Goes on from a checkpoint of the same network and the same identities.
 
-        The number of ranks may differ, and so may rates, weights of losses and the number of
-        epochs: from here on they are those of this configuration.
+        The number of ranks may differ, and so may rates, margins, weights of losses and the
+        number of epochs: from here on they are those of this configuration. What decides about
+        the order of images may not.
 
         Raises:
             CheckpointInvalid: damaged, of another network or of another set of identities.
         """
-        self.state.load(path, self.data.selection.names)
+        self.state.load(path, self.config, self.data.selection.names, len(self.data))
         logger.info("resumed from %s at step %d", path, self.step_number)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from embedding.errors import DataInvalid
-from training.backbone import FaceBackbone
+from training.backbone import FaceBackbone, synchronise_norm
 from training.config import BackboneConfig
 
 
@@ -39,3 +39,16 @@ def test_what_cannot_be_built_is_refused(config: BackboneConfig, words: str) -> 
     """A clear message instead of a stack of torch errors."""
     with pytest.raises(DataInvalid, match=words):
         FaceBackbone(config)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv4_conv_small", "resnet18"])
+def test_synchronised_normalisation_keeps_activations(name: str) -> None:
+    """Layers that normalise and activate in one still do both; only training differs."""
+    torch.manual_seed(0)
+    network = FaceBackbone(BackboneConfig(name=name)).eval()
+    crops = torch.randn(2, 3, 112, 112)
+    with torch.no_grad():
+        before = network(crops)
+        synchronise_norm(network)
+        torch.testing.assert_close(network.eval()(crops), before)
+    assert any(isinstance(one, torch.nn.SyncBatchNorm) for one in network.modules())

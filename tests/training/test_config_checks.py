@@ -46,6 +46,22 @@ def test_absurd_values_are_refused(assignment: str, words: str) -> None:
         check_values(with_field(SMOKE, assignment))
 
 
+@pytest.mark.parametrize(
+    ("assignments", "words"),
+    [
+        (["compile=true", "recompute=true"], "do not go together"),
+        (["optim.schedule=steps"], "needs optim.milestones"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(assignments: list[str], words: str) -> None:
+    """Neither is chosen for the user."""
+    config = SMOKE
+    for assignment in assignments:
+        config = with_field(config, assignment)
+    with pytest.raises(DataInvalid, match=words):
+        check_values(config)
+
+
 def test_nesterov_without_momentum_is_refused() -> None:
     """PyTorch's own refusal does not say which setting to change."""
     with pytest.raises(DataInvalid, match=r"set optim\.nesterov=false"):

@@ -1,6 +1,7 @@
 """Teachers: what they are asked, what is kept of them, and how a student follows."""
 
 import io
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -307,13 +308,20 @@ def test_a_teacher_file_serves_a_part_of_its_images(
     torch.testing.assert_close(found, F.normalize(torch.from_numpy(onnx_teacher(colours)(crops))))
 
 
-def test_an_image_that_the_teacher_cannot_read_is_named(tmp_path: Path, colours: Path) -> None:
-    """No file is written with a gap."""
-    (tmp_path / "people" / "ann").mkdir(parents=True)
-    (tmp_path / "people" / "ann" / "0.jpg").write_text("no image")
-    with pytest.raises(DataInvalid, match=r"ann/0\.jpg"):
+def test_an_image_that_the_teacher_cannot_read_is_named_and_left_out(
+    identities: Path, tmp_path: Path, colours: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file holds the others; without any other there is none."""
+    ann = tmp_path / "people" / "ann"
+    ann.mkdir(parents=True)
+    (ann / "0.jpg").write_text("no image")
+    with pytest.raises(DataInvalid, match=r"not one image in .*people can be read"):
         write_teacher(tmp_path / "people", tmp_path / "teacher.npz", onnx=colours)
     assert not (tmp_path / "teacher.npz").exists()
+    shutil.copy(identities / "person000" / "0.jpg", ann / "1.jpg")
+    assert write_teacher(tmp_path / "people", tmp_path / "teacher.npz", onnx=colours) == 1
+    assert "ann/0.jpg" in caplog.text
+    assert teacher_targets(tmp_path / "teacher.npz", ["ann/1.jpg"]).shape[0] == 1
 
 
 def test_a_teacher_that_cannot_be_used_writes_nothing(identities: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A run that is killed or interrupted goes on with the losses of an unbroken one."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -30,7 +31,12 @@ def start(identities: Path, run: Path) -> subprocess.Popen[str]:
     for setting in SETTINGS:
         command += ["--set", setting]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        start_new_session=True,
     )
 
 
@@ -89,11 +95,11 @@ def test_a_killed_run_goes_on_where_its_checkpoint_was(
 def test_an_interrupted_run_leaves_a_checkpoint_and_no_traceback(
     identities: Path, tmp_path: Path, unbroken: list[float], number: signal.Signals
 ) -> None:
-    """Ctrl-C and a polite kill finish the step; the same command goes on."""
+    """Ctrl-C and the end of a job reach all its processes; the step is finished nevertheless."""
     run = tmp_path / "run"
     process = start(identities, run)
     wait_for_steps(process, run, 2)
-    process.send_signal(number)
+    os.killpg(process.pid, number)
     code, errors = finish(process)
     assert code == 130
     assert "Traceback" not in errors

@@ -22,7 +22,7 @@ SETTINGS = [
     "backbone.channels=[16,16,16,16]", "data.max_identities=13", "head.name=arcface",
     "head.scale=16", "optim.ema=0.9",
     # Rate and margin that do not depend on the length of the run, which a test makes longer.
-    "optim.warmup=0", "optim.schedule=steps", "head.margin_warmup=0",
+    "optim.warmup=0", "optim.schedule=steps", "optim.milestones=[1]", "head.margin_warmup=0",
 ]  # fmt: skip
 
 

@@ -81,6 +81,30 @@ class Selection:
         for start in range(0, len(self), size):
             yield self.crops(range(start, min(start + size, len(self))))
 
+    def without_unreadable(self) -> "Selection":
+        """Without the images that cannot be read; each is named in the log."""
+        readable = np.ones(len(self), bool)
+        for image in range(len(self)):
+            try:
+                self.crop(image)
+            except DataInvalid as error:
+                readable[image] = False
+                logger.warning("left out: %s", error)
+        return self if readable.all() else self._keep(readable)
+
+    def _keep(self, kept_N: NDArray[np.bool_]) -> "Selection":
+        """Some of the images; identities that lose all of theirs go."""
+        present, labels_N = np.unique(self.labels_N[kept_N], return_inverse=True)
+        if len(present) < self.num_identities:
+            logger.warning("%d identities lose all images", self.num_identities - len(present))
+        return Selection(
+            store=self.store,
+            names=tuple(self.names[one] for one in present),
+            rows_N=self.rows_N[kept_N],
+            labels_N=labels_N,
+            sharp=tuple(self.sharp[one] for one in present) if self.sharp else (),
+        )
+
     def of_identities(self, identities: Sequence[int]) -> "Selection":
         """The same images of fewer identities, in the order that is given."""
         bounds = np.searchsorted(self.labels_N, np.arange(self.num_identities + 1))
@@ -197,13 +221,4 @@ def _without_excluded(everybody: Selection, exclude: Path | None) -> Selection:
             "%d of %d keys in %s name no image here", len(keys) - num_found, len(keys), exclude
         )
     logger.info("%d images are excluded by %s", num_found, exclude)
-    labels_N = everybody.labels_N[kept]
-    present, labels_N = np.unique(labels_N, return_inverse=True)
-    if len(present) < everybody.num_identities:
-        logger.warning("%d identities lose all images", everybody.num_identities - len(present))
-    return Selection(
-        store=everybody.store,
-        names=tuple(everybody.names[one] for one in present),
-        rows_N=everybody.rows_N[kept],
-        labels_N=labels_N,
-    )
+    return everybody._keep(kept)
