@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import shutil
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 STATE_FILE = "state.pt"
-VERSION = 2
+VERSION = 3
 
 _STEP_FOLDER = re.compile(r"step-(\d{9})")
 _CLASSES_FILE = re.compile(r"classes-(\d{10})-(\d{10})\.pt")
@@ -105,10 +106,24 @@ def save_checkpoint(
 
 
 def _write(content: Mapping[str, Any], path: Path) -> None:
+    """The content with a checksum of its tensors, synced."""
     with path.open("wb") as file:
-        torch.save(content, file)
+        torch.save({**content, "checksum": _checksum(content)}, file)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _checksum(content: Any) -> int:  # noqa: ANN401
+    """CRC-32 of all tensors in nested dictionaries, in their order; torch itself keeps none."""
+    if isinstance(content, Mapping):
+        found = 0
+        for value in content.values():
+            found = zlib.crc32(_checksum(value).to_bytes(4, "little"), found)
+        return found
+    if isinstance(content, Tensor):
+        flat = content.detach().cpu().contiguous().reshape(-1)
+        return zlib.crc32(flat.view(torch.uint8).numpy().data) if len(flat) else 0
+    return 0
 
 
 def _put_in_place(temporary: Path, target: Path) -> str:
@@ -223,5 +238,10 @@ def _read(path: Path) -> dict[str, Any]:
     except _READING_ERRORS as error:
         raise CheckpointInvalid(f"{path} cannot be read as a checkpoint: {error}") from error
     if not isinstance(content, dict) or content.get("version") != VERSION:
-        raise CheckpointInvalid(f"{path} is no checkpoint of version {VERSION}")
+        raise CheckpointInvalid(
+            f"{path} is no checkpoint of version {VERSION}; begin again in another run folder"
+        )
+    stored = content.pop("checksum", None)
+    if stored != _checksum(content):
+        raise CheckpointInvalid(f"{path} is damaged: its checksum does not fit")
     return content

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from embedding.errors import FaceGalleryError
+from embedding.errors import DataInvalid, FaceGalleryError
 from embedding.model import ModelDirectory
 from embedding.runtime import EmbeddingNet
 from training.aligning import align_photos
@@ -223,6 +223,10 @@ def clean(
     ] = MAX_ANGLE_DEG,
 ) -> None:
     """List training images that do not look like their own identity."""
+    if not 0.0 <= max_angle <= 180.0:
+        raise DataInvalid(f"--max-angle is {max_angle:g}; it must be from 0 to 180 degrees")
+    if not out.parent.is_dir():
+        raise DataInvalid(f"there is no folder {out.parent} to write the list to")
     strays = find_strays(run, max_angle_deg=max_angle)
     out.write_text("".join(f"{stray.key}\n" for stray in strays))
     typer.echo(f"{len(strays)} images are farther than {max_angle:g} degrees; see {out}")

@@ -41,7 +41,7 @@ CHUNK = 32
 _UNREADABLE = (OSError, EOFError, TypeError, ValueError, LookupError, BadZipFile, zlib.error)
 
 
-def teacher_targets(file: Path, keys: Sequence[str]) -> Tensor:
+def teacher_targets(file: Path, keys: Sequence[str], *, max_missing: int = 0) -> Tensor:
     """A teacher's directions for some images, of unit length.
 
     If the file says that its teacher compares by Euclidean distance, the mean over all images is
@@ -50,24 +50,30 @@ def teacher_targets(file: Path, keys: Sequence[str]) -> Tensor:
     Args:
         file: written by `write_teacher`.
         keys: names of images in their store, in the order of the rows that are wanted.
+        max_missing: how many of them the teacher need not have seen, since it could not read
+            them either; their rows are zero.
 
     Returns:
         (B, T) float32.
 
     Raises:
-        DataInvalid: not such a file, or an image that the teacher has not seen.
+        DataInvalid: not such a file, or too many images that the teacher has not seen.
     """
     names, vectors_BT, is_centred = _read_teacher(file)
     rows = {str(name): row for row, name in enumerate(names)}
     missing = [key for key in keys if key not in rows]
-    if missing:
+    if len(missing) > max_missing:
         raise DataInvalid(
             f"the teacher file {file} lacks {len(missing)} images, the first is {missing[0]}; "
             "make it again with: python -m training teacher"
         )
     if is_centred:
         vectors_BT = vectors_BT - vectors_BT.mean(axis=0)
-    return F.normalize(torch.from_numpy(vectors_BT[[rows[key] for key in keys]]))
+    targets_BT = torch.zeros(len(keys), vectors_BT.shape[1])
+    known = [place for place, key in enumerate(keys) if key in rows]
+    wanted = vectors_BT[[rows[keys[place]] for place in known]]
+    targets_BT[known] = F.normalize(torch.from_numpy(wanted))
+    return targets_BT
 
 
 def _read_teacher(file: Path) -> tuple[NDArray[np.str_], NDArray[np.float32], bool]:
@@ -192,6 +198,8 @@ def write_teacher(
     Raises:
         DataInvalid: no image that can be read, or a teacher that cannot be used.
     """
+    if not file.parent.is_dir():
+        raise DataInvalid(f"there is no folder {file.parent} to write the vectors to")
     selection = select_all(open_store(source)).without_unreadable()
     if not len(selection):
         raise DataInvalid(f"not one image in {source} can be read")

@@ -21,6 +21,7 @@ from embedding.embedder import FaceEmbedder
 from embedding.error_rates import RULE_OF_THIRTY, threshold_by_size
 from embedding.errors import CheckpointInvalid, DataInvalid, ExportDisagrees
 from embedding.model import (
+    EMBEDDING_DIMENSION,
     MODEL_FILE,
     InputSpec,
     ModelCard,
@@ -191,6 +192,11 @@ def export_model(
         ExportDisagrees: the runtimes do not give what torch gives.
     """
     network, config = load_network(run_folder)
+    if config.backbone.dimension != EMBEDDING_DIMENSION:
+        raise DataInvalid(
+            f"the run's embeddings have {config.backbone.dimension} numbers; the service takes "
+            f"{EMBEDDING_DIMENSION}"
+        )
     holdout = split_of_run(run_folder).holdout
     if holdout.num_identities < 10:
         raise DataInvalid(

@@ -2,9 +2,9 @@
 
 Eight identities are learned with two outputs only, once with softmax and once with ArcFace, so
 that all of what a network says of a face is a direction on a circle. Both begin from the same
-network, which softmax has trained: from a random start ArcFace does not find an order of
+network, which softmax has trained: from a random start ArcFace rarely finds an order of
 identities around the circle, since a face cannot pass the centre of another identity on its way
-to its own, and centres huddle together.
+to its own, and centres huddle together. Identities that the softmax start merged can stay so.
 
 Shape legend: N faces, I identities, D = 2 outputs.
 """
@@ -40,11 +40,11 @@ MIN_IMAGES = 5  # fewer say nothing about how wide an identity spreads
 
 # The last batch normalisation of the network sees two numbers a face, so the mix of identities in
 # a batch shifts and stretches the whole circle. Batches that hold each identity equally often keep
-# it still: with random batches of 24, one in six faces was not learned at all.
+# it still: with random batches fewer faces were learned.
 MAX_IMAGES_PER_BATCH = 6  # of one identity; 8 x 6 = 48 images a step
 
 # Softmax learns logits without a scale and wants a rate that is larger by far. ArcFace's slopes
-# carry the factor s = 16: at a rate of 0.05, or s = 64, its centres ran into each other.
+# carry the factor s = 16: at a rate of 0.05 its centres ran into each other.
 SOFTMAX = HeadConfig(name="softmax")
 ARCFACE = HeadConfig(name="arcface", scale=16.0, margin_rad=0.5, margin_warmup=0.5)
 START_LR, SOFTMAX_LR, ARCFACE_LR = 0.05, 0.02, 0.005

@@ -74,7 +74,12 @@ class TrainingLosses(nn.Module):
         self.distillation: Distillation | None = None
         if teacher_dimension is not None:
             self.distillation = Distillation(dimension, teacher_dimension)
-        if self.classifier is None and self.metric.is_empty and self.distillation is None:
+        distill = config.distill
+        learns_head = self.classifier is not None and config.head.weight > 0
+        learns_teacher = self.distillation is not None and (
+            distill.direction_weight > 0 or distill.relation_weight > 0
+        )
+        if not learns_head and self.metric.is_empty and not learns_teacher:
             raise DataInvalid("nothing to learn from: set head.name, a metric loss or a teacher")
 
     def forward(

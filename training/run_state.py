@@ -201,7 +201,7 @@ class RunState:
         except (RuntimeError, ValueError, KeyError) as error:
             raise CheckpointInvalid(
                 f"{path} belongs to another network or to other losses; give another run folder "
-                f"or the configuration it was made with: {error}"
+                "or the configuration it was made with, which stands in config.json"
             ) from error
         self.step = state["step"]
 

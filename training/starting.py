@@ -48,7 +48,7 @@ def _load_run(network: FaceBackbone, path: Path) -> None:
         network.load_state_dict(state["average"])
     except (RuntimeError, KeyError) as error:
         raise CheckpointInvalid(
-            f"{path} is a run of another architecture; set backbone as in its config.json: {error}"
+            f"{path} is a run of another architecture; set backbone as in its config.json"
         ) from error
     logger.info("begins with the weights of %s", path)
 

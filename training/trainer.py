@@ -116,11 +116,9 @@ class Trainer:
         if teacher is None and file is not None and file.suffix == ".onnx":
             self.teacher = onnx_teacher(file)
         elif teacher is None and file is not None:
-            images = [one for one in range(len(self.data)) if one not in self.data.bad_images]
-            found = teacher_targets(file, [self.data.selection.key(image) for image in images])
-            self.teacher_dimension = found.shape[1]
-            self.targets_NT = torch.zeros(len(self.data), found.shape[1])
-            self.targets_NT[images] = found
+            keys = [self.data.selection.key(image) for image in range(len(self.data))]
+            self.targets_NT = teacher_targets(file, keys, max_missing=self.config.data.max_bad)
+            self.teacher_dimension = self.targets_NT.shape[1]
         if self.teacher is not None:
             crop = self.data[0]["crop"][None].numpy()
             self.teacher_dimension = self.teacher(crop).shape[1]
@@ -225,7 +223,9 @@ class Trainer:
         if checkpoint is not None:
             self.load(checkpoint)
         log = None
-        if self.ranks.is_first:
+        if self.is_finished:
+            logger.info("all %d steps are done; nothing is trained", self.num_steps)
+        elif self.ranks.is_first:
             (folder / "config.json").write_text(self.config.to_json() + "\n")
             log = RunLog(
                 folder,

@@ -402,7 +402,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: object) -> N
     """What torch can read need not be a checkpoint of this version."""
     path = save(tmp_path, 1)
     torch.save(content, path / STATE_FILE)
-    with pytest.raises(CheckpointInvalid, match=r"state\.pt is no checkpoint of version 2"):
+    with pytest.raises(CheckpointInvalid, match=r"state\.pt is no checkpoint of version 3"):
         load_state(path)
 
 

@@ -182,22 +182,12 @@ def test_what_is_no_image_is_left_out_and_counted(
         assert count in caplog.text
 
 
-def test_cut_shard_loses_only_its_last_member(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """One image in 200 that ends beyond the file is named and left out."""
-    file = write_tar(tmp_path / "0.tar", {f"a/{n}.jpg": JPEG * 300 for n in range(200)})
-    cut_to = 199 * (512 + 1536) + 600
-    file.write_bytes(file.read_bytes()[:cut_to])
-    assert TarShards(tmp_path).first_rows.tolist() == [0, 199]
-    assert "0.tar#a/199.jpg" in caplog.text
-
-
-def test_many_cut_shards_are_refused(tmp_path: Path) -> None:
-    """More than one image in a hundred beyond the end is no set to train on."""
+@pytest.mark.parametrize("num_bytes", [512, 1000, 19 * 2048, 19 * 2048 + 100, 19 * 2048 + 600])
+def test_a_cut_shard_is_refused(tmp_path: Path, num_bytes: int) -> None:
+    """How much is missing cannot be told, wherever it was cut."""
     file = write_tar(tmp_path / "0.tar", {f"a/{n}.jpg": JPEG * 300 for n in range(20)})
-    file.write_bytes(file.read_bytes()[: 19 * (512 + 1536) + 600])
-    with pytest.raises(DataInvalid, match=r"a/19\.jpg"):
+    file.write_bytes(file.read_bytes()[:num_bytes])
+    with pytest.raises(DataInvalid, match="cut off"):
         TarShards(tmp_path)
 
 

@@ -22,6 +22,7 @@ def open_store(path: Path) -> CropStore:
     if path.is_dir():
         if any(path.glob("*.rec")):
             return RecordFile(path)
-        if any(path.glob("*.tar")):
+        # Compressed ones, too: the store says what to do with them.
+        if any(one.is_file() for one in path.glob("*.tar*")) or any(path.glob("*.tgz")):
             return TarShards(path)
     return IdentityFolder(path)

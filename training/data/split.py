@@ -195,7 +195,12 @@ def _held_out(
             break
         if counts_I[one] >= MIN_HOLDOUT_IMAGES:
             rows = everybody.rows_N[first_I[one] : first_I[one + 1]]
-            (sharp if is_sharp(everybody.store, rows) else soft).append(one)
+            try:
+                chosen = sharp if is_sharp(everybody.store, rows) else soft
+            except DataInvalid as error:
+                logger.warning("not held out: %s", error)
+                continue
+            chosen.append(one)
             del sharp[config.num_holdout_sharp :], soft[config.num_holdout_soft :]
     if len(sharp) < config.num_holdout_sharp or len(soft) < config.num_holdout_soft:
         raise DataInvalid(

@@ -24,11 +24,8 @@ from training.data.decoding import IMAGE_SUFFIXES
 logger = logging.getLogger(__name__)
 
 INDEX_NAME: Final = "index.npz"
-# Below: a copy that broke off at its end. Above: not the set that its user thinks it is.
-MAX_LOST_SHARE: Final = 0.01
 
 _VERSION: Final = 1
-_NUM_NAMED: Final = 5  # names in a message that speaks of many
 # A tar is filled up with zeros to a multiple of 10 KiB; the second of two joined ones begins
 # sooner.
 _TAIL_BYTES: Final = 64 * 1024
@@ -190,8 +187,8 @@ def scan_shards(folder: Path, shards: Sequence[ShardState]) -> TarIndex:
     """Reads the headers of all shards.
 
     Raises:
-        DataInvalid: a shard is compressed, no tar file, or damaged beyond `MAX_LOST_SHARE`; or
-            there is no image in a named folder.
+        DataInvalid: a shard is compressed, no tar file, damaged or cut off; or there is no
+            image in a named folder.
     """
     scan = _Scan()
     for number, shard in enumerate(tqdm(shards, unit="shard", desc="headers", disable=None)):
@@ -217,7 +214,6 @@ class _Scan:
         self._numbers: dict[str, int] = {}
         self._replaced: list[int] = []
         self._ignored: Counter[str] = Counter()
-        self._cut: list[str] = []
 
     def add_shard(self, number: int, shard: ShardState, file: BinaryIO) -> None:
         """Reads the headers of one shard."""
@@ -226,9 +222,6 @@ class _Scan:
         for member in _members(file, shard):
             identity = self._identity(member)
             if identity is None:
-                continue
-            if member.offset_data + member.size > shard.num_bytes:
-                self._cut.append(f"{shard.name}#{member.name}")
                 continue
             letters = member.name.encode()
             self._shards.append(number)
@@ -276,15 +269,6 @@ class _Scan:
     def finish(self, folder: Path) -> TarIndex:
         """All rows, grouped by identity, and a line in the log for what was left out."""
         num_rows = len(self._offsets)
-        if self._cut:
-            share = len(self._cut) / (len(self._cut) + num_rows)
-            message = (
-                f"{len(self._cut)} images in {folder} end beyond their shard, which was cut: "
-                f"{', '.join(self._cut[:_NUM_NAMED])}"
-            )
-            if share > MAX_LOST_SHARE:
-                raise DataInvalid(f"{message}; copy or download the shards again")
-            logger.warning("%s; they are left out", message)
         self._ignored["replaced by a later member of the same name"] += len(self._replaced)
         for what, number in self._ignored.items():
             if number:
@@ -356,12 +340,10 @@ def _check_end(file: BinaryIO, shard: ShardState, offset: int) -> None:
     file.seek(offset)
     tail = file.read(_TAIL_BYTES)
     if not tail:
-        logger.warning("%s has no end mark; it may have been cut", shard.name)
-    elif any(tail):
-        num_lost = shard.num_bytes - offset
-        message = f"{shard.name}: {num_lost} bytes after byte {offset} cannot be read as tar"
-        if num_lost > MAX_LOST_SHARE * shard.num_bytes:
-            raise DataInvalid(
-                f"{message}; it is damaged, or several were joined: copy it again or unpack it"
-            )
-        logger.warning("%s; they are left out", message)
+        # How much is missing cannot be told from what is left.
+        raise DataInvalid(f"{shard.name} has no end mark, so it was cut off; copy it again")
+    if any(tail):
+        raise DataInvalid(
+            f"{shard.name} cannot be read as tar after byte {offset}; it was cut off or damaged, "
+            "or several were joined: copy it again or unpack it"
+        )
