@@ -345,3 +345,14 @@ def test_a_chip_has_its_eyes_where_the_teacher_expects_them() -> None:
         weight = chip[:, :, colour] / chip[:, :, colour].sum()
         found = ((weight * columns).sum(), (weight * rows).sum())
         assert found == pytest.approx(eye, abs=0.3)
+
+
+def test_what_the_teacher_could_not_read_may_be_missing(tmp_path: Path) -> None:
+    """Up to a limit; the row of such an image is zero, and nothing uses it."""
+    file = tmp_path / "teacher.npz"
+    np.savez(file, names=np.array(["a"]), vectors=vectors_of(1), is_centred=np.array(False))
+    found = teacher_targets(file, ["b", "a"], max_missing=1)
+    assert found[0].abs().sum() == 0
+    assert found[1].norm().item() == pytest.approx(1.0)
+    with pytest.raises(DataInvalid, match="lacks 1 images"):
+        teacher_targets(file, ["b", "a"])

@@ -20,6 +20,7 @@ from training.config import DataConfig
 from training.data.crop_store import SHARP_BYTES, CropStore, is_sharp
 from training.data.decoding import load_crops
 from training.data.identity_folder import IdentityFolder
+from training.data.opening import open_store
 from training.data.split import Selection, select_all, split_store
 
 SHARP, SOFT = SHARP_BYTES, SHARP_BYTES - 1
@@ -423,3 +424,11 @@ def test_an_image_that_cannot_be_read_is_named() -> None:
     """The key stands in the message."""
     with pytest.raises(DataInvalid, match=r"p01/2\.jpg"):
         select_all(people(2)).crop(5)
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.tar.zst"])
+def test_compressed_tars_are_told_from_folders(tmp_path: Path, name: str) -> None:
+    """The message says to unpack them."""
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    with pytest.raises(DataInvalid, match="unpack"):
+        open_store(tmp_path)

@@ -324,3 +324,46 @@ def test_a_run_keeps_one_checkpoint(config: TrainConfig) -> None:
     new_trainer(replace(config, epochs=2)).run()
     folders = list((config.run_folder / "checkpoints").iterdir())
     assert folders == [latest_checkpoint(config.run_folder)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"head": HeadConfig(weight=0.0)},
+        {"head": HeadConfig(name="none"), "distill": DistillConfig(direction_weight=0.0)},
+    ],
+    ids=["head of no weight", "no head and no teacher"],
+)
+def test_losses_without_weight_are_no_losses(
+    config: TrainConfig, changes: dict[str, object]
+) -> None:
+    """A run that cannot learn does not begin."""
+    with pytest.raises(DataInvalid, match="nothing to learn from"):
+        new_trainer(replace(config, **changes))  # type: ignore[arg-type]
+
+
+def test_a_finished_run_keeps_its_configuration(config: TrainConfig) -> None:
+    """Starting it with other settings trains nothing and writes nothing."""
+    config = replace(config, epochs=1)
+    new_trainer(config).run()
+    new_trainer(replace(config, head=replace(config.head, margin_rad=0.3))).run()
+    assert TrainConfig.from_json((config.run_folder / "config.json").read_text()) == config
+
+
+def test_a_checkpoint_of_another_order_is_refused(config: TrainConfig) -> None:
+    """Another batch size would see other images in the steps to come."""
+    path = new_trainer(config).save()
+    with pytest.raises(CheckpointInvalid, match="batch_size=16"):
+        new_trainer(replace(config, batch_size=8)).load(path)
+
+
+def test_a_flipped_byte_in_a_checkpoint_is_noticed(config: TrainConfig) -> None:
+    """Neither the file format nor torch would see it."""
+    path = new_trainer(config).save()
+    file = path / "state.pt"
+    content = bytearray(file.read_bytes())
+    for place in range(len(content) // 4, len(content) // 4 + 400):
+        content[place] ^= 0x55
+    file.write_bytes(content)
+    with pytest.raises(CheckpointInvalid, match=r"state\.pt"):
+        new_trainer(config).load(path)
