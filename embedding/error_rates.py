@@ -43,7 +43,7 @@ def smallest_threshold(non_mated_N: ArrayLike, rate: float) -> float:
     if not 0.0 <= rate < 1.0:
         raise RequestInvalid(f"an error rate lies in [0, 1), got {rate}")
     # The tiny addend keeps 0.001 * 3000 from becoming 2.9999999999999996.
-    num_allowed = math.floor(rate * len(similarities) + 1e-9)
+    num_allowed = min(math.floor(rate * len(similarities) + 1e-9), len(similarities) - 1)
     descending = np.sort(similarities)[::-1]
     return float(np.nextafter(descending[num_allowed], np.inf))
 

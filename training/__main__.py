@@ -1,5 +1,5 @@
-"""Command line of training: ``python -m training train|evaluate|export|teacher``."""
+"""Command line of training; ``python -m training --help`` lists the commands."""
 
-from training.cli import main
+from training.cli.main import main
 
 main()

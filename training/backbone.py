@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from embedding.errors import DataInvalid
 from training.config import BackboneConfig
+from training.dlib_resnet import DlibResNet
 from training.iresnet import LAYERS, IResNet
 from training.mobilefacenet import MobileFaceNet
 
@@ -42,6 +43,7 @@ def _register(name: str, build: Callable[..., nn.Module]) -> None:
 for _name, _layers in LAYERS.items():
     _register(_name, partial(IResNet, _layers))
 _register("mobilefacenet", MobileFaceNet)
+_register("dlib_resnet29", DlibResNet)
 
 
 class FaceBackbone(nn.Module):
@@ -116,9 +118,9 @@ def fit_stem(body: nn.Module) -> None:
 
     A 112-px crop then ends in a 7x7 map as the authors meant it: the pooling of a ResNet stem is
     dropped and its 7x7 convolution becomes 3x3, else the first strided convolution gets stride 1.
-    IResNet and MobileFaceNet were drawn for 112 px and stay as they are.
+    IResNet, MobileFaceNet and dlib's network were drawn for our crops and stay as they are.
     """
-    if isinstance(body, IResNet | MobileFaceNet):
+    if isinstance(body, IResNet | MobileFaceNet | DlibResNet):
         return
     if isinstance(getattr(body, "maxpool", None), nn.Module):
         body.maxpool = nn.Identity()
@@ -142,7 +144,8 @@ def embedding_head(
 
     ``e`` is the head of ArcFace (section 3.1): BN, dropout, flatten, linear, BN. ``gdc`` is that
     of MobileFaceNet (arXiv 1804.07573): 1x1 convolution, depth-wise convolution over the whole
-    map, linear. The last BN keeps its scale at 1, as in ArcFace's reference recipe.
+    map, linear. ``mean`` is the mean over the map, linear. The last BN keeps its scale at 1, as in
+    ArcFace's reference recipe.
 
     Raises:
         DataInvalid: another kind, or a dropout outside [0, 1) or for a head that has none.
@@ -177,4 +180,11 @@ def embedding_head(
             nn.Linear(512, dimension, bias=False),
             last,
         )
-    raise DataInvalid(f"unknown embedding head {kind!r}; known: gdc, e")
+    if kind == "mean":
+        return nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(channels, dimension, bias=False),
+            last,
+        )
+    raise DataInvalid(f"unknown embedding head {kind!r}; known: gdc, e, mean")

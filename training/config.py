@@ -96,8 +96,9 @@ class BackboneConfig:
     Attributes:
         name: a timm model, such as ``resnet18`` or ``mobilenetv4_conv_small``.
         channels: widths of the four stages of a ResNet or IResNet; None keeps the model's own.
-        head: ``gdc`` (1x1 convolution, global depth-wise convolution, linear) or ``e``
-            (BN, flatten, linear: 13 times as many parameters on a 7x7 map).
+        head: ``gdc`` (1x1 convolution, global depth-wise convolution, linear), ``e``
+            (BN, flatten, linear: 13 times as many parameters on a 7x7 map) or ``mean`` (mean
+            over the map, linear).
         dimension: length of the embedding; the service asks for 512.
         dropout: share of the map's numbers that head ``e`` drops between its BN and flatten, as
             in the paper (BN, dropout, flatten, linear, BN); 0 leaves the layer out.

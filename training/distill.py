@@ -7,9 +7,7 @@ B batch, H, W height and width, C colours, D student dimension, T teacher dimens
 
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -17,25 +15,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from embedding.align import ARCFACE_TEMPLATE, CROP_SIZE_PX
+from embedding.align import CROP_SIZE_PX
 from embedding.errors import DataInvalid, ModelInvalid
 from embedding.runtime import OnnxRuntimeNet
 from training.data.opening import open_store
-from training.data.split import Selection, select_all
+from training.data.split import select_all
+from training.dlib_teacher import dlib_file, dlib_teacher
 
 # (B, 112, 112, 3) RGB uint8 -> (B, T) float32, of any length.
 Teacher = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 logger = logging.getLogger(__name__)
 
-TEACHER_PX = 150
-# Where the teacher expects the eyes in its 150-px chip; found once on LFW crops by the team.
-TEACHER_EYES = ((47.7, 47.1), (100.3, 47.1))
-CHUNK = 32
+CHUNK = 64
 
 # What NumPy raises for files that are no archives of arrays, or damaged ones.
 _UNREADABLE = (OSError, EOFError, TypeError, ValueError, LookupError, BadZipFile, zlib.error)
@@ -153,44 +148,13 @@ def onnx_teacher(file: Path) -> Teacher:
     return embed
 
 
-@cache
-def dlib_teacher() -> Teacher:
-    """The network of the package `face_recognition_models`: 128-d, public domain.
-
-    Its author gives 99.38 % on LFW.
-
-    Raises:
-        DataInvalid: its packages are missing.
-    """
-    try:
-        import dlib
-        import face_recognition_models
-    except ImportError as error:
-        raise DataInvalid(
-            "the teacher needs these packages: "
-            "pip install dlib-bin face_recognition_models 'setuptools<80'"
-        ) from error
-    network = dlib.face_recognition_model_v1(
-        face_recognition_models.face_recognition_model_location()
-    )
-
-    def embed(crops_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        chips = [teacher_chip(crop) for crop in crops_BHWC]
-        return np.array(network.compute_face_descriptor(chips), np.float32)
-
-    return embed
-
-
-def write_teacher(
-    source: Path, file: Path, *, onnx: Path | None = None, num_processes: int = 1
-) -> int:
+def write_teacher(source: Path, file: Path, *, onnx: Path | None = None) -> int:
     """Embeds every crop of a store with a teacher and stores the vectors.
 
     Args:
         source: identity folders, records or tar shards.
         file: what to write, ``.npz``.
-        onnx: the teacher; None is dlib's network.
-        num_processes: for dlib's network, which uses one core; ONNX Runtime uses all.
+        onnx: the teacher; None is dlib's network, out of its installed package.
 
     Returns:
         The number of images.
@@ -200,10 +164,13 @@ def write_teacher(
     """
     if not file.parent.is_dir():
         raise DataInvalid(f"there is no folder {file.parent} to write the vectors to")
+    teacher = dlib_teacher(dlib_file()) if onnx is None else onnx_teacher(onnx)
     selection = select_all(open_store(source)).without_unreadable()
     if not len(selection):
         raise DataInvalid(f"not one image in {source} can be read")
-    vectors = list(_embed_all(selection, onnx, num_processes))
+    num_chunks = -(-len(selection) // CHUNK)
+    chunks = tqdm(selection.chunks(CHUNK), total=num_chunks, unit="chunk", disable=None)
+    vectors = [teacher(chunk) for chunk in chunks]
     names = np.array([selection.key(image) for image in range(len(selection))])
     with file.open("wb") as stream:
         np.savez(
@@ -213,54 +180,3 @@ def write_teacher(
             is_centred=np.array(onnx is None),
         )
     return len(selection)
-
-
-def _embed_all(
-    selection: Selection, onnx: Path | None, num_processes: int
-) -> Iterator[NDArray[np.float32]]:
-    starts = range(0, len(selection), CHUNK)
-    if onnx is not None:
-        teacher = onnx_teacher(onnx)
-        for chunk in tqdm(selection.chunks(CHUNK), total=len(starts), unit="chunk", disable=None):
-            yield teacher(chunk)
-        return
-    dlib_teacher()  # says here what is missing, and not in every process
-    with ProcessPoolExecutor(
-        num_processes, initializer=_selections.append, initargs=(selection,)
-    ) as pool:
-        yield from tqdm(
-            pool.map(_embed_chunk, starts), total=len(starts), unit="chunk", disable=None
-        )
-
-
-# What a worker process embeds; handed over once, when it starts.
-_selections: list[Selection] = []
-
-
-def _embed_chunk(start: int) -> NDArray[np.float32]:
-    """(B, 128) float32 raw vectors of dlib's network for some crops."""
-    selection = _selections[-1]
-    return dlib_teacher()(selection.crops(range(start, min(start + CHUNK, len(selection)))))
-
-
-def teacher_chip(crop_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An ArcFace crop moved into the teacher's frame by one fixed similarity: (150, 150, 3)."""
-    source = [complex(*point) for point in ARCFACE_TEMPLATE[:2].tolist()]
-    target = [complex(*point) for point in TEACHER_EYES]
-    inverse = (source[1] - source[0]) / (target[1] - target[0])
-    shift = source[0] - inverse * target[0]
-    coefficients = (
-        inverse.real,
-        -inverse.imag,
-        shift.real,
-        inverse.imag,
-        inverse.real,
-        shift.imag,
-    )
-    chip = Image.fromarray(crop_HWC).transform(
-        (TEACHER_PX, TEACHER_PX),
-        Image.Transform.AFFINE,
-        coefficients,
-        resample=Image.Resampling.BICUBIC,
-    )
-    return np.asarray(chip)

@@ -3,10 +3,8 @@
 Shape legend: B images, D embedding dimension, P probes, S subjects.
 """
 
-import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,20 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from embedding.detect import MtcnnDetector
 from embedding.embedder import FaceEmbedder
-from embedding.error_rates import RULE_OF_THIRTY, threshold_by_size
 from embedding.errors import CheckpointInvalid, DataInvalid, ExportDisagrees
-from embedding.model import (
-    EMBEDDING_DIMENSION,
-    MODEL_FILE,
-    InputSpec,
-    ModelCard,
-    ModelDirectory,
-    Threshold,
-    model_fingerprint,
-    write_card,
-)
+from embedding.model import EMBEDDING_DIMENSION, MODEL_FILE, ModelDirectory, write_card
 from embedding.runtime import EmbeddingNet, OnnxRuntimeNet
 from training.backbone import FaceBackbone
 from training.checkpoint import load_state
@@ -37,19 +24,24 @@ from training.config import TrainConfig
 from training.data.opening import open_store
 from training.data.split import Selection, Split, split_store
 from training.evaluate import torch_embedder
-from training.onnx_file import INPUT_NAME, onnx_bytes
-from training.protocols import NUM_TEMPLATES, OpenSetTable, open_set_table, verify_lfw
+from training.model_folder import (
+    MIN_PEOPLE,
+    NORM_FLOOR_QUANTILE,
+    bare_card,
+    calibrate,
+    holdout_table,
+    sharp_norms,
+    unfinished_folder,
+)
+from training.model_folder import lfw_figures as lfw_figures
+from training.onnx_file import onnx_bytes
+from training.protocols import NUM_TEMPLATES, OpenSetTable
 from training.run_state import identities_of
 
 logger = logging.getLogger(__name__)
 
 MIN_AGREEMENT = 0.999
 NUM_AGREEMENT_CROPS = 500
-# 30 errors at FPIR 0.1 % would need 30,000 strangers; nobody here has held out that many.
-FPIRS = (0.05, 0.01, 0.001)
-SIZES = (1, 3, 10, 30, 100, 250)
-# Embeddings shorter than those of all but 1 in 200 held-out sharp faces carry too little.
-NORM_FLOOR_QUANTILE = 0.005
 
 
 def load_network(run_folder: Path) -> tuple[nn.Module, TrainConfig]:
@@ -135,44 +127,6 @@ def check_agreement(
     return agreement
 
 
-def holdout_table(
-    net: EmbeddingNet, holdout: Selection
-) -> tuple[OpenSetTable, NDArray[np.float32]]:
-    """The open-set table of held-out people through the runtime, and each image's norm."""
-    chunks = [net.embed(crops) for crops in holdout.chunks()]
-    vectors_BD = np.concatenate([one.vectors for one in chunks])
-    return open_set_table(vectors_BD, holdout.labels_N), np.concatenate([c.norms for c in chunks])
-
-
-def calibrate(table: OpenSetTable) -> tuple[Threshold, ...]:
-    """The thresholds of the card: a grid over FPIR and gallery size, with intervals.
-
-    A point is marked as extrapolated when fewer than thirty errors stand behind it.
-    """
-    num_subjects = table.similarities_PS.shape[1]
-    thresholds = []
-    for fpir in FPIRS:
-        for size in SIZES:
-            # The bootstrap keeps about 63 % of the people, and its galleries need that many.
-            if size >= 0.6 * num_subjects:
-                continue
-            point = threshold_by_size(
-                table.similarities_PS, table.own_subject_P, fpir=fpir, num_subjects=size
-            )
-            thresholds.append(
-                Threshold(
-                    value=round(point.value, 4),
-                    low=round(point.low, 4),
-                    high=round(point.high, 4),
-                    fpir=fpir,
-                    num_subjects=size,
-                    num_probes=point.num_probes,
-                    extrapolated=fpir * point.num_probes < RULE_OF_THIRTY,
-                )
-            )
-    return tuple(thresholds)
-
-
 def export_model(
     run_folder: Path,
     out: Path,
@@ -198,46 +152,40 @@ def export_model(
             f"{EMBEDDING_DIMENSION}"
         )
     holdout = split_of_run(run_folder).holdout
-    if holdout.num_identities < 10:
+    if holdout.num_identities < MIN_PEOPLE:
         raise DataInvalid(
-            f"the run held out {holdout.num_identities} identities; thresholds need at least 10: "
-            "train with --set data.num_holdout_sharp=150, or what the folder can spare"
+            f"the run held out {holdout.num_identities} identities; thresholds need at least "
+            f"{MIN_PEOPLE}: train with --set data.num_holdout_sharp=150, or what the folder can "
+            "spare"
         )
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise DataInvalid(f"{out} is not empty; give a new folder")
-    # Nobody finds a model that is not checked and calibrated yet.
-    unfinished = out.with_name(f"{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    model = onnx_bytes(network)
-    (unfinished / MODEL_FILE).write_bytes(model)
-    card = _bare_card(
-        model,
-        name=name,
-        licence=licence,
-        training={"description": description, "config": _public_config(config)},
-        mirrored=mirrored,
-    )
-    write_card(unfinished, card)
-    directory = ModelDirectory.open(unfinished)
-    crops = holdout.crops(range(min(len(holdout), NUM_AGREEMENT_CROPS)))
-    agreement = check_agreement(network, directory, crops)
-    logger.info("%s", agreement)
-    net = EmbeddingNet(directory)
-    table, norms_B = holdout_table(net, holdout)
-    is_sharp_B = np.array(holdout.sharp)[holdout.labels_N]
-    sharp_norms = norms_B[is_sharp_B] if is_sharp_B.any() else norms_B
-    card = replace(
-        card,
-        thresholds=calibrate(table),
-        notes=_notes(holdout, table),
-        norm_floor=round(float(np.quantile(sharp_norms, NORM_FLOOR_QUANTILE)), 3),
-    )
-    if lfw is not None:
-        card = replace(card, accuracy=lfw_figures(net, lfw))
-    write_card(unfinished, card)
-    FaceEmbedder.open(unfinished)
-    unfinished.rename(out)
+    with unfinished_folder(out) as unfinished:
+        model = onnx_bytes(network)
+        (unfinished / MODEL_FILE).write_bytes(model)
+        card = bare_card(
+            model,
+            name=name,
+            licence=licence,
+            training={"description": description, "config": _public_config(config)},
+            mirrored=mirrored,
+        )
+        write_card(unfinished, card)
+        directory = ModelDirectory.open(unfinished)
+        crops = holdout.crops(range(min(len(holdout), NUM_AGREEMENT_CROPS)))
+        agreement = check_agreement(network, directory, crops)
+        logger.info("%s", agreement)
+        net = EmbeddingNet(directory)
+        table, norms_B = holdout_table(net, holdout)
+        floor = np.quantile(sharp_norms(holdout, norms_B), NORM_FLOOR_QUANTILE)
+        card = replace(
+            card,
+            thresholds=calibrate(table),
+            notes=_notes(holdout, table),
+            norm_floor=round(float(floor), 3),
+        )
+        if lfw is not None:
+            card = replace(card, accuracy=lfw_figures(net, lfw))
+        write_card(unfinished, card)
+        FaceEmbedder.open(unfinished)
     return ModelDirectory.open(out)
 
 
@@ -260,47 +208,3 @@ def _public_config(config: TrainConfig) -> dict[str, Any]:
     for group, name in (("distill", "teacher"), ("start", "weights"), ("data", "exclude")):
         values[group][name] = values[group][name] is not None
     return values
-
-
-def lfw_figures(net: EmbeddingNet, lfw: Path) -> dict[str, Any]:
-    """What the card says of LFW, measured through the runtime in the served mode."""
-    verification = verify_lfw(lambda crops: net.embed(crops).vectors, lfw)
-    tar = {
-        f"lfw_tar_at_far_{one.far_wanted:g}": {
-            "tar": round(one.tar.rate, 4),
-            "accepted": f"{one.tar.num_errors} of {one.tar.num_trials}",
-            "false_accepts": f"{one.far.num_errors} of {one.far.num_trials}",
-            "threshold": round(one.threshold, 4),
-        }
-        for one in verification.tar
-    }
-    accuracy = verification.accuracy
-    return {
-        "lfw_accuracy": round(accuracy.mean, 4),
-        "lfw_deviation_over_folds": round(accuracy.deviation, 4),
-        **tar,
-    }
-
-
-def _bare_card(
-    model: bytes, *, name: str, licence: str, training: Mapping[str, Any], mirrored: bool
-) -> ModelCard:
-    digest = hashlib.sha256(model).hexdigest()
-    spec = InputSpec(name=INPUT_NAME)
-    fingerprint = model_fingerprint(
-        model_sha256=digest,
-        input_spec=spec,
-        mirrored=mirrored,
-        precision="float32",
-        detector_fingerprint=MtcnnDetector().fingerprint,
-    )
-    return ModelCard(
-        name=name,
-        model_sha256=digest,
-        fingerprint=fingerprint,
-        mirrored=mirrored,
-        licence=licence,
-        thresholds=(),
-        input=spec,
-        training=training,
-    )

@@ -32,7 +32,7 @@ from training.config import (
 from training.data.opening import open_store
 from training.data.split import Selection, Split, select_all
 from training.evaluate import torch_embedder
-from training.figures import CircleEmbeddings, draw_figure3
+from training.figures.circles import CircleEmbeddings, draw_figure3
 from training.trainer import Trainer
 
 NUM_IDENTITIES = 8
@@ -72,8 +72,8 @@ def run_figure3(
 
     Returns:
         For ``softmax`` and ``arcface``: the mean and the smallest gap between neighbouring arcs
-        in degrees (see `training.figures.angular_gaps`), and the share of faces whose nearest
-        centre is their own.
+        in degrees (see `training.figures.circles.angular_gaps`), and the share of faces whose
+        nearest centre is their own.
 
     Raises:
         DataInvalid: fewer than eight identities with five images, or an image cannot be read.

@@ -1,6 +1,7 @@
 """A torch network as one ONNX file with float16 weights that computes in float32.
 
-The only importer of onnx.
+Beside `training.importing.foreign_file` and `training.importing.graph`, which read and rewire
+foreign files, the only importer of onnx.
 """
 
 import tempfile

@@ -108,8 +108,8 @@ def ms1mv3_r100(data: Path, run_folder: Path) -> TrainConfig:
     )
 
 
-def shipped(data: Path, run_folder: Path) -> TrainConfig:
-    """The run behind the shipped model: ArcFace beside a teacher, half-width ResNet-18.
+def distilled(data: Path, run_folder: Path) -> TrainConfig:
+    """From nothing, ArcFace beside a teacher, half-width ResNet-18: the run behind r18s.
 
     450 identities never train. Set ``distill.teacher`` to the file of
     ``python -m training teacher``.
@@ -125,6 +125,26 @@ def shipped(data: Path, run_folder: Path) -> TrainConfig:
     )
 
 
+def shipped(data: Path, run_folder: Path) -> TrainConfig:
+    """The run behind the shipped model: dlib's network learns on, with ArcFace and its teacher.
+
+    450 identities never train. Set ``start.weights`` to dlib's file of weights and
+    ``distill.teacher`` to the file of ``python -m training teacher``, which keeps the network
+    from forgetting what a few thousand people cannot teach it.
+    """
+    return TrainConfig(
+        run_folder=run_folder,
+        data=DataConfig(source=data, min_images=1, num_holdout_sharp=150, num_holdout_soft=300),
+        backbone=BackboneConfig(name="dlib_resnet29", head="mean"),
+        start=StartConfig(body_lr=0.1),
+        head=HeadConfig(scale=32.0, margin_rad=0.3),
+        distill=DistillConfig(direction_weight=4.0, relation_weight=1.0),
+        optim=OptimConfig(lr=0.1, ema=0.995),
+        epochs=4,
+        batch_size=128,
+    )
+
+
 PRESETS: dict[str, Callable[[Path, Path], TrainConfig]] = {
     "smoke": smoke,
     "few": few,
@@ -132,6 +152,7 @@ PRESETS: dict[str, Callable[[Path, Path], TrainConfig]] = {
     "mobilefacenet": mobilefacenet,
     "casia-r50": casia_r50,
     "ms1mv3-r100": ms1mv3_r100,
+    "distilled": distilled,
     "shipped": shipped,
 }
 

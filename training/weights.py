@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from embedding.errors import CheckpointInvalid
 from training.backbone import FaceBackbone
+from training.dlib_resnet import DESCRIPTOR_LENGTH, DlibResNet, read_dlib_file
 from training.iresnet import LAYERS
 
 WRAPPERS = ("state_dict", "model", "model_state")
@@ -36,7 +37,8 @@ class WeightsReport:
 def load_weights(network: FaceBackbone, path: Path) -> WeightsReport:
     """Replaces the network's weights by those of a file, all that is meant or none at all.
 
-    The keys tell which of three kinds the file is:
+    A ``.dat`` file is dlib's face network (see `from_dlib`). Otherwise the keys tell which of
+    three kinds the file is:
 
     - a `FaceBackbone`'s own state dict (``body.``, ``head.``), which must fit entirely;
     - a published IResNet of arcface_torch, which must fit entirely, head ``e`` included;
@@ -48,8 +50,11 @@ def load_weights(network: FaceBackbone, path: Path) -> WeightsReport:
     Raises:
         CheckpointInvalid: not readable, or of another architecture; the network is unchanged.
     """
-    state = load_state_dict_file(path)
-    optional: set[str] = set()
+    is_dlib = path.suffix == ".dat"
+    state = from_dlib(network, path) if is_dlib else load_state_dict_file(path)
+    own = network.state_dict()
+    heads = {key for key in own if key.startswith("head.")}
+    optional: set[str] = heads if is_dlib else set()
     left_out: set[str] = set()
     if all(key.startswith(("body.", "head.")) for key in state):
         named = state
@@ -61,8 +66,7 @@ def load_weights(network: FaceBackbone, path: Path) -> WeightsReport:
         left_out |= _replaced_stem(network.body, state)
         named = {f"body.{key}": state[key] for key in state.keys() - left_out}
         optional = {f"body.{key}" for key in left_out}
-        optional |= {key for key in network.state_dict() if key.startswith("head.")}
-    own = network.state_dict()
+        optional |= heads
     missing = {key for key in own if key not in named}
     needed = {key for key in missing - optional if not key.endswith(".num_batches_tracked")}
     _refuse_misfits(path, named, own, needed)
@@ -160,6 +164,32 @@ def from_arcface_torch(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 "same shape; the state dict was cut or mixed: fetch it again"
             )
         named["head.3.running_mean"] = mean_D.float() - bias_D.float()
+    return named
+
+
+def from_dlib(network: FaceBackbone, file: Path) -> dict[str, Tensor]:
+    """The weights of dlib's face network under this project's names.
+
+    Where the head is ``mean``, its linear layer begins as dlib's last one, turned into the longer
+    embedding by a fixed rotation, which keeps angles and ratios of distances. Its rows are made
+    about 1 long: the batch norm behind takes the length out again, but a step of learning would
+    overturn rows as short as dlib's.
+
+    Raises:
+        CheckpointInvalid: another backbone, or not that file.
+    """
+    if not isinstance(network.body, DlibResNet):
+        raise CheckpointInvalid(
+            f"{file} fits backbone.name=dlib_resnet29, with backbone.head=mean for its last layer"
+        )
+    body, last = read_dlib_file(file)
+    named = {f"body.{key}": value for key, value in body.items()}
+    linear = network.state_dict().get("head.2.weight")
+    if linear is not None and linear.shape[1] == last.shape[1] and len(linear) >= len(last):
+        random = torch.Generator().manual_seed(0)
+        turn, _ = torch.linalg.qr(torch.randn(len(linear), DESCRIPTOR_LENGTH, generator=random))
+        turned = turn @ last
+        named["head.2.weight"] = turned * (len(turned) ** 0.5 / turned.norm())
     return named
 
 

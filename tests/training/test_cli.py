@@ -19,8 +19,8 @@ def training(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_train_evaluate_and_export_in_a_row(identities: Path, tmp_path: Path) -> None:
-    """The three commands make a model directory that the service opens."""
+def test_the_commands_in_a_row(identities: Path, tmp_path: Path) -> None:
+    """A model is trained, measured and exported, taken in again, and looks at its data."""
     run, model = tmp_path / "run", tmp_path / "model"
     sets = ["epochs=1", "batch_size=16", "backbone.channels=[16,16,16,16]"]
     trained = training(
@@ -31,13 +31,27 @@ def test_train_evaluate_and_export_in_a_row(identities: Path, tmp_path: Path) ->
     assert "12 identities, 60 images, 3 steps" in trained.stdout
     evaluated = training("evaluate", run)
     assert evaluated.returncode == 0, evaluated.stderr
-    assert "sharp/rank1" in json.loads(evaluated.stdout)["holdout"]
+    assert json.loads(evaluated.stdout)["identification"][0]["set"] == "held-out people"
     out = training(
         "export", "--run", run, "--out", model, "--name", "mine", "--licence", "mine",
         "--description", "a test",
     )  # fmt: skip
     assert out.returncode == 0, out.stderr
     assert FaceEmbedder.open(model).card.name == "mine"
+    imported = training(
+        "import", model / "model.onnx", "--out", tmp_path / "theirs", "--data", identities,
+        "--licence", "theirs", "--mean", "127.5", "--std", "127.5", "--color", "RGB",
+    )  # fmt: skip
+    assert imported.returncode == 0, imported.stderr
+    assert FaceEmbedder.open(tmp_path / "theirs").card.licence == "theirs"
+    page = training(
+        "evaluate", tmp_path / "theirs", "--folder", identities, "--out", tmp_path / "r"
+    )
+    assert page.returncode == 0, page.stderr
+    assert "<svg" in (tmp_path / "r" / "report.html").read_text()
+    looked = training("inspect", identities, "--model", model, "--out", tmp_path / "inspected")
+    assert looked.returncode == 0, looked.stderr
+    assert (tmp_path / "inspected" / "exclude.txt").is_file()
 
 
 def test_a_mistake_ends_in_one_line_and_exit_code_2(tmp_path: Path) -> None:

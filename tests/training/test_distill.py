@@ -18,14 +18,13 @@ from embedding.errors import DataInvalid
 from training.data.identity_folder import IdentityFolder
 from training.data.split import Selection, select_all
 from training.distill import (
-    TEACHER_EYES,
-    TEACHER_PX,
     Distillation,
     onnx_teacher,
-    teacher_chip,
     teacher_targets,
     write_teacher,
 )
+from training.dlib_resnet import CHIP_PX
+from training.dlib_teacher import EYES, chip_of_crop
 
 KEYS = ["ann/0.jpg", "ann/1.jpg", "ben/0.jpg", "cat/0.jpg"]
 
@@ -338,10 +337,10 @@ def test_a_chip_has_its_eyes_where_the_teacher_expects_them() -> None:
         rows, columns = np.mgrid[0:112, 0:112] + 0.5
         dot = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
         crop[:, :, colour] = np.round(255 * dot)
-    chip = teacher_chip(crop).astype(np.float64)
-    assert chip.shape == (TEACHER_PX, TEACHER_PX, 3)
-    rows, columns = np.mgrid[0:TEACHER_PX, 0:TEACHER_PX] + 0.5
-    for colour, eye in enumerate(TEACHER_EYES):
+    chip = chip_of_crop(crop).astype(np.float64)
+    assert chip.shape == (CHIP_PX, CHIP_PX, 3)
+    rows, columns = np.mgrid[0:CHIP_PX, 0:CHIP_PX] + 0.5
+    for colour, eye in enumerate(EYES):
         weight = chip[:, :, colour] / chip[:, :, colour].sum()
         found = ((weight * columns).sum(), (weight * rows).sum())
         assert found == pytest.approx(eye, abs=0.3)

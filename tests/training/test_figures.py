@@ -11,14 +11,9 @@ from PIL import Image
 
 from embedding.errors import DataInvalid
 from training.figure3 import run_figure3
-from training.figures import (
-    DPI,
-    CircleEmbeddings,
-    angular_gaps,
-    arcs,
-    draw_angles,
-    draw_figure3,
-)
+from training.figures.angles import draw_angles
+from training.figures.canvas import DPI
+from training.figures.circles import CircleEmbeddings, angular_gaps, arcs, draw_figure3
 from training.run_log import AngleRecord
 
 

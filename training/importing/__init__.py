@@ -1,0 +1,1 @@
+"""A foreign ONNX network becomes a model directory of ours."""
