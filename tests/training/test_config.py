@@ -50,7 +50,7 @@ def test_a_preset_takes_its_folders_as_they_are(name: str) -> None:
 
 def test_an_unknown_preset_names_the_known_ones() -> None:
     """The message lists what there is."""
-    known = "smoke, few, fine-tune, mobilefacenet, casia-r50, ms1mv3-r100, shipped"
+    known = "smoke, few, fine-tune, mobilefacenet, casia-r50, ms1mv3-r100, distilled, shipped"
     with pytest.raises(DataInvalid, match=f"no preset 'huge'; known: {known}"):
         preset("huge", data=Path("faces"), run_folder=Path("run"))
 
