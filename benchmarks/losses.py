@@ -16,6 +16,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from training.config import (
     AugmentConfig,
     BackboneConfig,
@@ -122,14 +124,14 @@ def experiments(teacher: Path | None) -> Iterator[Experiment]:
 
 
 def write_exclude(file: Path) -> None:
-    """The keys of all images beyond the fourth of an identity."""
+    """The keys of all images beyond the fourth of an identity that may train."""
     from training.data.opening import open_store
+    from training.data.split import split_store
 
-    store = open_store(DATA)
-    beyond = []
-    for first, last in zip(store.first_rows[:-1], store.first_rows[1:], strict=True):
-        beyond += [store.key(row) for row in range(int(first) + MAX_IMAGES, int(last))]
-    file.write_text("".join(f"{key}\n" for key in beyond))
+    train = split_store(open_store(DATA), dataclasses.replace(_base("").data, exclude=None)).train
+    first = np.searchsorted(train.labels_N, train.labels_N)
+    beyond = np.flatnonzero(np.arange(len(train)) - first >= MAX_IMAGES)
+    file.write_text("".join(f"{train.key(int(image))}\n" for image in beyond))
 
 
 def measure(experiment: Experiment) -> dict[str, object]:
