@@ -99,14 +99,6 @@ def experiments(teacher: Path | None) -> Iterator[Experiment]:
         metric=MetricConfig(triplet=1.0),
         data=dataclasses.replace(_base("triplet").data, images_per_identity=4),
     )
-    few = dataclasses.replace(_base("few").data, max_identities=NUM_FEW)
-    for name, head in (
-        ("s=64 m=0.5 at once", with_head(scale=64.0, margin_warmup=0.0)),
-        ("s=64 m=0.5 warmed up", with_head(scale=64.0)),
-        ("s=40 m=0.4 warmed up (few)", with_head(scale=40.0, margin_rad=0.4)),
-        ("norm-softmax s=16", with_head(name="norm-softmax", scale=16.0)),
-    ):
-        yield run("few", f"{NUM_FEW} identities, {name}", head=head, data=few, epochs=24)
     yield from scaled(16.0)
     if teacher is not None:
         distill = DistillConfig(teacher=teacher, direction_weight=16.0, relation_weight=1.0)
@@ -121,6 +113,14 @@ def experiments(teacher: Path | None) -> Iterator[Experiment]:
     yield from scaled(64.0)
     for seed in (1, 2):
         yield run("noise", f"arcface s=32 seed={seed}", seed=seed)
+    few = dataclasses.replace(_base("few").data, max_identities=NUM_FEW)
+    for name, head in (
+        ("s=64 m=0.5 at once", with_head(scale=64.0, margin_warmup=0.0)),
+        ("s=64 m=0.5 warmed up", with_head(scale=64.0)),
+        ("s=40 m=0.4 warmed up (few)", with_head(scale=40.0, margin_rad=0.4)),
+        ("norm-softmax s=16", with_head(name="norm-softmax", scale=16.0)),
+    ):
+        yield run("few", f"{NUM_FEW} identities, {name}", head=head, data=few, epochs=24)
 
 
 def write_exclude(file: Path) -> None:

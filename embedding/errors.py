@@ -24,7 +24,10 @@ FaceGalleryError                     code: stable, machine readable
 ├── StoreError
 │   ├── StoreInUse                   another process holds the data folder; carries `url`
 │   ├── StoreNewer                   written by a newer version of this program
-│   └── StoreCorrupt                 a checksum does not fit
+│   ├── StoreCorrupt                 a checksum does not fit
+│   ├── SealKeyMissing               sealed with a key that is not at hand, or not sealed at all
+│   ├── SnapshotUnfit                a snapshot that is damaged, or of another state
+│   └── LedgerUnfit                  no removal ledger, or not that of this database
 ├── AccessError
 │   ├── KeyMissing                   a request without a key
 │   ├── KeyInvalid                   malformed, unknown or revoked
@@ -210,6 +213,24 @@ class StoreCorrupt(StoreError):
     """A stored template does not fit its checksum."""
 
     code = "store_corrupt"
+
+
+class SealKeyMissing(StoreError):
+    """Templates are sealed with a key that is not at hand, or lie in the clear."""
+
+    code = "seal_key_missing"
+
+
+class SnapshotUnfit(StoreError):
+    """A snapshot is damaged or of another state; it is made anew from the database."""
+
+    code = "snapshot_unfit"
+
+
+class LedgerUnfit(StoreError):
+    """The removal ledger is missing, damaged, or of another database."""
+
+    code = "ledger_unfit"
 
 
 class AccessError(FaceGalleryError):

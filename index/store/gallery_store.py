@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from embedding.errors import RequestInvalid
 from index.records import Enrolled, NewTemplate, Subject
-from index.sealing import SealContext
+from index.sealing import TemplateContext
 from index.store import template_rows
 from index.store.change_log import Change, begin_change, write_changes
 from index.store.gallery_reads import GalleryReads
@@ -176,7 +176,7 @@ class GalleryStore(GalleryReads):
         log = [Change(kind="subject_added", subject_id=subject.id)] if subject.created else []
         rows = []
         for template in new:
-            context = SealContext(
+            context = TemplateContext(
                 gallery_id=self.gallery.id,
                 subject_id=subject.id,
                 template_id=str(uuid.uuid4()),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Row, select
 
 from embedding.errors import StoreCorrupt
-from index.sealing import SealContext, Sealer
+from index.sealing import Sealer, TemplateContext
 from index.store import template_rows
 from index.store.database import Database
 from index.store.tables import subjects, templates
@@ -50,7 +50,7 @@ def load_embeddings(
         clear = [
             sealer.unseal(
                 row.sealed_embedding,
-                context=SealContext(
+                context=TemplateContext(
                     gallery_id=gallery_id,
                     subject_id=owners.get(row.subject_id),
                     template_id=row.public_id,

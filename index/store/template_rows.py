@@ -12,7 +12,7 @@ from sqlalchemy import Row
 
 from embedding.errors import StoreCorrupt
 from index.records import EMBEDDING_DIMENSION, NewTemplate, Template
-from index.sealing import SealContext, Sealer
+from index.sealing import Sealer, TemplateContext
 
 CHECKED_FIELDS = (
     "public_id",
@@ -44,7 +44,7 @@ _EMBEDDING_BYTES = 4 * EMBEDDING_DIMENSION
 def pack(
     template: NewTemplate,
     *,
-    context: SealContext,
+    context: TemplateContext,
     sealer: Sealer,
     sequence: int,
     created_at: datetime,
