@@ -9,11 +9,14 @@ from typing import Self
 
 from embedding.errors import GalleryExists, GalleryNotFound, StoreError
 from index.checks import check_fingerprint, check_gallery_name
+from index.following import Follower
 from index.gallery import Gallery
 from index.sealing import ClearSealer, Sealer
 from index.store.folder import DataFolder
 from index.store.keys import ApiKeys
+from index.store.postgres import PostgresDatabase
 from index.store.store import Store
+from index.store.stored_gallery import StoredGallery
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +25,7 @@ class Galleries:
     """A data folder that this process holds, with its galleries loaded; thread safe.
 
     Use it as a context manager, or call `close`. While it is open no other process can open the
-    same folder.
+    same folder, unless all of them share a PostgreSQL database.
     """
 
     def __init__(self, folder: DataFolder, store: Store) -> None:
@@ -30,11 +33,19 @@ class Galleries:
         self._store = store
         self._galleries: dict[str, Gallery] = {}
         self._lock = threading.Lock()
+        # Held while the list is compared with SQL, which can take long: loading a gallery does.
+        self._syncing = threading.Lock()
+        self._follower: Follower | None = None
         self._closed = False
 
     @classmethod
     def open(
-        cls, data_folder: Path, *, url: str | None = None, sealer: Sealer | None = None
+        cls,
+        data_folder: Path,
+        *,
+        url: str | None = None,
+        database_url: str | None = None,
+        sealer: Sealer | None = None,
     ) -> Self:
         """Return the folder's galleries, loaded and verified; an empty folder is set up.
 
@@ -42,22 +53,26 @@ class Galleries:
             data_folder: created with mode 0700 when it does not exist.
             url: where this process serves HTTP, for others that find the folder in use; may be
                 given later with `set_url`.
+            database_url: of a PostgreSQL database that several processes share,
+                ``postgresql://user:password@host/database``; None for SQLite in the folder.
             sealer: seals every template that is written; in the clear by default.
 
         Raises:
+            SettingsInvalid: a database URL of another kind, or its driver is missing.
             StoreInUse: another process holds the folder; carries its `url`.
             StoreNewer: written by a newer version of this program.
             StoreCorrupt: a template does not fit its checksum, or the database is damaged.
-            StoreError: the folder cannot be created, read or written.
+            StoreError: the folder or database cannot be created, reached, read or written.
         """
         with ExitStack() as undo:
-            folder = DataFolder.open(data_folder, url=url)
+            folder = DataFolder.open(data_folder, url=url, shared=database_url is not None)
             undo.callback(folder.close)
-            store = Store(folder, sealer=sealer or ClearSealer())
+            store = Store(folder, sealer=sealer or ClearSealer(), database_url=database_url)
             undo.callback(store.close)
             galleries = cls(folder, store)
-            for stored in store.galleries():
-                galleries._load(Gallery(store.gallery_store(stored)))
+            galleries.sync()
+            if isinstance(store.database, PostgresDatabase):
+                galleries._follower = Follower(store.database, sync=galleries.sync)
             undo.pop_all()
         logger.info("opened the data folder with %s galleries", len(galleries._galleries))
         return galleries
@@ -73,14 +88,17 @@ class Galleries:
         return self._store.keys
 
     def secret(self, name: str) -> bytes:
-        """Return the folder's 32 random bytes for one purpose, made on first use.
+        """Return 32 random bytes for one purpose, made on first use; the same for all processes.
 
         Args:
             name: lower-case letters, digits and hyphens; one name, one purpose.
+
+        Raises:
+            StoreError: other processes of a shared database work with another secret.
         """
         with self._lock:
             self._check_open()
-            return self._folder.secret(name)
+            return self._store.secret(name)
 
     def set_url(self, url: str | None) -> None:
         """Tell other processes where this one serves HTTP, through the folder's lock file."""
@@ -107,8 +125,9 @@ class Galleries:
             if name in self._galleries:
                 raise GalleryExists("a gallery with this name exists already; take another name")
             stored = self._store.create_gallery(name, fingerprint=fingerprint)
-            gallery = Gallery(self._store.gallery_store(stored))
+            gallery = self._gallery(stored)
             self._galleries[name] = gallery
+        self._tell_others()
         logger.info("created gallery %s", gallery.id)
         return gallery
 
@@ -120,6 +139,10 @@ class Galleries:
         """
         with self._lock:
             self._check_open()
+            gallery = self._galleries.get(name)
+        if gallery is None and self._store.database.shared:
+            # Another process may have made it a moment ago.
+            self.sync()
             gallery = self._galleries.get(name)
         if gallery is None:
             raise GalleryNotFound("no gallery with this name; create it, or list those there are")
@@ -144,11 +167,40 @@ class Galleries:
                 raise GalleryNotFound("no gallery with this name; list those there are")
             num_templates = gallery.delete()
             del self._galleries[name]
+        self._tell_others()
         logger.info("deleted gallery %s", gallery.id)
         return num_templates
 
+    def sync(self) -> None:
+        """Follow what other processes changed since the last time; the follower's work.
+
+        Raises:
+            StoreError: the database cannot be read; the next call goes on where this one ended.
+        """
+        with self._syncing:
+            with self._lock:
+                self._check_open()
+                known = {gallery.id: gallery for gallery in self._galleries.values()}
+            sequences = self._store.sequences()
+            for gallery in known.values():
+                if gallery.id not in sequences:
+                    self._drop(gallery)
+                elif gallery.sequence < sequences[gallery.id]:
+                    self._catch_up(gallery)
+            if sequences.keys() - known.keys():
+                for stored in self._store.galleries():
+                    if stored.id not in known:
+                        self._load(self._gallery(stored))
+
+    @property
+    def staleness_s(self) -> float:
+        """How many seconds ago this process knew all that others had changed; 0 when alone."""
+        return 0.0 if self._follower is None else self._follower.staleness_s
+
     def close(self) -> None:
         """Give the folder back; later calls raise `StoreError`. A second call does nothing."""
+        if self._follower is not None:
+            self._follower.stop()
         with self._lock:
             if self._closed:
                 return
@@ -169,9 +221,32 @@ class Galleries:
     ) -> None:
         self.close()
 
+    def _catch_up(self, gallery: Gallery) -> None:
+        try:
+            gallery.catch_up()
+        except GalleryNotFound:
+            # Deleted since the sequences were read.
+            self._drop(gallery)
+
+    def _gallery(self, stored: StoredGallery) -> Gallery:
+        return Gallery(self._store.gallery_store(stored), changed=self._tell_others)
+
     def _load(self, gallery: Gallery) -> None:
         gallery.load()
-        self._galleries[gallery.name] = gallery
+        with self._lock:
+            # Its own process may have made it since the list was read.
+            self._galleries.setdefault(gallery.name, gallery)
+
+    def _drop(self, gallery: Gallery) -> None:
+        """Forget a gallery that another process deleted."""
+        with self._lock:
+            if self._galleries.get(gallery.name) is gallery:
+                del self._galleries[gallery.name]
+        gallery.close()
+
+    def _tell_others(self) -> None:
+        if self._follower is not None:
+            self._follower.hint()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -7,9 +7,11 @@ SQL no longer holds is never named.
 Shapes: D is the embedding dimension.
 """
 
+import dataclasses
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +34,15 @@ from index.matrix import VectorMatrix
 from index.records import (
     EMBEDDING_DIMENSION,
     Enrolled,
+    NewSubject,
     NewTemplate,
     Page,
     Subject,
     Template,
 )
 from index.search import best_subjects
-from index.store.gallery_store import GalleryStore
+from index.store.change_log import GalleryState
+from index.store.gallery_store import Committed, GalleryStore
 
 MAX_CANDIDATES = 4096
 """The most candidates that one identification gives; no list for a person is longer."""
@@ -53,10 +57,18 @@ class Gallery:
     Got from `Galleries`, never made by hand.
     """
 
-    def __init__(self, store: GalleryStore) -> None:
+    def __init__(self, store: GalleryStore, *, changed: Callable[[], None]) -> None:
+        """Take a gallery of the store; nothing is loaded yet.
+
+        Args:
+            store: the gallery in SQL.
+            changed: called after each committed change, for whoever tells other processes.
+        """
         self._store = store
+        self._changed = changed
         self._matrix = VectorMatrix(EMBEDDING_DIMENSION)
-        self._num_subjects = 0
+        # What of the change log the vectors in memory have followed.
+        self._state = GalleryState(sequence=0, num_templates=0, num_subjects=0)
         self._deleted = False
         # Held over SQL and memory together: both see the changes in the same order.
         self._changes = threading.Lock()
@@ -84,7 +96,7 @@ class Gallery:
     @property
     def num_subjects(self) -> int:
         """Gallery size N: subjects with at least one template."""
-        return self._num_subjects
+        return self._state.num_subjects
 
     @property
     def num_templates(self) -> int:
@@ -97,16 +109,30 @@ class Gallery:
         Raises:
             StoreCorrupt: a template does not fit its checksum; the message names its id.
         """
-        num_templates, self._num_subjects = self._store.counts()
-        self._matrix.reserve(num_templates)
-        for ids, embeddings_ND in self._store.load():
-            try:
-                self._matrix.add(ids, embeddings_ND)
-            except EmbeddingInvalid as error:
-                raise StoreCorrupt(
-                    f"a stored embedding cannot be used: {error}; restore the data folder from "
-                    f"a backup"
-                ) from error
+        with self._changes:
+            state = self._store.state()
+            self._matrix.reserve(state.num_templates)
+            for ids, embeddings_ND in self._store.load(up_to=state.sequence):
+                self._add(ids, embeddings_ND)
+            self._state = state
+
+    def catch_up(self) -> int:
+        """Follow the changes that other processes committed; returns how many there were.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+            StoreCorrupt: a new template does not fit its checksum.
+        """
+        with self._changes:
+            self._check_exists()
+            before = self._state.sequence
+            self._follow(self._store.state())
+            return self._state.sequence - before
+
+    @property
+    def sequence(self) -> int:
+        """Number of the last change that this process follows."""
+        return self._state.sequence
 
     def enroll(
         self,
@@ -132,20 +158,33 @@ class Gallery:
             RequestInvalid: no templates, a figure out of range, or ids that contradict.
             SubjectNotFound: no subject with this id.
         """
-        check_new_templates(templates, dimension=EMBEDDING_DIMENSION)
-        for template in templates:
-            self._check_model(template.fingerprint)
-        if subject_id is not None and (name is not None or external_id is not None):
-            raise RequestInvalid("give the subject by its id, or by name and external id")
-        name = None if name is None else check_name(name)
-        external_id = None if external_id is None else check_external_id(external_id)
+        return self.enroll_many(
+            [
+                NewSubject(
+                    subject_id=subject_id,
+                    name=name,
+                    external_id=external_id,
+                    templates=tuple(templates),
+                )
+            ]
+        )[0]
+
+    def enroll_many(self, new: Sequence[NewSubject]) -> tuple[Enrolled, ...]:
+        """Store templates of many subjects in one commit, all or none, in their order.
+
+        Raises:
+            As `enroll`; nothing of any subject is stored then.
+        """
+        if not new:
+            return ()
+        checked = [self._checked(each) for each in new]
+        embeddings_ND = np.stack(
+            [template.embedding for each in checked for template in each.templates]
+        )
         with self._changes:
             self._check_exists()
-            added = self._store.enroll(
-                templates, subject_id=subject_id, name=name, external_id=external_id
-            )
-            self._matrix.add(added.row_ids, np.stack([each.embedding for each in templates]))
-            self._num_subjects += added.num_templates_before == 0
+            added = self._store.enroll(checked)
+            self._made(added, added=(added.row_ids, embeddings_ND))
         return added.enrolled
 
     def identify(
@@ -243,9 +282,7 @@ class Gallery:
             SubjectNotFound: no subject with this id.
         """
         name = None if name is None else check_name(name)
-        with self._changes:
-            self._check_exists()
-            return self._store.relabel(subject_id, "name", name)
+        return self._relabel(subject_id, "name", name)
 
     def set_external_id(self, subject_id: str, *, external_id: str | None) -> Subject:
         """Give the subject another external id, or erase it with None.
@@ -256,9 +293,7 @@ class Gallery:
             SubjectNotFound: no subject with this id.
         """
         external_id = None if external_id is None else check_external_id(external_id)
-        with self._changes:
-            self._check_exists()
-            return self._store.relabel(subject_id, "external_id", external_id)
+        return self._relabel(subject_id, "external_id", external_id)
 
     def remove_subject(self, subject_id: str) -> int:
         """Remove the subject and its templates; returns the number of templates removed.
@@ -270,10 +305,9 @@ class Gallery:
         """
         with self._changes:
             self._check_exists()
-            row_ids = self._store.remove_subject(subject_id)
-            self._matrix.remove(row_ids)
-            self._num_subjects -= len(row_ids) > 0
-        return len(row_ids)
+            removed = self._store.remove_subject(subject_id)
+            self._made(removed, removed=removed.row_ids)
+        return len(removed.row_ids)
 
     def templates(self, subject_id: str) -> tuple[Template, ...]:
         """Return the subject's templates, oldest first.
@@ -302,8 +336,7 @@ class Gallery:
         with self._changes:
             self._check_exists()
             removed = self._store.remove_template(template_id)
-            self._matrix.remove([removed.row_id])
-            self._num_subjects -= removed.num_templates_left == 0
+            self._made(removed, removed=removed.row_ids)
 
     def delete(self) -> int:
         """Delete the gallery with all that it holds; returns the number of templates removed.
@@ -327,7 +360,73 @@ class Gallery:
     def _forget(self) -> None:
         self._deleted = True
         self._matrix.clear()
-        self._num_subjects = 0
+        self._state = GalleryState(sequence=0, num_templates=0, num_subjects=0)
+
+    def _checked(self, new: NewSubject) -> NewSubject:
+        check_new_templates(new.templates, dimension=EMBEDDING_DIMENSION)
+        for template in new.templates:
+            self._check_model(template.fingerprint)
+        if new.subject_id is not None and (new.name, new.external_id) != (None, None):
+            raise RequestInvalid("give the subject by its id, or by name and external id")
+        return NewSubject(
+            subject_id=new.subject_id,
+            name=None if new.name is None else check_name(new.name),
+            external_id=None if new.external_id is None else check_external_id(new.external_id),
+            templates=new.templates,
+        )
+
+    def _relabel(
+        self, subject_id: str, field: Literal["name", "external_id"], value: str | None
+    ) -> Subject:
+        with self._changes:
+            self._check_exists()
+            subject, done = self._store.relabel(subject_id, field, value)
+            self._made(done)
+        return subject
+
+    def _made(
+        self,
+        done: Committed,
+        *,
+        added: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
+        removed: Sequence[int] = (),
+    ) -> None:
+        """Bring the memory to where a change of this process has brought the log."""
+        if done.before.sequence == self._state.sequence:
+            if added is not None:
+                self._add(*added)
+            self._matrix.remove(removed)
+            self._state = done.after
+        else:
+            # Others were quicker: their changes and ours are read from the log, in order.
+            self._follow(done.after)
+        self._changed()
+
+    def _follow(self, target: GalleryState) -> None:
+        """Read the log up to a state and make its changes."""
+        sequence = self._state.sequence
+        while sequence < target.sequence:
+            todo = self._store.changes(after=sequence)
+            if todo.sequence == sequence:
+                raise StoreCorrupt(
+                    f"the change log ends at {sequence}, but the gallery's counter says "
+                    f"{target.sequence}; restore from a backup"
+                )
+            self._matrix.remove(todo.removed)
+            for ids, embeddings_ND in self._store.load_some(todo.added):
+                self._add(ids, embeddings_ND)
+            # The log may be read beyond the target: its counts are then behind for a moment.
+            sequence = todo.sequence
+            self._state = dataclasses.replace(target, sequence=sequence)
+
+    def _add(self, ids: NDArray[np.int64], embeddings_ND: NDArray[np.float32]) -> None:
+        try:
+            self._matrix.add(ids, embeddings_ND)
+        except EmbeddingInvalid as error:
+            raise StoreCorrupt(
+                f"a stored embedding cannot be used: {error}; restore the data folder from a "
+                f"backup"
+            ) from error
 
     def _check_model(self, fingerprint: str) -> None:
         if fingerprint != self.fingerprint:

@@ -47,6 +47,24 @@ class NewTemplate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NewSubject:
+    """Templates that are to be enrolled, and whose they are.
+
+    Attributes:
+        subject_id: an existing subject; excludes name and external_id.
+        name: found or created under this name.
+        external_id: found or created under this id. With both, they must belong to one subject,
+            or both be new. With none of the three, a new subject without a name.
+        templates: at least one.
+    """
+
+    templates: tuple[NewTemplate, ...]
+    subject_id: str | None = None
+    name: str | None = None
+    external_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Template:
     """A stored template without its embedding; the fields are those of `NewTemplate`.
 

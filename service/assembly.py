@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from embedding.detect import Detector
+from embedding.errors import GalleryExists
 from index.checks import check_gallery_name
 from index.galleries import Galleries
 from index.gallery import Gallery
@@ -88,11 +89,16 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
     """
     check_settings(settings)
     embedders = Embedders(settings, detector=detector)
-    with Galleries.open(settings.data_folder) as galleries:
+    url = settings.database_url
+    with Galleries.open(
+        settings.data_folder, database_url=None if url is None else url.get_secret_value()
+    ) as galleries:
         secret = galleries.secret("service")
         keys = Keys(galleries.keys, secret=secret)
         if not galleries.list() and not keys.list():
-            galleries.create(DEFAULT_GALLERY, fingerprint=embedders.named().fingerprint)
+            # Where services share a new database, another one may be quicker.
+            with suppress(GalleryExists):
+                galleries.create(DEFAULT_GALLERY, fingerprint=embedders.named().fingerprint)
         yield Parts(
             settings=settings,
             galleries=galleries,

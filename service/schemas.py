@@ -258,3 +258,16 @@ class HealthAnswer(Answer):
     """How the service is."""
 
     status: Annotated[Literal["ok"], Field(examples=["ok"])] = "ok"
+
+
+class ReadyAnswer(HealthAnswer):
+    """That photos can be answered, and how current the answers are."""
+
+    staleness_s: Annotated[
+        float,
+        Field(
+            description="Seconds since this service knew all that others on the same database "
+            "had enrolled; 0 where it is alone. Removals are looked up for every answer.",
+            examples=[0.0],
+        ),
+    ]

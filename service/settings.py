@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from embedding.errors import SettingsInvalid
@@ -28,6 +28,13 @@ class Settings(BaseSettings):
     data_folder: Annotated[
         Path, Field(description="Folder of the database and the server's secret.")
     ] = Path("facegallery-data")
+    database_url: Annotated[
+        SecretStr | None,
+        Field(
+            description="PostgreSQL database that several services share, "
+            "postgresql://user:password@host/database. Unset: SQLite in the data folder."
+        ),
+    ] = None
     host: Annotated[
         str,
         Field(

@@ -1,7 +1,8 @@
 """The change log of a gallery: what happened, numbered from the gallery's own counter.
 
 The counter's row is held from the first read to the commit, so numbers commit in order and
-without gaps; an identity column would commit them out of order.
+without gaps; an identity column would commit them out of order. The gallery's counts lie in the
+same row and change with it.
 """
 
 from collections.abc import Sequence
@@ -25,25 +26,62 @@ ChangeKind = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One entry without its number; ids only, for names are erasable."""
+    """One entry without its number; ids only, for names are erasable.
+
+    Attributes:
+        template_row: the template's id in memory.
+    """
 
     kind: ChangeKind
     subject_id: str | None
     template_id: str | None = None
+    template_row: int | None = None
 
 
-def begin_change(connection: Connection, gallery: int) -> int:
-    """Return the last number given out, with the gallery's counter held until the commit.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryState:
+    """Where a gallery's counter stands, and what the gallery holds at that point.
+
+    Attributes:
+        sequence: number of the newest entry of the change log; 0 before the first.
+        num_templates: of all subjects.
+        num_subjects: with at least one template.
+    """
+
+    sequence: int
+    num_templates: int
+    num_subjects: int
+
+
+def read_state(connection: Connection, gallery: int, *, hold: bool = False) -> GalleryState:
+    """Return the gallery's state.
+
+    Args:
+        connection: in a transaction.
+        gallery: row id.
+        hold: keep the row from other changes until the commit.
 
     Raises:
         GalleryNotFound: the gallery was deleted.
     """
-    sequence: int | None = connection.scalar(
-        select(galleries.c.sequence).where(galleries.c.id == gallery).with_for_update()
-    )
-    if sequence is None:
+    query = select(
+        galleries.c.sequence, galleries.c.num_templates, galleries.c.num_subjects
+    ).where(galleries.c.id == gallery)
+    row = connection.execute(query.with_for_update() if hold else query).first()
+    if row is None:
         raise GalleryNotFound("the gallery was deleted")
-    return sequence
+    return GalleryState(
+        sequence=row.sequence, num_templates=row.num_templates, num_subjects=row.num_subjects
+    )
+
+
+def begin_change(connection: Connection, gallery: int) -> GalleryState:
+    """Return the gallery's state, held until the commit.
+
+    Raises:
+        GalleryNotFound: the gallery was deleted.
+    """
+    return read_state(connection, gallery, hold=True)
 
 
 def write_changes(
@@ -51,10 +89,25 @@ def write_changes(
     gallery: int,
     entries: Sequence[Change],
     *,
-    last_sequence: int,
+    before: GalleryState,
     at: datetime,
-) -> None:
-    """Write entries with the numbers after `last_sequence`, and move the counter on."""
+    num_templates: int = 0,
+    num_subjects: int = 0,
+) -> GalleryState:
+    """Write entries with the numbers after the state's, and move counter and counts on.
+
+    Args:
+        connection: the transaction that `begin_change` was called in.
+        gallery: row id.
+        entries: in their order.
+        before: what `begin_change` returned.
+        at: when.
+        num_templates: so many more than before; negative for fewer.
+        num_subjects: likewise.
+
+    Returns:
+        The state after the commit.
+    """
     connection.execute(
         insert(changes),
         [
@@ -64,13 +117,57 @@ def write_changes(
                 "kind": entry.kind,
                 "subject": entry.subject_id,
                 "template": entry.template_id,
+                "template_row": entry.template_row,
                 "at": at,
             }
-            for sequence, entry in enumerate(entries, start=last_sequence + 1)
+            for sequence, entry in enumerate(entries, start=before.sequence + 1)
         ],
+    )
+    after = GalleryState(
+        sequence=before.sequence + len(entries),
+        num_templates=before.num_templates + num_templates,
+        num_subjects=before.num_subjects + num_subjects,
     )
     connection.execute(
         update(galleries)
         .where(galleries.c.id == gallery)
-        .values(sequence=last_sequence + len(entries))
+        .values(
+            sequence=after.sequence,
+            num_templates=after.num_templates,
+            num_subjects=after.num_subjects,
+        )
+    )
+    return after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowChanges:
+    """What a copy in memory has to do to follow the log.
+
+    Attributes:
+        sequence: where it stands afterwards.
+        added: ids of templates that came and were not removed again.
+        removed: ids of templates to forget, where they are known.
+    """
+
+    sequence: int
+    added: tuple[int, ...]
+    removed: tuple[int, ...]
+
+
+def rows_changed(connection: Connection, gallery: int, *, after: int, limit: int) -> RowChanges:
+    """Return what comes after a number, at most so many entries of the log."""
+    rows = connection.execute(
+        select(changes.c.sequence, changes.c.kind, changes.c.template_row)
+        .where(changes.c.gallery_id == gallery, changes.c.sequence > after)
+        .order_by(changes.c.sequence)
+        .limit(limit)
+    ).all()
+    added = {row.template_row for row in rows if row.kind == "template_added"}
+    removed = {row.template_row for row in rows if row.kind == "template_removed"}
+    # A row is without an id where it was logged by an earlier version and is gone.
+    return RowChanges(
+        sequence=rows[-1].sequence if rows else after,
+        added=tuple(sorted(added - removed - {None})),
+        removed=tuple(sorted(removed - {None})),
     )

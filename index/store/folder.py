@@ -31,18 +31,21 @@ class DataFolder:
     The lock is the kernel's (flock), so that of a dead process is free at once.
     """
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int, *, shared: bool) -> None:
         self._path = path
         self._lock = lock
+        self._shared = shared
         self._making_secret = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, *, url: str | None = None) -> Self:
+    def open(cls, path: Path, *, url: str | None = None, shared: bool = False) -> Self:
         """Return the folder, held; created with mode 0700 when it does not exist.
 
         Args:
             path: the folder.
             url: where this process serves HTTP, for others that find the folder in use.
+            shared: hold it together with other processes that do the same, which is right only
+                where the database is elsewhere.
 
         Raises:
             StoreInUse: another process holds it; carries its `url`.
@@ -54,10 +57,11 @@ class DataFolder:
         except OSError as error:
             raise _not_usable(path, error) from error
         try:
-            _take(lock)
-            folder = cls(path, lock)
-            folder.set_url(url)
-            _create_private(folder.database)
+            _take(lock, shared=shared)
+            folder = cls(path, lock, shared=shared)
+            if not shared:
+                folder.set_url(url)
+                _create_private(folder.database)
             _sync_folder(path)
         except OSError as error:
             os.close(lock)
@@ -80,7 +84,12 @@ class DataFolder:
         return self._path / DATABASE_NAME
 
     def set_url(self, url: str | None) -> None:
-        """Write this process's id and address into the lock, for others to read."""
+        """Write this process's id and address into the lock, for others to read.
+
+        Those who share a folder do not: none of them is in the others' way.
+        """
+        if self._shared:
+            return
         content = json.dumps({"pid": os.getpid(), "url": url}).encode()
         os.pwrite(self._lock, content.ljust(_LOCK_BYTES), 0)
 
@@ -100,7 +109,7 @@ class DataFolder:
         try:
             with self._making_secret:
                 if not path.exists():
-                    _write_atomically(path, secrets.token_bytes(_SECRET_BYTES))
+                    _write_once(path, secrets.token_bytes(_SECRET_BYTES))
             secret = path.read_bytes()
         except OSError as error:
             raise _not_usable(path, error) from error
@@ -114,14 +123,15 @@ class DataFolder:
     def close(self) -> None:
         """Give the folder back; a second call does nothing."""
         if self._lock >= 0:
-            os.ftruncate(self._lock, 0)
+            if not self._shared:
+                os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = -1
 
 
-def _take(lock: int) -> None:
+def _take(lock: int, *, shared: bool) -> None:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         pid, url = _holder(lock)
     else:
@@ -144,16 +154,24 @@ def _create_private(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(file, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.rename(path)
-    _sync_folder(path.parent)
+def _write_once(path: Path, content: bytes) -> None:
+    """Write a file that is whole from its first moment; one that another process made stays."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        temporary = path.with_name(path.name + ".new")
+        temporary.unlink(missing_ok=True)
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(file, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.rename(path)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _sync_folder(path: Path) -> None:

@@ -4,39 +4,33 @@ Every public method is one transaction and thread safe.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, select
 
 from embedding.errors import TemplateNotFound
 from index.decision import TemplateHit
 from index.records import Page, Subject, Template
 from index.sealing import Sealer
 from index.store import template_rows
+from index.store.change_log import GalleryState, RowChanges, read_state, rows_changed
 from index.store.cursors import Cursors
 from index.store.database import Database
-from index.store.loading import load_embeddings
-from index.store.subject_rows import row_of, select_subjects, subject_not_found, subject_of
+from index.store.loading import Loaded, TemplateLoader
+from index.store.stored_gallery import StoredGallery
+from index.store.subject_rows import (
+    LOOKUP_ROWS,
+    row_of,
+    select_subjects,
+    subject_not_found,
+    subject_of,
+)
 from index.store.tables import subjects, templates
 
-_LOOKUP_ROWS = 10_000
-"""Ids in one query; SQLite takes at most 32,766 parameters."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredGallery:
-    """A gallery's row; `row_id` never leaves the package."""
-
-    row_id: int
-    id: str
-    name: str
-    fingerprint: str
-    created_at: datetime
+_CHANGES_AT_A_TIME = 10_000
 
 
 class GalleryReads:
@@ -50,26 +44,50 @@ class GalleryReads:
         self._database = database
         self._sealer = sealer
         self._cursors = cursors
+        self._loader = TemplateLoader(database, gallery=gallery, sealer=sealer)
 
-    def counts(self) -> tuple[int, int]:
-        """Return the number of templates, and of subjects with at least one."""
+    def state(self) -> GalleryState:
+        """Return where the gallery's change log stands, and its counts.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+        """
         with self._database.transaction() as connection:
-            row = connection.execute(
-                select(func.count(), func.count(templates.c.subject_id.distinct())).where(
-                    templates.c.gallery_id == self._row
-                )
-            ).one()
-        return row[0], row[1]
+            return read_state(connection, self._row)
 
-    def load(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    def load(self, *, up_to: int) -> Iterator[Loaded]:
         """Yield the ids (N,) and embeddings (N, D) of all templates, verified.
+
+        Args:
+            up_to: only templates whose number in the change log is at most this one.
 
         Raises:
             StoreCorrupt: rows do not fit their checksum; the message names template ids.
         """
-        return load_embeddings(
-            self._database, gallery=self._row, gallery_id=self.gallery.id, sealer=self._sealer
+        return self._loader.all(up_to=up_to)
+
+    def load_some(self, row_ids: Sequence[int]) -> Iterator[Loaded]:
+        """Yield ids and embeddings of those of the templates that are still there, verified.
+
+        Raises:
+            StoreCorrupt: rows do not fit their checksum; the message names template ids.
+        """
+        return self._loader.some(row_ids)
+
+    def row_ids(self, *, up_to: int) -> NDArray[np.int64]:
+        """Return the matrix's ids (N,) of all templates up to a number of the change log."""
+        query = (
+            select(templates.c.id)
+            .where(templates.c.gallery_id == self._row, templates.c.sequence <= up_to)
+            .order_by(templates.c.id)
         )
+        with self._database.transaction() as connection:
+            return np.fromiter(connection.scalars(query), dtype=np.int64)
+
+    def changes(self, *, after: int) -> RowChanges:
+        """Return what a copy in memory that stands at a number has to do next."""
+        with self._database.transaction() as connection:
+            return rows_changed(connection, self._row, after=after, limit=_CHANGES_AT_A_TIME)
 
     def hits(self, similarities: Mapping[int, float]) -> list[TemplateHit]:
         """Return what is known of templates that a search found; what is gone is left out.
@@ -80,7 +98,7 @@ class GalleryReads:
         hits: list[TemplateHit] = []
         ids = iter(similarities)
         with self._database.transaction() as connection:
-            while some := list(itertools.islice(ids, _LOOKUP_ROWS)):
+            while some := list(itertools.islice(ids, LOOKUP_ROWS)):
                 rows = connection.execute(self._select_hits(some))
                 hits.extend(
                     TemplateHit(

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from embedding.errors import RequestInvalid
-from index.records import Enrolled, NewTemplate, Subject
+from index.records import Enrolled, NewSubject, Subject
 from index.sealing import TemplateContext
 from index.store import template_rows
-from index.store.change_log import Change, begin_change, write_changes
+from index.store.change_log import Change, GalleryState, begin_change, write_changes
 from index.store.gallery_reads import GalleryReads
 from index.store.subject_rows import (
     FoundSubject,
@@ -28,71 +28,71 @@ from index.store.subject_rows import (
 from index.store.tables import galleries, subjects, templates, utc_now
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The gallery's state before and after a committed change.
+
+    A copy in memory that was at `before` is at `after` once it has made the change too.
+    """
+
+    before: GalleryState
+    after: GalleryState
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AddedTemplates:
+class AddedTemplates(Committed):
     """A committed enroll.
 
     Attributes:
-        row_ids: (N,) int64, the ids for the matrix, in the order of the templates.
-        num_templates_before: of the subject.
+        enrolled: what was done, in the order of the subjects given.
+        row_ids: (N,) int64, the ids for the matrix, ascending, in the order of the templates.
     """
 
-    enrolled: Enrolled
+    enrolled: tuple[Enrolled, ...]
     row_ids: NDArray[np.int64]
-    num_templates_before: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemovedTemplate:
-    """A committed removal; `num_templates_left` is the subject's, None without a subject."""
+class RemovedTemplates(Committed):
+    """A committed removal; `row_ids` are the matrix's ids of the templates."""
 
-    row_id: int
-    num_templates_left: int | None
+    row_ids: tuple[int, ...]
 
 
 class GalleryStore(GalleryReads):
     """One gallery in SQL, as it is read and changed."""
 
-    def enroll(
-        self,
-        new: Sequence[NewTemplate],
-        *,
-        subject_id: str | None,
-        name: str | None,
-        external_id: str | None,
-    ) -> AddedTemplates:
-        """Write templates of one subject, all or none.
+    def enroll(self, new: Sequence[NewSubject]) -> AddedTemplates:
+        """Write templates of subjects, all or none.
 
         Raises:
             GalleryNotFound: the gallery was deleted.
-            RequestInvalid: name and external id belong to different subjects.
-            SubjectNotFound: no subject with this id.
+            RequestInvalid: a name and an external id belong to different subjects.
+            SubjectNotFound: no subject with an id that was given.
         """
         with self._database.transaction() as connection:
-            last = begin_change(connection, self._row)
-            subject = find_or_create(
-                connection, self._row, subject_id=subject_id, name=name, external_id=external_id
+            before = begin_change(connection, self._row)
+            found = find_or_create(connection, self._row, new)
+            rows, log = self._rows(new, found, last_sequence=before.sequence)
+            row_ids = self._insert(connection, rows)
+            self._enter_rows(log, row_ids)
+            were_empty = {each.id for each in found if each.num_templates == 0}
+            after = write_changes(
+                connection,
+                self._row,
+                log,
+                before=before,
+                at=rows[0]["created_at"],
+                num_templates=len(rows),
+                num_subjects=len(were_empty),
             )
-            num_before = _num_templates(connection, subject.row_id)
-            rows = self._write(connection, new, subject, last_sequence=last)
-            row_ids = connection.scalars(
-                select(templates.c.id)
-                .where(templates.c.subject_id == subject.row_id, templates.c.sequence > last)
-                .order_by(templates.c.sequence)
-            ).all()
         return AddedTemplates(
-            enrolled=Enrolled(
-                subject_id=subject.id,
-                template_ids=tuple(row["public_id"] for row in rows),
-                created=subject.created,
-            ),
-            row_ids=np.array(row_ids, dtype=np.int64),
-            num_templates_before=num_before,
+            before=before, after=after, enrolled=_enrolled(new, found, rows), row_ids=row_ids
         )
 
     def relabel(
         self, public_id: str, field: Literal["name", "external_id"], value: str | None
-    ) -> Subject:
+    ) -> tuple[Subject, Committed]:
         """Give the subject another name or external id, or erase it with None.
 
         Raises:
@@ -101,7 +101,7 @@ class GalleryStore(GalleryReads):
         """
         column = subjects.c[field]
         with self._database.transaction() as connection:
-            last = begin_change(connection, self._row)
+            before = begin_change(connection, self._row)
             row_id = row_of(connection, self._row, public_id)
             taken = select(subjects.c.id).where(
                 subjects.c.gallery_id == self._row, column == value, subjects.c.id != row_id
@@ -112,42 +112,68 @@ class GalleryStore(GalleryReads):
             connection.execute(
                 update(subjects).where(subjects.c.id == row_id).values({field: value})
             )
-            self._log(connection, last, Change(kind="subject_relabeled", subject_id=public_id))
+            after = write_changes(
+                connection,
+                self._row,
+                [Change(kind="subject_relabeled", subject_id=public_id)],
+                before=before,
+                at=utc_now(),
+            )
             row = connection.execute(
                 select_subjects(self._row).where(subjects.c.id == row_id)
             ).one()
-        return subject_of(row)
+        return subject_of(row), Committed(before=before, after=after)
 
-    def remove_subject(self, public_id: str) -> list[int]:
-        """Remove the subject and its templates; returns the matrix's ids of the templates.
+    def remove_subject(self, public_id: str) -> RemovedTemplates:
+        """Remove the subject and its templates.
 
         Raises:
             SubjectNotFound: no subject with this id.
         """
         with self._database.transaction() as connection:
-            last = begin_change(connection, self._row)
+            before = begin_change(connection, self._row)
             row_id = row_of(connection, self._row, public_id)
             own = templates.c.subject_id == row_id
-            row_ids = list(connection.scalars(select(templates.c.id).where(own)))
+            rows = connection.execute(select(templates.c.id, templates.c.public_id).where(own))
+            log = [
+                _removed(subject_id=public_id, template_id=row.public_id, row_id=row.id)
+                for row in rows
+            ]
             connection.execute(delete(templates).where(own))
             connection.execute(delete(subjects).where(subjects.c.id == row_id))
-            self._log(connection, last, Change(kind="subject_removed", subject_id=public_id))
-        return row_ids
+            after = write_changes(
+                connection,
+                self._row,
+                [*log, Change(kind="subject_removed", subject_id=public_id)],
+                before=before,
+                at=utc_now(),
+                num_templates=-len(log),
+                num_subjects=-bool(log),
+            )
+        return _removal(before, after, log)
 
-    def remove_template(self, public_id: str) -> RemovedTemplate:
+    def remove_template(self, public_id: str) -> RemovedTemplates:
         """Remove one template; its subject stays.
 
         Raises:
             TemplateNotFound: no template with this id.
         """
         with self._database.transaction() as connection:
-            last = begin_change(connection, self._row)
+            before = begin_change(connection, self._row)
             row = self._template_row(connection, public_id)
             connection.execute(delete(templates).where(templates.c.id == row.id))
-            change = Change(kind="template_removed", subject_id=row.owner, template_id=public_id)
-            self._log(connection, last, change)
-            left = None if row.owner is None else _num_templates(connection, row.subject_id)
-        return RemovedTemplate(row_id=row.id, num_templates_left=left)
+            was_last = row.owner is not None and not _has_templates(connection, row.subject_id)
+            log = [_removed(subject_id=row.owner, template_id=public_id, row_id=row.id)]
+            after = write_changes(
+                connection,
+                self._row,
+                log,
+                before=before,
+                at=utc_now(),
+                num_templates=-1,
+                num_subjects=-was_last,
+            )
+        return _removal(before, after, log)
 
     def delete(self) -> int:
         """Delete the gallery with all that it holds; returns its number of templates.
@@ -156,55 +182,102 @@ class GalleryStore(GalleryReads):
             GalleryNotFound: it was deleted before.
         """
         with self._database.transaction() as connection:
-            begin_change(connection, self._row)
-            num_templates = connection.scalar(
-                select(func.count()).where(templates.c.gallery_id == self._row)
-            )
+            state = begin_change(connection, self._row)
             connection.execute(delete(galleries).where(galleries.c.id == self._row))
-        return num_templates or 0
+        return state.num_templates
 
-    def _write(
-        self,
-        connection: Connection,
-        new: Sequence[NewTemplate],
-        subject: FoundSubject,
-        *,
-        last_sequence: int,
-    ) -> list[dict[str, Any]]:
-        """Write the templates' rows and their part of the change log; returns the rows."""
+    def _rows(
+        self, new: Sequence[NewSubject], found: Sequence[FoundSubject], *, last_sequence: int
+    ) -> tuple[list[dict[str, Any]], list[Change]]:
+        """The templates' rows, and the change log without row ids."""
         now = utc_now()
-        log = [Change(kind="subject_added", subject_id=subject.id)] if subject.created else []
+        log: list[Change] = []
         rows = []
-        for template in new:
-            context = TemplateContext(
-                gallery_id=self.gallery.id,
-                subject_id=subject.id,
-                template_id=str(uuid.uuid4()),
-                fingerprint=template.fingerprint,
-            )
-            log.append(
-                Change(
-                    kind="template_added",
-                    subject_id=subject.id,
-                    template_id=context.template_id,
+        announced: set[str] = set()
+        for each, subject in zip(new, found, strict=True):
+            if subject.created and subject.id not in announced:
+                announced.add(subject.id)
+                log.append(Change(kind="subject_added", subject_id=subject.id))
+            for template in each.templates:
+                template_id = str(uuid.uuid4())
+                log.append(
+                    Change(kind="template_added", subject_id=subject.id, template_id=template_id)
                 )
-            )
-            row = template_rows.pack(
-                template,
-                context=context,
-                sealer=self._sealer,
-                sequence=last_sequence + len(log),
-                created_at=now,
-            )
-            rows.append(row | {"gallery_id": self._row, "subject_id": subject.row_id})
+                row = template_rows.pack(
+                    template,
+                    context=self._context(subject.id, template_id),
+                    sealer=self._sealer,
+                    sequence=last_sequence + len(log),
+                    created_at=now,
+                )
+                rows.append(row | {"gallery_id": self._row, "subject_id": subject.row_id})
+        return rows, log
+
+    def _context(self, subject_id: str, template_id: str) -> TemplateContext:
+        return TemplateContext(
+            gallery_id=self.gallery.id,
+            subject_id=subject_id,
+            template_id=template_id,
+            fingerprint=self.gallery.fingerprint,
+            space_id=self.gallery.space_id,
+        )
+
+    def _insert(self, connection: Connection, rows: list[dict[str, Any]]) -> NDArray[np.int64]:
+        """Write the rows; returns their ids, which ascend with their sequence."""
+        own = templates.c.gallery_id == self._row
+        newest = connection.scalar(select(func.max(templates.c.id)).where(own)) or 0
         connection.execute(insert(templates), rows)
-        write_changes(connection, self._row, log, last_sequence=last_sequence, at=now)
-        return rows
+        ids = connection.scalars(
+            select(templates.c.id).where(own, templates.c.id > newest).order_by(templates.c.id)
+        ).all()
+        return np.array(ids, dtype=np.int64)
 
-    def _log(self, connection: Connection, last_sequence: int, change: Change) -> None:
-        write_changes(connection, self._row, [change], last_sequence=last_sequence, at=utc_now())
+    @staticmethod
+    def _enter_rows(log: list[Change], row_ids: NDArray[np.int64]) -> None:
+        places = [place for place, one in enumerate(log) if one.kind == "template_added"]
+        for place, row_id in zip(places, row_ids.tolist(), strict=True):
+            one = log[place]
+            log[place] = Change(
+                kind=one.kind,
+                subject_id=one.subject_id,
+                template_id=one.template_id,
+                template_row=row_id,
+            )
 
 
-def _num_templates(connection: Connection, subject: int) -> int:
-    number = connection.scalar(select(func.count()).where(templates.c.subject_id == subject))
-    return number or 0
+def _enrolled(
+    new: Sequence[NewSubject], found: Sequence[FoundSubject], rows: Sequence[dict[str, Any]]
+) -> tuple[Enrolled, ...]:
+    ids = iter(row["public_id"] for row in rows)
+    created = {each.id for each in found if each.created}
+    results = []
+    for each, subject in zip(new, found, strict=True):
+        results.append(
+            Enrolled(
+                subject_id=subject.id,
+                template_ids=tuple(next(ids) for _ in each.templates),
+                created=subject.id in created,
+            )
+        )
+        # Whoever comes again in the same call was there by then.
+        created.discard(subject.id)
+    return tuple(results)
+
+
+def _removed(*, subject_id: str | None, template_id: str, row_id: int) -> Change:
+    return Change(
+        kind="template_removed",
+        subject_id=subject_id,
+        template_id=template_id,
+        template_row=row_id,
+    )
+
+
+def _removal(before: GalleryState, after: GalleryState, log: Sequence[Change]) -> RemovedTemplates:
+    row_ids = tuple(one.template_row for one in log if one.template_row is not None)
+    return RemovedTemplates(before=before, after=after, row_ids=row_ids)
+
+
+def _has_templates(connection: Connection, subject: int) -> bool:
+    own = select(templates.c.id).where(templates.c.subject_id == subject).limit(1)
+    return connection.execute(own).first() is not None

@@ -3,17 +3,18 @@
 Shapes: N templates, D embedding dimension.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, Select, select
 
 from embedding.errors import StoreCorrupt
 from index.sealing import Sealer, TemplateContext
 from index.store import template_rows
 from index.store.database import Database
+from index.store.stored_gallery import StoredGallery
 from index.store.tables import subjects, templates
 
 _ROWS_AT_A_TIME = 5_000
@@ -22,80 +23,99 @@ _ROWS_AT_A_TIME = 5_000
 _IDS_IN_MESSAGE = 10
 
 _COLUMNS = [
-    templates.c[name] for name in (*template_rows.CHECKED_FIELDS, "checksum", "id", "subject_id")
+    *(templates.c[name] for name in (*template_rows.CHECKED_FIELDS, "checksum", "id")),
+    subjects.c.public_id.label("owner"),
 ]
 
-_Owners = Mapping[int | None, str]
+Loaded = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Ids (N,) and embeddings (N, D)."""
 
 
-def load_embeddings(
-    database: Database, *, gallery: int, gallery_id: str, sealer: Sealer
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Yield the ids (N,) and embeddings (N, D) of all templates, some thousands at a time.
+class TemplateLoader:
+    """Reads and verifies the templates of one gallery."""
 
-    Args:
-        database: its lock is not held between two yields.
-        gallery: row id.
-        gallery_id: public id.
-        sealer: unseals the embeddings.
+    def __init__(self, database: Database, *, gallery: StoredGallery, sealer: Sealer) -> None:
+        self._database = database
+        self._gallery = gallery
+        self._sealer = sealer
 
-    Raises:
-        StoreCorrupt: rows do not fit their checksum; the message names template ids.
-    """
-    owners = _owners(database, gallery)
-    last = -1
-    while rows := _rows_after(database, gallery, last):
-        _verify(rows, gallery_id=gallery_id, owners=owners)
-        last = rows[-1].id
+    def all(self, *, up_to: int) -> Iterator[Loaded]:
+        """Yield the ids (N,) and embeddings (N, D) of all templates, some thousands at a time.
+
+        Args:
+            up_to: only templates whose number in the change log is at most this one.
+
+        Raises:
+            StoreCorrupt: rows do not fit their checksum; the message names template ids.
+        """
+        last = -1
+        while rows := self._read(templates.c.id > last, templates.c.sequence <= up_to):
+            last = rows[-1].id
+            yield self._loaded(rows)
+
+    def some(self, row_ids: Sequence[int]) -> Iterator[Loaded]:
+        """Yield those of the templates that are still there, ascending by id.
+
+        Raises:
+            StoreCorrupt: rows do not fit their checksum; the message names template ids.
+        """
+        for start in range(0, len(row_ids), _ROWS_AT_A_TIME):
+            wanted = sorted(row_ids)[start : start + _ROWS_AT_A_TIME]
+            rows = self._read(templates.c.id.in_(wanted))
+            if rows:
+                yield self._loaded(rows)
+
+    def _loaded(self, rows: Sequence[Row[Any]]) -> Loaded:
+        _verify(rows, gallery_id=self._gallery.id)
+        foreign = [row for row in rows if row.space_id != self._gallery.space_id]
+        if foreign:
+            raise StoreCorrupt(
+                f"template {foreign[0].public_id} and {len(foreign) - 1} more are of another "
+                f"gallery space than their gallery; restore the data folder from a backup"
+            )
         clear = [
-            sealer.unseal(
+            self._sealer.unseal(
                 row.sealed_embedding,
                 context=TemplateContext(
-                    gallery_id=gallery_id,
-                    subject_id=owners.get(row.subject_id),
+                    gallery_id=self._gallery.id,
+                    subject_id=row.owner,
                     template_id=row.public_id,
                     fingerprint=row.fingerprint,
+                    space_id=row.space_id,
                 ),
             )
             for row in rows
         ]
         ids = np.fromiter((row.id for row in rows), dtype=np.int64, count=len(rows))
-        yield ids, template_rows.embeddings(clear)
+        return ids, template_rows.embeddings(clear)
+
+    def _read(self, *conditions: ColumnElement[bool]) -> Sequence[Row[Any]]:
+        query = (
+            select(*_COLUMNS)
+            .outerjoin_from(templates, subjects)
+            .where(templates.c.gallery_id == self._gallery.row_id, *conditions)
+            .order_by(templates.c.id)
+            .limit(_ROWS_AT_A_TIME)
+        )
+        return _all_rows(self._database, query)
 
 
-def _owners(database: Database, gallery: int) -> _Owners:
-    with database.transaction() as connection:
-        rows = connection.execute(
-            select(subjects.c.id, subjects.c.public_id).where(subjects.c.gallery_id == gallery)
-        ).all()
-    return {row.id: row.public_id for row in rows}
-
-
-def _rows_after(database: Database, gallery: int, last: int) -> Sequence[Row[Any]]:
-    query = (
-        select(*_COLUMNS)
-        .where(templates.c.gallery_id == gallery, templates.c.id > last)
-        .order_by(templates.c.id)
-        .limit(_ROWS_AT_A_TIME)
-    )
+def _all_rows(database: Database, query: Select[Any]) -> Sequence[Row[Any]]:
     try:
         with database.transaction() as connection:
             return connection.execute(query).all()
     except (TypeError, ValueError) as error:
         # A damaged time or number, which the driver cannot read at all.
         raise StoreCorrupt(
-            f"a template after row {last} holds a value that cannot be read; restore the data "
-            f"folder from a backup"
+            "a template holds a value that cannot be read; restore the data folder from a backup"
         ) from error
 
 
-def _verify(rows: Sequence[Row[Any]], *, gallery_id: str, owners: _Owners) -> None:
+def _verify(rows: Sequence[Row[Any]], *, gallery_id: str) -> None:
     damaged = [
         str(row.public_id)
         for row in rows
-        if not template_rows.intact(
-            row, gallery_id=gallery_id, subject_id=owners.get(row.subject_id)
-        )
+        if not template_rows.intact(row, gallery_id=gallery_id, subject_id=row.owner)
     ]
     if damaged:
         named = ", ".join(damaged[:_IDS_IN_MESSAGE])

@@ -1,81 +1,147 @@
-"""The store of one data folder: its galleries and API keys."""
+"""The store of one data folder: its galleries, API keys and facts."""
 
+import hashlib
+import hmac
 import uuid
+from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, insert, select
+from sqlalchemy.exc import IntegrityError
 
+from embedding.errors import GalleryExists, StoreError
 from index.sealing import Sealer
 from index.store.cursors import Cursors
 from index.store.database import Database
+from index.store.facts import database_id, first_fact
 from index.store.folder import DataFolder
-from index.store.gallery_reads import StoredGallery
 from index.store.gallery_store import GalleryStore
 from index.store.keys import ApiKeys
+from index.store.postgres import PostgresDatabase
+from index.store.sqlite import SqliteDatabase
+from index.store.stored_gallery import StoredGallery
 from index.store.tables import galleries, utc_now
 
 
 class Store:
-    """An open database in a held data folder; every method is thread safe."""
+    """An open database with a held data folder; every method is thread safe."""
 
-    def __init__(self, folder: DataFolder, *, sealer: Sealer) -> None:
+    def __init__(
+        self, folder: DataFolder, *, sealer: Sealer, database_url: str | None = None
+    ) -> None:
         """Open the database, with its schema brought up to date.
 
+        Args:
+            folder: held; for secrets, and for the database where no URL is given.
+            sealer: seals every template that is written.
+            database_url: of a PostgreSQL database; None for SQLite in the folder.
+
         Raises:
+            SettingsInvalid: a URL of another kind.
             StoreNewer: written by a newer version of this program.
             StoreCorrupt: the database is damaged.
-            StoreError: it cannot be read or written.
+            StoreError: it cannot be reached, read or written.
         """
+        self._folder = folder
         self._sealer = sealer
-        self._cursors = Cursors(folder.secret("cursor"))
-        self._database = Database(folder.database)
-        self.keys = ApiKeys(self._database)
+        self.database: Database = (
+            SqliteDatabase(folder.database)
+            if database_url is None
+            else PostgresDatabase(database_url)
+        )
+        try:
+            with self.database.transaction() as connection:
+                self.database_id = database_id(connection)
+            self._cursors = Cursors(self.secret("cursor"))
+        except BaseException:
+            self.database.close()
+            raise
+        self.keys = ApiKeys(self.database)
+
+    @property
+    def path(self) -> Path:
+        """The data folder."""
+        return self._folder.path
+
+    def secret(self, name: str) -> bytes:
+        """Return 32 random bytes for one purpose, the same for all processes of the store.
+
+        Args:
+            name: the purpose: lower-case letters, digits and hyphens.
+
+        Raises:
+            StoreError: another process of a shared database works with another secret.
+        """
+        secret = self._folder.secret(name)
+        if not self.database.shared:
+            return secret
+        mark = hmac.digest(secret, self.database_id.encode(), hashlib.sha256)
+        with self.database.transaction() as connection:
+            known = first_fact(connection, f"secret-mark:{name}", mark)
+        if not hmac.compare_digest(known, mark):
+            raise StoreError(
+                f"{name}.secret in the data folder is not the one that other processes use with "
+                f"this database; give all of them the same data folder, or copy its *.secret "
+                f"files here"
+            )
+        return secret
 
     def galleries(self) -> tuple[StoredGallery, ...]:
         """Return all galleries, oldest first."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             rows = connection.execute(select(galleries).order_by(galleries.c.id)).all()
-        return tuple(
-            StoredGallery(
-                row_id=row.id,
-                id=row.public_id,
-                name=row.name,
-                fingerprint=row.fingerprint,
-                created_at=row.created_at,
-            )
-            for row in rows
-        )
+        return tuple(map(_stored, rows))
+
+    def sequences(self) -> dict[str, int]:
+        """Return where the change log of each gallery stands, by the gallery's id."""
+        with self.database.transaction() as connection:
+            rows = connection.execute(select(galleries.c.public_id, galleries.c.sequence)).all()
+        return {row.public_id: row.sequence for row in rows}
 
     def create_gallery(self, name: str, *, fingerprint: str) -> StoredGallery:
-        """Return a new gallery, committed; the caller knows that the name is free."""
+        """Return a new gallery, committed.
+
+        Raises:
+            GalleryExists: there is one with this name.
+        """
         public_id = str(uuid.uuid4())
-        created_at = utc_now()
-        with self._database.transaction() as connection:
-            connection.execute(
-                insert(galleries).values(
-                    public_id=public_id,
-                    name=name,
-                    fingerprint=fingerprint,
-                    sequence=0,
-                    created_at=created_at,
+        with self.database.transaction() as connection:
+            try:
+                connection.execute(
+                    insert(galleries).values(
+                        public_id=public_id,
+                        name=name,
+                        fingerprint=fingerprint,
+                        sequence=0,
+                        created_at=utc_now(),
+                    )
                 )
-            )
-            row_id = connection.scalars(
-                select(galleries.c.id).where(galleries.c.public_id == public_id)
+            except IntegrityError:
+                raise GalleryExists(
+                    "a gallery with this name exists already; take another name"
+                ) from None
+            row = connection.execute(
+                select(galleries).where(galleries.c.public_id == public_id)
             ).one()
-        return StoredGallery(
-            row_id=row_id,
-            id=public_id,
-            name=name,
-            fingerprint=fingerprint,
-            created_at=created_at,
-        )
+        return _stored(row)
 
     def gallery_store(self, gallery: StoredGallery) -> GalleryStore:
         """Return the subjects and templates of one gallery."""
         return GalleryStore(
-            gallery, database=self._database, sealer=self._sealer, cursors=self._cursors
+            gallery, database=self.database, sealer=self._sealer, cursors=self._cursors
         )
 
     def close(self) -> None:
         """Close the database; a second call does nothing."""
-        self._database.close()
+        self.database.close()
+
+
+def _stored(row: Row[tuple[object, ...]]) -> StoredGallery:
+    return StoredGallery(
+        row_id=row.id,
+        id=row.public_id,
+        name=row.name,
+        fingerprint=row.fingerprint,
+        space_id=row.space_id,
+        sealed_space=row.sealed_space,
+        created_at=row.created_at,
+    )

@@ -1,24 +1,42 @@
 """Queries over the subjects of one gallery, inside a transaction of the caller's."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from embedding.errors import RequestInvalid, SubjectNotFound
-from index.records import Subject
+from index.records import NewSubject, Subject
 from index.store.tables import subjects, templates, utc_now
 
+_Value = TypeVar("_Value")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+LOOKUP_ROWS = 10_000
+"""Values in one query; SQLite takes at most 32,766 parameters."""
+
+
+@dataclass(slots=True, kw_only=True)
 class FoundSubject:
-    """A subject inside a transaction; `row_id` never leaves the store."""
+    """A subject inside a transaction; `row_id` never leaves the store.
+
+    Attributes:
+        num_templates: before the transaction.
+    """
 
     row_id: int
     id: str
+    name: str | None
+    external_id: str | None
+    num_templates: int
     created: bool
+
+
+def in_lots(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
+    """Yield the values in lots that one query takes."""
+    for start in range(0, len(values), LOOKUP_ROWS):
+        yield values[start : start + LOOKUP_ROWS]
 
 
 def subject_of(row: Row[Any]) -> Subject:
@@ -62,37 +80,18 @@ def row_of(connection: Connection, gallery: int, public_id: str) -> int:
 
 
 def find_or_create(
-    connection: Connection,
-    gallery: int,
-    *,
-    subject_id: str | None,
-    name: str | None,
-    external_id: str | None,
-) -> FoundSubject:
-    """Return the subject that is meant, made when it is new.
+    connection: Connection, gallery: int, wanted: Sequence[NewSubject]
+) -> list[FoundSubject]:
+    """Return the subjects that are meant, made where they are new, as if one after the other.
 
     Raises:
-        RequestInvalid: name and external id belong to different subjects.
-        SubjectNotFound: no subject with this id.
+        RequestInvalid: a name and an external id belong to different subjects.
+        SubjectNotFound: no subject with an id that was given.
     """
-    if subject_id is not None:
-        row_id = row_of(connection, gallery, subject_id)
-        return FoundSubject(row_id=row_id, id=subject_id, created=False)
-    wanted = {
-        key: value
-        for key, value in (("name", name), ("external_id", external_id))
-        if value is not None
-    }
-    found = _with_any(connection, gallery, wanted)
-    if found:
-        row = found[0]
-        if len(found) > 1 or any(getattr(row, key) != value for key, value in wanted.items()):
-            raise RequestInvalid(
-                "the name and the external id do not belong to the same subject; give one of "
-                "them, or the subject's id"
-            )
-        return FoundSubject(row_id=row.id, id=row.public_id, created=False)
-    return _create(connection, gallery, wanted)
+    known = _Known(_existing(connection, gallery, wanted))
+    found = [known.find(each) or known.add(each) for each in wanted]
+    _create(connection, gallery, known.new)
+    return found
 
 
 def subject_not_found() -> SubjectNotFound:
@@ -100,21 +99,110 @@ def subject_not_found() -> SubjectNotFound:
     return SubjectNotFound("no subject with this id in the gallery; list its subjects")
 
 
-def _with_any(connection: Connection, gallery: int, wanted: dict[str, str]) -> Sequence[Row[Any]]:
-    found: dict[int, Row[Any]] = {}
-    for key, value in wanted.items():
-        for row in connection.execute(
-            select(subjects).where(subjects.c.gallery_id == gallery, subjects.c[key] == value)
-        ):
-            found[row.id] = row
-    return list(found.values())
+class _Known:
+    """The subjects that a transaction knows, by all that they may be called."""
 
+    def __init__(self, existing: Iterable[FoundSubject]) -> None:
+        self.new: list[FoundSubject] = []
+        self._by: dict[tuple[str, str], FoundSubject] = {}
+        for subject in existing:
+            self._enter(subject)
 
-def _create(connection: Connection, gallery: int, wanted: dict[str, str]) -> FoundSubject:
-    public_id = str(uuid.uuid4())
-    connection.execute(
-        insert(subjects).values(
-            public_id=public_id, gallery_id=gallery, created_at=utc_now(), **wanted
+    def find(self, wanted: NewSubject) -> FoundSubject | None:
+        """Return the subject, or None where it has to be made.
+
+        Raises:
+            RequestInvalid: name and external id belong to different subjects.
+            SubjectNotFound: no subject with the id that was given.
+        """
+        if wanted.subject_id is not None:
+            by_id = self._by.get(("public_id", wanted.subject_id))
+            if by_id is None:
+                raise subject_not_found()
+            return by_id
+        labels = list(_labels(wanted))
+        found = [self._by[label] for label in labels if label in self._by]
+        if not found:
+            return None
+        subject = found[0]
+        if any(getattr(subject, field) != value for field, value in labels):
+            raise RequestInvalid(
+                "the name and the external id do not belong to the same subject; give one of "
+                "them, or the subject's id"
+            )
+        return subject
+
+    def add(self, wanted: NewSubject) -> FoundSubject:
+        """Return a new subject, whose row `_create` will write."""
+        subject = FoundSubject(
+            row_id=-1,
+            id=str(uuid.uuid4()),
+            name=wanted.name,
+            external_id=wanted.external_id,
+            num_templates=0,
+            created=True,
         )
+        self.new.append(subject)
+        self._enter(subject)
+        return subject
+
+    def _enter(self, subject: FoundSubject) -> None:
+        self._by["public_id", subject.id] = subject
+        for label in _labels(subject):
+            self._by[label] = subject
+
+
+def _labels(subject: NewSubject | FoundSubject) -> Iterator[tuple[str, str]]:
+    if subject.name is not None:
+        yield "name", subject.name
+    if subject.external_id is not None:
+        yield "external_id", subject.external_id
+
+
+def _existing(
+    connection: Connection, gallery: int, wanted: Sequence[NewSubject]
+) -> Iterator[FoundSubject]:
+    """All subjects that are meant by id, name or external id; one may come several times."""
+    for field, values in (
+        ("public_id", {each.subject_id for each in wanted}),
+        ("name", {each.name for each in wanted}),
+        ("external_id", {each.external_id for each in wanted}),
+    ):
+        for some in in_lots(list(values - {None})):
+            for row in connection.execute(
+                select_subjects(gallery).where(subjects.c[field].in_(some))
+            ):
+                yield FoundSubject(
+                    row_id=row.id,
+                    id=row.public_id,
+                    name=row.name,
+                    external_id=row.external_id,
+                    num_templates=row.num_templates,
+                    created=False,
+                )
+
+
+def _create(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -> None:
+    """Write the rows of new subjects and enter their row ids."""
+    if not new:
+        return
+    now = utc_now()
+    connection.execute(
+        insert(subjects),
+        [
+            {
+                "public_id": each.id,
+                "gallery_id": gallery,
+                "name": each.name,
+                "external_id": each.external_id,
+                "created_at": now,
+            }
+            for each in new
+        ],
     )
-    return FoundSubject(row_id=row_of(connection, gallery, public_id), id=public_id, created=True)
+    for some in in_lots(new):
+        by_id = {each.id: each for each in some}
+        for row in connection.execute(
+            select(subjects.c.id, subjects.c.public_id).where(subjects.c.public_id.in_(by_id))
+        ):
+            by_id[row.public_id].row_id = row.id

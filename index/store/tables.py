@@ -1,4 +1,4 @@
-"""The tables; plain SQL types only, so that another database than SQLite can hold them.
+"""The tables; plain SQL types only, so that SQLite and PostgreSQL both hold them.
 
 Integer ids stay inside the store and are never used twice; what leaves it is a public id.
 """
@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration: what `METADATA` describes."""
 
 METADATA = MetaData(
@@ -73,6 +73,14 @@ galleries = Table(
     # The last number given out in `changes`; updated in the transaction that takes it.
     Column("sequence", BigInteger, nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    # Kept in the same transaction as `sequence`: counting a million rows takes too long.
+    Column("num_templates", BigInteger, nullable=False, server_default="0"),
+    # Subjects with at least one template.
+    Column("num_subjects", BigInteger, nullable=False, server_default="0"),
+    # NULL where vectors are stored as the model made them.
+    Column("space_id", String(36)),
+    # What the sealer made of the gallery space's matrix.
+    Column("sealed_space", LargeBinary),
     sqlite_autoincrement=True,
 )
 
@@ -120,6 +128,7 @@ templates = Table(
     Column("checksum", LargeBinary(32), nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    Column("space_id", String(36)),
     Index(None, "gallery_id", "id"),
     sqlite_autoincrement=True,
 )
@@ -139,6 +148,16 @@ changes = Table(
     Column("subject", String(36)),
     Column("template", String(36)),
     Column("at", UtcTime, nullable=False),
+    # The template's id in memory; the row itself may be gone.
+    Column("template_row", BigInteger),
+)
+
+facts = Table(
+    "facts",
+    METADATA,
+    # Of the whole store: what `index.store.facts` knows of.
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
 
 api_keys = Table(

@@ -33,8 +33,9 @@ CHECKED_FIELDS = (
     "photo_width",
     "photo_height",
     "sequence",
+    "space_id",
 )
-"""What the checksum covers, in its order: four texts, three blobs, the time, the figures."""
+"""What the checksum covers: four texts, three blobs, the time, the figures, the space."""
 
 # The figures, then the lengths of what follows them.
 _FIGURES = struct.Struct("<7d3q4I")
@@ -72,6 +73,7 @@ def pack(
         "sealed_embedding": sealer.seal(embedding, context=context),
         "sequence": sequence,
         "created_at": created_at,
+        "space_id": context.space_id,
     }
     row["checksum"] = _checksum(
         context.gallery_id, context.subject_id, [row[name] for name in CHECKED_FIELDS]
@@ -133,7 +135,11 @@ def embeddings(clear: list[bytes]) -> NDArray[np.float32]:
 def _checksum(gallery_id: str, subject_id: str | None, fields: Sequence[Any]) -> bytes:
     """Return sha256 over everything that a row says, as it lies on disk (sealed)."""
     *texts, image_hash, landmarks, sealed, created_at = fields[:8]
-    # None of these texts can hold a NUL.
-    text = "\0".join((gallery_id, subject_id or "", *texts, created_at.isoformat())).encode()
-    figures = _FIGURES.pack(*fields[8:], len(text), len(image_hash), len(landmarks), len(sealed))
-    return hashlib.sha256(b"".join((figures, text, image_hash, landmarks, sealed))).digest()
+    *figures, space_id = fields[8:]
+    # None of these texts can hold a NUL. Rows that are older than spaces have none.
+    spaces = () if space_id is None else (space_id,)
+    text = "\0".join(
+        (gallery_id, subject_id or "", *texts, created_at.isoformat(), *spaces)
+    ).encode()
+    head = _FIGURES.pack(*figures, len(text), len(image_hash), len(landmarks), len(sealed))
+    return hashlib.sha256(b"".join((head, text, image_hash, landmarks, sealed))).digest()

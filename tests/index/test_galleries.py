@@ -97,12 +97,13 @@ def test_galleries_do_not_see_each_other(galleries: Galleries) -> None:
         guests.template(enrolled.template_ids[0])
 
 
-def test_an_open_folder_is_in_use(galleries: Galleries) -> None:
+def test_an_open_folder_is_in_use(data_folder: Path) -> None:
     """A second opener gets the address that was given through set_url."""
-    galleries.set_url("http://127.0.0.1:8321")
-    with pytest.raises(StoreInUse) as caught:
-        Galleries.open(galleries.path)
-    assert caught.value.url == "http://127.0.0.1:8321"
+    with Galleries.open(data_folder) as galleries:
+        galleries.set_url("http://127.0.0.1:8321")
+        with pytest.raises(StoreInUse) as caught:
+            Galleries.open(data_folder)
+        assert caught.value.url == "http://127.0.0.1:8321"
 
 
 def test_closed_galleries_say_so(data_folder: Path) -> None:

@@ -1,0 +1,42 @@
+"""Facts of the whole store that are neither people nor keys."""
+
+import uuid
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from index.store.tables import facts
+
+
+def read_fact(connection: Connection, name: str) -> bytes | None:
+    """Return the fact; None where it was never written."""
+    value: bytes | None = connection.scalar(select(facts.c.value).where(facts.c.name == name))
+    return value
+
+
+def write_fact(connection: Connection, name: str, value: bytes) -> None:
+    """Write the fact over what it was."""
+    if first_fact(connection, name, value) != value:
+        connection.execute(update(facts).where(facts.c.name == name).values(value=value))
+
+
+def first_fact(connection: Connection, name: str, value: bytes) -> bytes:
+    """Return the fact, which is the value given unless somebody wrote one before."""
+    known = read_fact(connection, name)
+    if known is not None:
+        return known
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(facts).values(name=name, value=value))
+    except IntegrityError:
+        # Another process was quicker.
+        return read_fact(connection, name) or value
+    return value
+
+
+def database_id(connection: Connection) -> str:
+    """Return the id that the database keeps for life, made on first use.
+
+    Snapshots, ledgers and backups carry it, so that none is taken for that of another.
+    """
+    return first_fact(connection, "database_id", str(uuid.uuid4()).encode()).decode()

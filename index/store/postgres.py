@@ -1,0 +1,149 @@
+"""A PostgreSQL server that any number of processes share."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError
+
+from embedding.errors import SettingsInvalid
+from index.store.database import Database, begun, check_open, translated_errors
+from index.store.migrate import migrate
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "facegallery_changes"
+"""Of NOTIFY: that something changed; what it was stands in the change log."""
+
+_POOL = 8
+"""Connections that stay open; a service's worker threads are about as many."""
+
+_CONNECT_TIMEOUT_S = 10
+_LOCK_TIMEOUT_MS = 15_000
+"""How long a change waits for another process's change of the same gallery."""
+
+_MIGRATION_LOCK = 0x66616365
+"""Any number, but the same one in every version: one process migrates, the others wait."""
+
+
+class PostgresDatabase(Database):
+    """A database on a server, with the newest schema."""
+
+    def __init__(self, url: str) -> None:
+        """Connect and bring the schema up to date.
+
+        Args:
+            url: ``postgresql://user:password@host/database``.
+
+        Raises:
+            SettingsInvalid: not such a URL, or the driver is not installed.
+            StoreNewer: its schema is of a newer version of this program.
+            StoreError: it cannot be reached.
+        """
+        self._closed = False
+        self._engine = create_engine(
+            _driver_url(url),
+            pool_size=_POOL,
+            max_overflow=_POOL,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+            hide_parameters=True,
+        )
+        event.listen(self._engine, "connect", _configure)
+        try:
+            with self.transaction() as connection:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                migrate(connection)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    @property
+    def shared(self) -> bool:
+        """True."""
+        return True
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """See `Database.transaction`."""
+        check_open(closed=self._closed)
+        with begun(self._engine) as connection:
+            yield connection
+
+    def purge(self) -> None:
+        """Vacuum the tables that hold templates; write-ahead archives keep what they keep."""
+        check_open(closed=self._closed)
+        with translated_errors(), self._outside_transactions() as connection:
+            connection.exec_driver_sql("VACUUM templates, subjects, changes")
+
+    def notify(self) -> None:
+        """Tell the other processes that something changed; a hint, nothing depends on it."""
+        with translated_errors(), self._outside_transactions() as connection:
+            connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+
+    def wait_for_hint(self, connection: Connection, timeout_s: float) -> None:
+        """Return when another process sent a hint, or after the time.
+
+        Args:
+            connection: from `listening`.
+            timeout_s: at most so long.
+        """
+        with translated_errors():
+            driver: Any = connection.connection.driver_connection
+            for _ in driver.notifies(timeout=timeout_s, stop_after=1):
+                return
+
+    @contextmanager
+    def listening(self) -> Iterator[Connection]:
+        """A connection of its own that receives the hints."""
+        with translated_errors(), self._outside_transactions() as connection:
+            connection.exec_driver_sql(f"LISTEN {CHANNEL}")
+            yield connection
+            connection.exec_driver_sql("UNLISTEN *")
+
+    def size_bytes(self) -> int:
+        """Return the size of the whole database."""
+        with self.transaction() as connection:
+            size: int = connection.scalar(text("SELECT pg_database_size(current_database())")) or 0
+        return size
+
+    def close(self) -> None:
+        """Close the connections; a second call does nothing."""
+        self._closed = True
+        self._engine.dispose()
+
+    @contextmanager
+    def _outside_transactions(self) -> Iterator[Connection]:
+        with self._engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _driver_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # The message must not repeat the URL: it holds a password.
+        raise SettingsInvalid(_EXPECTED) from None
+    if parsed.get_backend_name() != "postgresql":
+        raise SettingsInvalid(_EXPECTED)
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        raise SettingsInvalid(
+            "PostgreSQL needs its driver; install facegallery[postgres]"
+        ) from None
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+_EXPECTED = "the database must be a URL such as postgresql://user:password@host/database"
+
+
+def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's own
+    connection.autocommit = True
+    # A commit that is acknowledged is on the server's disk, whatever its configuration says.
+    connection.execute("SET synchronous_commit = on")
+    connection.execute(f"SET lock_timeout = {_LOCK_TIMEOUT_MS}")
+    connection.execute("SET timezone = 'UTC'")
+    connection.autocommit = False

@@ -1,0 +1,140 @@
+"""A SQLite file: one connection, one transaction at a time, every commit on disk."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from sqlite3 import Error as SqliteError
+
+from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from embedding.errors import StoreError
+from index.store.database import Database, begun, check_open
+from index.store.migrate import migrate
+
+logger = logging.getLogger(__name__)
+
+_BUSY_TIMEOUT_MS = 5_000
+"""How long a transaction waits for a person's own SQLite shell before it gives up."""
+
+_PRAGMAS = (
+    f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}",
+    "PRAGMA journal_mode = WAL",
+    # NORMAL may lose acknowledged commits when the power fails.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    # A removed template is overwritten, not only unlinked.
+    "PRAGMA secure_delete = ON",
+)
+
+
+class SqliteDatabase(Database):
+    """A database file that this process alone has open.
+
+    There is exactly one connection, and a lock around it: SQLite before 3.51.3 can lose commits
+    when two connections of one process reset the write-ahead log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the database and bring its schema up to date.
+
+        Raises:
+            StoreNewer: its schema is of a newer version of this program.
+            StoreCorrupt: it is not a SQLite database, or a damaged one.
+            StoreError: it cannot be read or written.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        self._closed = False
+        self._engine = create_engine(
+            URL.create("sqlite", database=str(path)),
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False},
+            # Parameters are names and embeddings: they must not reach a message or a log.
+            hide_parameters=True,
+        )
+        event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "begin", _begin)
+        try:
+            with self.transaction() as connection:
+                migrate(connection)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    @property
+    def shared(self) -> bool:
+        """False: the data folder is locked."""
+        return False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """See `Database.transaction`."""
+        with self._lock:
+            check_open(closed=self._closed)
+            with begun(self._engine) as connection:
+                yield connection
+
+    def purge(self) -> None:
+        """Move the write-ahead log into the database and shorten it to nothing.
+
+        Deleted rows are overwritten there already; the log may still hold their old pages.
+
+        Raises:
+            StoreError: somebody else reads the database, so the log cannot be emptied yet.
+        """
+        with self._lock:
+            check_open(closed=self._closed)
+            try:
+                busy = self._empty_log()
+            except SqliteError as error:
+                raise StoreError(f"the write-ahead log could not be emptied: {error}") from error
+        if busy:
+            raise StoreError(
+                "the write-ahead log could not be emptied, because another program reads the "
+                "database; close it"
+            )
+
+    def size_bytes(self) -> int:
+        """Return the size of the file and its log."""
+        log = self._path.with_name(self._path.name + "-wal")
+        return sum(each.stat().st_size for each in (self._path, log) if each.exists())
+
+    def close(self) -> None:
+        """Empty the write-ahead log into the database and close it; a second call does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                self._empty_log()
+            except (SQLAlchemyError, SqliteError) as error:
+                # Nothing is lost: the log is read at the next start.
+                logger.warning("could not empty the write-ahead log: %s", type(error).__name__)
+            self._engine.dispose()
+
+    def _empty_log(self) -> bool:
+        """Return whether somebody's reading was in the way."""
+        raw = self._engine.raw_connection()
+        try:
+            busy, _, _ = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            raw.close()
+        return bool(busy)
+
+
+def _configure(connection: SqliteConnection, _record: object) -> None:
+    # The driver would begin transactions by itself, and not before a CREATE TABLE.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
