@@ -27,6 +27,8 @@ _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # Slashes make paths; bidirectional overrides make one name look like another.
 _FORBIDDEN_CHARACTERS = frozenset("/\\\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _GALLERY_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
+# What needs no look at each character; most ids of machines are so.
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._:-]*[A-Za-z0-9_-]")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,6 +46,8 @@ def check_name(text: str, *, what: str = "name", max_length: int = 200) -> str:
     """
     if len(text) > 4 * max_length:  # Normalising a megabyte is work that nobody asked for.
         raise NameInvalid(_too_long(what, max_length, len(text)))
+    if _PLAIN.fullmatch(text) and len(text) <= max_length:
+        return text
     name = unicodedata.normalize("NFC", text.strip())
     if not name:
         raise NameInvalid(f"the {what} is empty; give 1 to {max_length} characters")
@@ -118,8 +122,10 @@ def check_unit_vectors(vectors_ND: NDArray[np.float32], *, dimension: int) -> No
         )
 
 
-def check_new_templates(templates: Sequence[NewTemplate], *, dimension: int) -> None:
-    """Pass templates that can be stored.
+def check_new_templates(
+    templates: Sequence[NewTemplate], *, dimension: int
+) -> NDArray[np.float32]:
+    """Return the embeddings (N, dimension) float32 of templates that can be stored.
 
     Raises:
         EmbeddingInvalid: an embedding is not a unit vector of this dimension.
@@ -128,8 +134,9 @@ def check_new_templates(templates: Sequence[NewTemplate], *, dimension: int) -> 
     """
     if not templates:
         raise RequestInvalid("no templates were given; give at least one")
+    embeddings_ND = _stacked([np.asarray(each.embedding) for each in templates], dimension)
+    check_unit_vectors(embeddings_ND, dimension=dimension)
     for template in templates:
-        check_unit_vectors(np.asarray(template.embedding)[np.newaxis], dimension=dimension)
         _check_figures(template)
         check_name(template.face_id, what="face id", max_length=255)
         check_name(template.image_id, what="image id", max_length=255)
@@ -138,6 +145,17 @@ def check_new_templates(templates: Sequence[NewTemplate], *, dimension: int) -> 
                 f"the image hash must have 1 to {MAX_HASH_BYTES} bytes, but has "
                 f"{len(template.image_hash)}"
             )
+    return embeddings_ND
+
+
+def _stacked(embeddings: Sequence[NDArray[np.float32]], dimension: int) -> NDArray[np.float32]:
+    for each in embeddings:
+        if each.shape != (dimension,) or each.dtype != np.float32:
+            raise EmbeddingInvalid(
+                f"expected an embedding of shape ({dimension},) and float32, got {each.shape} "
+                f"and {each.dtype}"
+            )
+    return np.stack(embeddings)
 
 
 def _check_figures(template: NewTemplate) -> None:

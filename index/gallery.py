@@ -178,12 +178,13 @@ class Gallery:
         if not new:
             return ()
         checked = [self._checked(each) for each in new]
-        embeddings_ND = np.stack(
-            [template.embedding for each in checked for template in each.templates]
+        embeddings_ND = check_new_templates(
+            [template for each in checked for template in each.templates],
+            dimension=EMBEDDING_DIMENSION,
         )
         with self._changes:
             self._check_exists()
-            added = self._store.enroll(checked)
+            added = self._store.enroll(checked, embeddings_ND)
             self._made(added, added=(added.row_ids, embeddings_ND))
         return added.enrolled
 
@@ -363,7 +364,8 @@ class Gallery:
         self._state = GalleryState(sequence=0, num_templates=0, num_subjects=0)
 
     def _checked(self, new: NewSubject) -> NewSubject:
-        check_new_templates(new.templates, dimension=EMBEDDING_DIMENSION)
+        if not new.templates:
+            raise RequestInvalid("a subject was given without templates; give at least one")
         for template in new.templates:
             self._check_model(template.fingerprint)
         if new.subject_id is not None and (new.name, new.external_id) != (None, None):

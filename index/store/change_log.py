@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from embedding.errors import GalleryNotFound
+from index.store.bulk import driver_time, insert_rows
 from index.store.tables import changes, galleries
 
 ChangeKind = Literal[
@@ -108,8 +109,10 @@ def write_changes(
     Returns:
         The state after the commit.
     """
-    connection.execute(
-        insert(changes),
+    written_at = driver_time(connection, at)
+    insert_rows(
+        connection,
+        changes,
         [
             {
                 "gallery_id": gallery,
@@ -118,7 +121,7 @@ def write_changes(
                 "subject": entry.subject_id,
                 "template": entry.template_id,
                 "template_row": entry.template_row,
-                "at": at,
+                "at": written_at,
             }
             for sequence, entry in enumerate(entries, start=before.sequence + 1)
         ],

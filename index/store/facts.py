@@ -1,10 +1,9 @@
 """Facts of the whole store that are neither people nor keys."""
 
-import uuid
-
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from index.store.ids import new_ids
 from index.store.tables import facts
 
 
@@ -39,4 +38,4 @@ def database_id(connection: Connection) -> str:
 
     Snapshots, ledgers and backups carry it, so that none is taken for that of another.
     """
-    return first_fact(connection, "database_id", str(uuid.uuid4()).encode()).decode()
+    return first_fact(connection, "database_id", new_ids(1)[0].encode()).decode()

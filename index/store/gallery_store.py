@@ -3,21 +3,24 @@
 Every public method is one transaction and thread safe; what it returned from is on disk.
 """
 
-import uuid
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from embedding.errors import RequestInvalid
 from index.records import Enrolled, NewSubject, Subject
 from index.sealing import TemplateContext
 from index.store import template_rows
+from index.store.bulk import driver_time, insert_rows
 from index.store.change_log import Change, GalleryState, begin_change, write_changes
 from index.store.gallery_reads import GalleryReads
+from index.store.ids import new_ids
 from index.store.subject_rows import (
     FoundSubject,
     find_or_create,
@@ -62,8 +65,15 @@ class RemovedTemplates(Committed):
 class GalleryStore(GalleryReads):
     """One gallery in SQL, as it is read and changed."""
 
-    def enroll(self, new: Sequence[NewSubject]) -> AddedTemplates:
+    def enroll(
+        self, new: Sequence[NewSubject], embeddings_ND: NDArray[np.float32]
+    ) -> AddedTemplates:
         """Write templates of subjects, all or none.
+
+        Args:
+            new: checked.
+            embeddings_ND: (N, D) float32, what is stored for all their templates in order: the
+                embeddings, turned into the gallery's space where it has one.
 
         Raises:
             GalleryNotFound: the gallery was deleted.
@@ -73,16 +83,17 @@ class GalleryStore(GalleryReads):
         with self._database.transaction() as connection:
             before = begin_change(connection, self._row)
             found = find_or_create(connection, self._row, new)
-            rows, log = self._rows(new, found, last_sequence=before.sequence)
-            row_ids = self._insert(connection, rows)
-            self._enter_rows(log, row_ids)
+            now = utc_now()
+            log = _planned(new, found)
+            rows = self._rows(new, found, embeddings_ND, log, before=before, now=now)
+            row_ids = self._insert(connection, rows, now=now)
             were_empty = {each.id for each in found if each.num_templates == 0}
             after = write_changes(
                 connection,
                 self._row,
-                log,
+                _with_rows(log, row_ids),
                 before=before,
-                at=rows[0]["created_at"],
+                at=now,
                 num_templates=len(rows),
                 num_subjects=len(were_empty),
             )
@@ -187,31 +198,42 @@ class GalleryStore(GalleryReads):
         return state.num_templates
 
     def _rows(
-        self, new: Sequence[NewSubject], found: Sequence[FoundSubject], *, last_sequence: int
-    ) -> tuple[list[dict[str, Any]], list[Change]]:
-        """The templates' rows, and the change log without row ids."""
-        now = utc_now()
-        log: list[Change] = []
+        self,
+        new: Sequence[NewSubject],
+        found: Sequence[FoundSubject],
+        embeddings_ND: NDArray[np.float32],
+        log: Sequence[Change],
+        *,
+        before: GalleryState,
+        now: datetime,
+    ) -> list[dict[str, Any]]:
+        """The templates' rows, numbered as the log says."""
+        added = (
+            (sequence, one)
+            for sequence, one in enumerate(log, start=before.sequence + 1)
+            if one.template_id is not None
+        )
+        given = (
+            (template, subject)
+            for each, subject in zip(new, found, strict=True)
+            for template in each.templates
+        )
         rows = []
-        announced: set[str] = set()
-        for each, subject in zip(new, found, strict=True):
-            if subject.created and subject.id not in announced:
-                announced.add(subject.id)
-                log.append(Change(kind="subject_added", subject_id=subject.id))
-            for template in each.templates:
-                template_id = str(uuid.uuid4())
-                log.append(
-                    Change(kind="template_added", subject_id=subject.id, template_id=template_id)
-                )
-                row = template_rows.pack(
-                    template,
-                    context=self._context(subject.id, template_id),
-                    sealer=self._sealer,
-                    sequence=last_sequence + len(log),
-                    created_at=now,
-                )
-                rows.append(row | {"gallery_id": self._row, "subject_id": subject.row_id})
-        return rows, log
+        time = now.isoformat()
+        for (sequence, one), (template, subject), embedding in zip(
+            added, given, embeddings_ND.astype("<f4", copy=False), strict=True
+        ):
+            row = template_rows.pack(
+                template,
+                embedding=embedding.tobytes(),
+                context=self._context(subject.id, str(one.template_id)),
+                sealer=self._sealer,
+                sequence=sequence,
+                created_at=time,
+            )
+            row["gallery_id"], row["subject_id"] = self._row, subject.row_id
+            rows.append(row)
+        return rows
 
     def _context(self, subject_id: str, template_id: str) -> TemplateContext:
         return TemplateContext(
@@ -222,27 +244,44 @@ class GalleryStore(GalleryReads):
             space_id=self.gallery.space_id,
         )
 
-    def _insert(self, connection: Connection, rows: list[dict[str, Any]]) -> NDArray[np.int64]:
+    def _insert(
+        self, connection: Connection, rows: list[dict[str, Any]], *, now: datetime
+    ) -> NDArray[np.int64]:
         """Write the rows; returns their ids, which ascend with their sequence."""
         own = templates.c.gallery_id == self._row
         newest = connection.scalar(select(func.max(templates.c.id)).where(own)) or 0
-        connection.execute(insert(templates), rows)
+        written_at = driver_time(connection, now)
+        for row in rows:
+            row["created_at"] = written_at
+        insert_rows(connection, templates, rows)
         ids = connection.scalars(
             select(templates.c.id).where(own, templates.c.id > newest).order_by(templates.c.id)
         ).all()
         return np.array(ids, dtype=np.int64)
 
-    @staticmethod
-    def _enter_rows(log: list[Change], row_ids: NDArray[np.int64]) -> None:
-        places = [place for place, one in enumerate(log) if one.kind == "template_added"]
-        for place, row_id in zip(places, row_ids.tolist(), strict=True):
-            one = log[place]
-            log[place] = Change(
-                kind=one.kind,
-                subject_id=one.subject_id,
-                template_id=one.template_id,
-                template_row=row_id,
-            )
+
+def _planned(new: Sequence[NewSubject], found: Sequence[FoundSubject]) -> list[Change]:
+    """The entries of an enroll, the templates' without row ids."""
+    ids = iter(new_ids(sum(len(each.templates) for each in new)))
+    announced: set[str] = set()
+    log = []
+    for each, subject in zip(new, found, strict=True):
+        if subject.created and subject.id not in announced:
+            announced.add(subject.id)
+            log.append(Change(kind="subject_added", subject_id=subject.id))
+        log += [
+            Change(kind="template_added", subject_id=subject.id, template_id=next(ids))
+            for _ in each.templates
+        ]
+    return log
+
+
+def _with_rows(log: Sequence[Change], row_ids: NDArray[np.int64]) -> list[Change]:
+    ids = iter(row_ids.tolist())
+    return [
+        one if one.template_id is None else dataclasses.replace(one, template_row=next(ids))
+        for one in log
+    ]
 
 
 def _enrolled(

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import ColumnElement, Executable, Row, select, type_coerce
+from sqlalchemy.types import NullType
 
 from embedding.errors import StoreCorrupt
 from index.sealing import Sealer, TemplateContext
@@ -22,9 +23,13 @@ _ROWS_AT_A_TIME = 5_000
 
 _IDS_IN_MESSAGE = 10
 
+# As the driver gives them: turning a million times and blobs into themselves takes seconds.
 _COLUMNS = [
-    *(templates.c[name] for name in (*template_rows.CHECKED_FIELDS, "checksum", "id")),
-    subjects.c.public_id.label("owner"),
+    type_coerce(column, NullType()).label(name)
+    for name, column in (
+        *((name, templates.c[name]) for name in (*template_rows.CHECKED_FIELDS, "checksum", "id")),
+        ("owner", subjects.c.public_id),
+    )
 ]
 
 Loaded = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -100,7 +105,7 @@ class TemplateLoader:
         return _all_rows(self._database, query)
 
 
-def _all_rows(database: Database, query: Select[Any]) -> Sequence[Row[Any]]:
+def _all_rows(database: Database, query: Executable) -> Sequence[Row[Any]]:
     try:
         with database.transaction() as connection:
             return connection.execute(query).all()

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import uuid
 from pathlib import Path
 
 from sqlalchemy import Row, insert, select
@@ -15,6 +14,7 @@ from index.store.database import Database
 from index.store.facts import database_id, first_fact
 from index.store.folder import DataFolder
 from index.store.gallery_store import GalleryStore
+from index.store.ids import new_ids
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
 from index.store.sqlite import SqliteDatabase
@@ -103,7 +103,7 @@ class Store:
         Raises:
             GalleryExists: there is one with this name.
         """
-        public_id = str(uuid.uuid4())
+        public_id = new_ids(1)[0]
         with self.database.transaction() as connection:
             try:
                 connection.execute(

@@ -1,14 +1,15 @@
 """Queries over the subjects of one gallery, inside a transaction of the caller's."""
 
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, func, insert, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from embedding.errors import RequestInvalid, SubjectNotFound
 from index.records import NewSubject, Subject
+from index.store.bulk import driver_time, insert_rows
+from index.store.ids import new_ids
 from index.store.tables import subjects, templates, utc_now
 
 _Value = TypeVar("_Value")
@@ -88,7 +89,7 @@ def find_or_create(
         RequestInvalid: a name and an external id belong to different subjects.
         SubjectNotFound: no subject with an id that was given.
     """
-    known = _Known(_existing(connection, gallery, wanted))
+    known = _Known(_existing(connection, gallery, wanted), ids=new_ids(len(wanted)))
     found = [known.find(each) or known.add(each) for each in wanted]
     _create(connection, gallery, known.new)
     return found
@@ -102,7 +103,8 @@ def subject_not_found() -> SubjectNotFound:
 class _Known:
     """The subjects that a transaction knows, by all that they may be called."""
 
-    def __init__(self, existing: Iterable[FoundSubject]) -> None:
+    def __init__(self, existing: Iterable[FoundSubject], *, ids: Sequence[str]) -> None:
+        self._ids = iter(ids)
         self.new: list[FoundSubject] = []
         self._by: dict[tuple[str, str], FoundSubject] = {}
         for subject in existing:
@@ -136,7 +138,7 @@ class _Known:
         """Return a new subject, whose row `_create` will write."""
         subject = FoundSubject(
             row_id=-1,
-            id=str(uuid.uuid4()),
+            id=next(self._ids),
             name=wanted.name,
             external_id=wanted.external_id,
             num_templates=0,
@@ -186,9 +188,10 @@ def _create(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -
     """Write the rows of new subjects and enter their row ids."""
     if not new:
         return
-    now = utc_now()
-    connection.execute(
-        insert(subjects),
+    now = driver_time(connection, utc_now())
+    insert_rows(
+        connection,
+        subjects,
         [
             {
                 "public_id": each.id,

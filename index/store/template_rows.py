@@ -37,6 +37,8 @@ CHECKED_FIELDS = (
 )
 """What the checksum covers: four texts, three blobs, the time, the figures, the space."""
 
+_TIME_PLACE = CHECKED_FIELDS.index("created_at")
+
 # The figures, then the lengths of what follows them.
 _FIGURES = struct.Struct("<7d3q4I")
 _EMBEDDING_BYTES = 4 * EMBEDDING_DIMENSION
@@ -45,13 +47,22 @@ _EMBEDDING_BYTES = 4 * EMBEDDING_DIMENSION
 def pack(
     template: NewTemplate,
     *,
+    embedding: bytes,
     context: TemplateContext,
     sealer: Sealer,
     sequence: int,
-    created_at: datetime,
+    created_at: str,
 ) -> dict[str, Any]:
-    """Return the columns of a new row, without the ids of gallery and subject."""
-    embedding = np.ascontiguousarray(template.embedding, dtype="<f4").tobytes()
+    """Return the columns of a new row, without the ids of gallery and subject.
+
+    Args:
+        template: checked; its embedding is not looked at.
+        embedding: the vector to store, float32, little-endian.
+        context: whose it is.
+        sealer: seals it.
+        sequence: number in the change log.
+        created_at: UTC, as `datetime.isoformat` writes it.
+    """
     left, top, right, bottom = map(float, template.box)
     width, height = map(int, template.photo_size)
     row: dict[str, Any] = {
@@ -90,7 +101,9 @@ def intact(row: Row[Any], *, gallery_id: str, subject_id: str | None) -> bool:
         subject_id: public id of its subject.
     """
     try:
-        checksum = _checksum(gallery_id, subject_id, row[: len(CHECKED_FIELDS)])
+        fields = list(row[: len(CHECKED_FIELDS)])
+        fields[_TIME_PLACE] = _iso(fields[_TIME_PLACE])
+        checksum = _checksum(gallery_id, subject_id, fields)
     except (TypeError, AttributeError, UnicodeError, struct.error):
         # A flipped bit may turn a number into text or NULL.
         return False
@@ -138,8 +151,13 @@ def _checksum(gallery_id: str, subject_id: str | None, fields: Sequence[Any]) ->
     *figures, space_id = fields[8:]
     # None of these texts can hold a NUL. Rows that are older than spaces have none.
     spaces = () if space_id is None else (space_id,)
-    text = "\0".join(
-        (gallery_id, subject_id or "", *texts, created_at.isoformat(), *spaces)
-    ).encode()
+    text = "\0".join((gallery_id, subject_id or "", *texts, created_at, *spaces)).encode()
     head = _FIGURES.pack(*figures, len(text), len(image_hash), len(landmarks), len(sealed))
     return hashlib.sha256(b"".join((head, text, image_hash, landmarks, sealed))).digest()
+
+
+def _iso(time: datetime | str) -> str:
+    """Return a time in UTC as `datetime.isoformat` writes it; SQLite's text is spared the way."""
+    if isinstance(time, str):
+        return time.replace(" ", "T").removesuffix(".000000") + "+00:00"
+    return time.isoformat()
