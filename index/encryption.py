@@ -124,6 +124,8 @@ class AesGcmSealer:
             for cipher in self._subkeys.of_every_key(sealed)
         ):
             return _changed(context)  # The damage lies in form or key id alone.
+        if len(sealed) < OVERHEAD_BYTES and FORM.startswith(sealed[: len(FORM)]):
+            return _changed(context)  # Cut, whatever key it was sealed with.
         current = self.current_key_id
         if not sealed.startswith(FORM):
             return SealKeyMissing(

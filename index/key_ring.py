@@ -274,19 +274,25 @@ def _read(path: Path) -> str:
             f"the key file {path} cannot be read: {error.strerror}; it must belong to the user "
             f"that runs this program"
         ) from error
-    with os.fdopen(file, "rb") as stream:
-        state = os.fstat(file)
-        if not stat.S_ISREG(state.st_mode):
-            raise SettingsInvalid(f"{path} is not a file; give the path of a key file")
-        if state.st_mode & 0o077:
-            raise SettingsInvalid(
-                f"other users can use the key file {path} (mode "
-                f"{stat.S_IMODE(state.st_mode):04o}); run: chmod 600 {path}"
-            )
-        content = stream.read(_MAX_FILE_BYTES + 1)
+    try:
+        # Of the open file, which nobody can exchange in between.
+        _check_private(path, os.fstat(file).st_mode)
+        content = os.read(file, _MAX_FILE_BYTES + 1)
+    finally:
+        os.close(file)
     if len(content) > _MAX_FILE_BYTES:
         raise SettingsInvalid(f"{path} is too large for a key file; give the path of a key file")
     return content.decode("ascii", errors="replace")
+
+
+def _check_private(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise SettingsInvalid(f"{path} is not a file; give the path of a key file")
+    if mode & 0o077:
+        raise SettingsInvalid(
+            f"other users can use the key file {path} (mode {stat.S_IMODE(mode):04o}); run: "
+            f"chmod 600 {path}"
+        )
 
 
 def _no_file(path: Path) -> SealKeyMissing:
