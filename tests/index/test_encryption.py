@@ -265,12 +265,13 @@ def test_nothing_secret_is_shown(
     caplog.set_level(logging.DEBUG)
     sealed = sealer.seal(CLEAR, context=TEMPLATE)
     shown = [repr(ring), repr(ring.current), repr(sealer)]
-    for wrong, context in [
+    attempts: list[tuple[bytes, SealContext]] = [
         (CLEAR, TEMPLATE),
         (sealed[:-1], TEMPLATE),
         (sealed, CHUNK),
         (AesGcmSealer(_ring()).seal(CLEAR, context=TEMPLATE), TEMPLATE),
-    ]:
+    ]
+    for wrong, context in attempts:
         with pytest.raises((SealKeyMissing, StoreCorrupt)) as caught:
             sealer.unseal(wrong, context=context)
         shown.append(repr(caught.value))
