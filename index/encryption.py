@@ -82,15 +82,16 @@ class AesGcmSealer:
             StoreCorrupt: the bytes were changed, or belong to another context.
             SealKeyMissing: they are sealed with a key that is not at hand, or not sealed at all.
         """
-        subkeys = self._subkeys
         prefix = sealed[:_PREFIX_BYTES]
-        cipher = subkeys.known(prefix) or subkeys.derived(prefix)
+        subkeys = self._subkeys
+        cipher = subkeys.known.get(prefix)
+        if cipher is not None:
+            return _opened(sealed, cipher, context)
+        cipher = subkeys.derived(prefix)
         if cipher is None:
             raise self._stranger(sealed, context)
         clear = _opened(sealed, cipher, context)
-        if clear is None:
-            raise _changed(context)
-        subkeys.remember(prefix, cipher)
+        subkeys.remember(prefix, cipher)  # Changed salts never get here.
         return clear
 
     def is_current(self, sealed: bytes) -> bool:
@@ -119,13 +120,14 @@ class AesGcmSealer:
 
     def _stranger(self, sealed: bytes, context: SealContext) -> FaceGalleryError:
         """Return what to raise for bytes whose form or key id is not one that is known."""
-        if any(
-            _opened(sealed, cipher, context) is not None
-            for cipher in self._subkeys.of_every_key(sealed)
-        ):
-            return _changed(context)  # The damage lies in form or key id alone.
         if len(sealed) < OVERHEAD_BYTES and FORM.startswith(sealed[: len(FORM)]):
             return _changed(context)  # Cut, whatever key it was sealed with.
+        for cipher in self._subkeys.of_every_key(sealed):
+            try:
+                _opened(sealed, cipher, context)
+            except StoreCorrupt:
+                continue  # Not sealed with this key.
+            return _changed(context)  # The damage lies in form or key id alone.
         current = self.current_key_id
         if not sealed.startswith(FORM):
             return SealKeyMissing(
@@ -146,7 +148,8 @@ class _Subkeys:
         self.current_id = key_ring.current.id
         self._secrets = {bytes.fromhex(each.id): each.secret for each in key_ring.keys}
         self._lock = threading.Lock()
-        self._known: dict[bytes, AESGCM] = {}
+        self.known: dict[bytes, AESGCM] = {}
+        """Ciphers that have unsealed something before."""
         self._num_left = 0
         self._sealing: tuple[bytes, AESGCM] | None = None
 
@@ -160,10 +163,6 @@ class _Subkeys:
                 self._num_left = SEALS_A_SALT
             self._num_left -= 1
             return self._sealing
-
-    def known(self, prefix: bytes) -> AESGCM | None:
-        """Return the cipher if it has unsealed something before."""
-        return self._known.get(prefix)
 
     def derived(self, prefix: bytes) -> AESGCM | None:
         """Return the cipher, derived anew; None where the form or the key is not known."""
@@ -179,29 +178,26 @@ class _Subkeys:
             yield _cipher(secret, FORM + key_id + salt)
 
     def remember(self, prefix: bytes, cipher: AESGCM) -> None:
-        """Keep a cipher that has unsealed something; changed salts never get here."""
-        if prefix in self._known:
-            return
+        """Put a cipher among the known ones, in the place of the oldest when there are many."""
         with self._lock:
-            if len(self._known) >= _MAX_KNOWN_SALTS:
-                self._known.pop(next(iter(self._known)))
-            self._known[prefix] = cipher
+            if len(self.known) >= _MAX_KNOWN_SALTS:
+                self.known.pop(next(iter(self.known)))
+            self.known[prefix] = cipher
 
 
 def _cipher(secret: bytes, prefix: bytes) -> AESGCM:
     return AESGCM(hmac.digest(secret, prefix + b"\x01", "sha256"))
 
 
-def _opened(sealed: bytes, cipher: AESGCM, context: SealContext) -> bytes | None:
-    """Return the clear bytes; None where the tag does not fit."""
+def _opened(sealed: bytes, cipher: AESGCM, context: SealContext) -> bytes:
     if len(sealed) < OVERHEAD_BYTES:
-        return None
+        raise _changed(context)
     nonce = sealed[_PREFIX_BYTES:_HEADER_BYTES]
     rest = memoryview(sealed)[_HEADER_BYTES:]  # Not a copy: a piece may have many megabytes.
     try:
         return cipher.decrypt(nonce, rest, context.authenticated())
     except InvalidTag:
-        return None
+        raise _changed(context) from None
 
 
 def _changed(context: SealContext) -> StoreCorrupt:
