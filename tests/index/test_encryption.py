@@ -102,11 +102,17 @@ def test_two_contexts_never_have_the_same_bytes(one: SealContext, other: SealCon
 
 def test_a_moved_border_between_fields_is_another_context() -> None:
     """Two fields whose texts joined are equal, or look like a length, are told apart."""
-    base = replace(TEMPLATE, gallery_id="ab", template_id="c", subject_id="3:x")
+    base = replace(TEMPLATE, gallery_id="ab", subject_id="1:c", space_id=None)
     others = [
-        replace(base, gallery_id="a", template_id="bc"),
-        replace(base, gallery_id="ab3:x", subject_id=None),
-        replace(base, gallery_id="ab3:3:x", subject_id=""),
+        replace(base, gallery_id="a", subject_id="b1:c"),
+        replace(base, gallery_id="ab1:", subject_id="c"),
+        replace(base, gallery_id="ab:1", subject_id="c"),
+        replace(base, gallery_id="ab1:c", subject_id=""),
+        replace(base, gallery_id="ab1:c", subject_id=None),
+        replace(base, gallery_id="ab1:c-", subject_id=""),
+        replace(base, gallery_id="ab3:", subject_id="1:c"),
+        replace(base, space_id=""),
+        replace(base, space_id="-"),
     ]
     contexts = [base, *others]
     assert len({each.authenticated() for each in contexts}) == len(contexts)
@@ -237,6 +243,7 @@ def test_a_salt_serves_a_bounded_number_of_seals(
     salts = [each[12:28] for each in sealed]
     assert {salts.count(each) for each in salts} == {10}
     assert {sealer.unseal(each, context=TEMPLATE) for each in sealed * 2} == {CLEAR}
+    assert len(sealer._subkeys.known) == 3
 
 
 def test_threads_seal_and_unseal_while_keys_change(ring: KeyRing) -> None:

@@ -222,11 +222,29 @@ _NOT_A_KEY = {
     "turned around": f"{_encoded(_GOOD.secret)} {_GOOD.id}",
     "not ASCII": f"{_GOOD.id} {'é' * 44}",
     "zeros": f"{_GOOD.id} {_encoded(bytes(32))}",
-    "all equal": f"{_GOOD.id} {_encoded(bytes([173] * 32))}",
-    "a sequence": f"{_GOOD.id} {_encoded(bytes(range(32)))}",
-    "a pattern": f"{_GOOD.id} {_encoded(b'abcd' * 8)}",
-    "a text": f"{_GOOD.id} {_encoded(b'please-change-this-secret-key-01')}",
 }
+_PLACEHOLDERS = {
+    "zeros": bytes(32),
+    "all equal": bytes([173] * 32),
+    "a sequence": bytes(range(32)),
+    "a sequence downwards": bytes(range(255, 223, -1)),
+    "a pattern": b"\x80\x01\xfe\x33" * 8,
+    "a text": b"please-change-this-secret-key-01",
+}
+
+
+@pytest.mark.parametrize("secret", _PLACEHOLDERS.values(), ids=_PLACEHOLDERS)
+def test_a_placeholder_is_no_key(secret: bytes) -> None:
+    """32 bytes that are plainly not random are refused wherever they come from."""
+    with pytest.raises(SettingsInvalid, match="placeholder"):
+        SealKey(secret)
+
+
+@pytest.mark.parametrize("length", [0, 16, 31, 33, 64])
+def test_a_key_of_another_length_is_refused(length: int) -> None:
+    """Only 32 bytes are a key; the error says how many came."""
+    with pytest.raises(SettingsInvalid, match=f"32 bytes, got {length};"):
+        SealKey(os.urandom(length))
 
 
 @pytest.mark.parametrize("line", _NOT_A_KEY.values(), ids=_NOT_A_KEY)
