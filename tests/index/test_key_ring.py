@@ -344,3 +344,11 @@ def test_rotating_through_a_link_keeps_the_link(key_file: Path) -> None:
     assert link.is_symlink()
     assert KeyRing.read(key_file) == ring
     assert list(folder.iterdir()) == [link]
+
+
+def test_a_path_below_a_file_is_refused(key_file: Path) -> None:
+    """A path that leads through a file is said to be unusable, whatever is asked of it."""
+    KeyRing.generate(key_file)
+    for use in (KeyRing.read, KeyRing.rotate, KeyRing.generate):
+        with pytest.raises(SettingsInvalid, match=r"cannot be (read|written): Not a directory"):
+            use(key_file / "below")
