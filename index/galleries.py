@@ -60,6 +60,7 @@ class Galleries:
         Raises:
             SettingsInvalid: a database URL of another kind, or its driver is missing.
             StoreInUse: another process holds the folder; carries its `url`.
+            SealKeyMissing: the sealer has not the key that the templates are sealed with.
             StoreNewer: written by a newer version of this program.
             StoreCorrupt: a template does not fit its checksum, or the database is damaged.
             StoreError: the folder or database cannot be created, reached, read or written.
@@ -106,17 +107,20 @@ class Galleries:
             self._check_open()
             self._folder.set_url(url)
 
-    def create(self, name: str, *, fingerprint: str) -> Gallery:
+    def create(self, name: str, *, fingerprint: str, space: bool = False) -> Gallery:
         """Return a new, empty gallery, committed.
 
         Args:
             name: 1 to 255 of the characters A-Z a-z 0-9 . _ -
             fingerprint: of the model whose embeddings it will hold.
+            space: store its vectors in a secret space of their own (`index.space`), so that
+                they cannot be compared with another gallery's; needs a sealer that encrypts.
 
         Raises:
             GalleryExists: there is one with this name.
             NameInvalid: other characters, or too long.
-            RequestInvalid: the fingerprint is not a hexadecimal sha256.
+            RequestInvalid: the fingerprint is not a hexadecimal sha256, or a space is wanted
+                without sealing.
         """
         check_gallery_name(name)
         check_fingerprint(fingerprint)
@@ -124,7 +128,7 @@ class Galleries:
             self._check_open()
             if name in self._galleries:
                 raise GalleryExists("a gallery with this name exists already; take another name")
-            stored = self._store.create_gallery(name, fingerprint=fingerprint)
+            stored = self._store.create_gallery(name, fingerprint=fingerprint, space=space)
             gallery = self._gallery(stored)
             self._galleries[name] = gallery
         self._tell_others()
@@ -191,6 +195,19 @@ class Galleries:
                 for stored in self._store.galleries():
                     if stored.id not in known:
                         self._load(self._gallery(stored))
+
+    def reseal(self) -> int:
+        """Seal everything with the sealer's current key; returns the number of templates changed.
+
+        Searches and changes go on meanwhile. Stopped half-way, it goes on at the next call.
+
+        Raises:
+            StoreCorrupt: a template does not fit its checksum.
+            SealKeyMissing: a template is sealed with a key that is not at hand.
+        """
+        with self._lock:
+            self._check_open()
+        return self._store.reseal()
 
     @property
     def staleness_s(self) -> float:

@@ -23,7 +23,12 @@ from embedding.errors import (
     RequestInvalid,
     StoreCorrupt,
 )
-from index.checks import check_external_id, check_name, check_new_templates
+from index.checks import (
+    check_external_id,
+    check_name,
+    check_new_templates,
+    check_unit_vectors,
+)
 from index.decision import (
     Candidate,
     Identification,
@@ -66,6 +71,7 @@ class Gallery:
         """
         self._store = store
         self._changed = changed
+        self._space = store.space()
         self._matrix = VectorMatrix(EMBEDDING_DIMENSION)
         # What of the change log the vectors in memory have followed.
         self._state = GalleryState(sequence=0, num_templates=0, num_subjects=0)
@@ -87,6 +93,11 @@ class Gallery:
     def fingerprint(self) -> str:
         """Of the model whose embeddings it holds."""
         return self._store.gallery.fingerprint
+
+    @property
+    def space_id(self) -> str | None:
+        """Of the secret space that its vectors are stored in; None without one."""
+        return self._store.gallery.space_id
 
     @property
     def created_at(self) -> datetime:
@@ -182,6 +193,7 @@ class Gallery:
             [template for each in checked for template in each.templates],
             dimension=EMBEDDING_DIMENSION,
         )
+        embeddings_ND = self._stored_form(embeddings_ND)
         with self._changes:
             self._check_exists()
             added = self._store.enroll(checked, embeddings_ND)
@@ -218,8 +230,10 @@ class Gallery:
                 f"num_candidates must be 1 to {MAX_CANDIDATES}, but is {num_candidates}"
             )
         self._check_exists()
+        check_unit_vectors(np.asarray(embedding)[np.newaxis], dimension=EMBEDDING_DIMENSION)
+        probe_1D = self._stored_form(np.asarray(embedding)[np.newaxis])
         best = best_subjects(
-            embedding, matrix=self._matrix, store=self._store, num_subjects=num_candidates
+            probe_1D[0], matrix=self._matrix, store=self._store, num_subjects=num_candidates
         )
         subjects = self._store.subjects_by_id([hit.subject_id for hit in best if hit.subject_id])
         candidates = [
@@ -429,6 +443,10 @@ class Gallery:
                 f"a stored embedding cannot be used: {error}; restore the data folder from a "
                 f"backup"
             ) from error
+
+    def _stored_form(self, embeddings_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn what the model made into the gallery's space, where it has one."""
+        return embeddings_ND if self._space is None else self._space.rotate(embeddings_ND)
 
     def _check_model(self, fingerprint: str) -> None:
         if fingerprint != self.fingerprint:

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from embedding.detect import Detector
 from embedding.errors import GalleryExists
 from index.checks import check_gallery_name
+from index.encryption import AesGcmSealer
 from index.galleries import Galleries
 from index.gallery import Gallery
+from index.key_file import KeyFileSealer
+from index.key_ring import KeyRing
+from index.sealing import Sealer
 from service.auth import Keys
 from service.embedders import Embedders
 from service.recognizer import Recognizer
-from service.settings import Settings, check_settings
+from service.settings import ENV_PREFIX, Settings, check_settings
 
 DEFAULT_GALLERY = "default"
+
+_KEYS = f"{ENV_PREFIX}SEALING_KEYS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +97,9 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
     embedders = Embedders(settings, detector=detector)
     url = settings.database_url
     with Galleries.open(
-        settings.data_folder, database_url=None if url is None else url.get_secret_value()
+        settings.data_folder,
+        database_url=None if url is None else url.get_secret_value(),
+        sealer=sealer_of(settings),
     ) as galleries:
         secret = galleries.secret("service")
         keys = Keys(galleries.keys, secret=secret)
@@ -106,3 +114,18 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             recognizer=Recognizer(galleries, embedders, settings=settings, secret=secret),
             keys=keys,
         )
+
+
+def sealer_of(settings: Settings) -> Sealer | None:
+    """What seals the templates; None where they lie in the clear.
+
+    Raises:
+        SealKeyMissing: no such file, or no key in it.
+        SettingsInvalid: the file lies in the data folder, others can read it, or a line is wrong.
+    """
+    if settings.sealing_key_file is not None:
+        return KeyFileSealer(settings.sealing_key_file, data_folder=settings.data_folder)
+    if settings.sealing_keys is not None:
+        given = {_KEYS: settings.sealing_keys.get_secret_value()}
+        return AesGcmSealer(KeyRing.from_environment(given, variable=_KEYS))
+    return None

@@ -35,6 +35,17 @@ class Settings(BaseSettings):
             "postgresql://user:password@host/database. Unset: SQLite in the data folder."
         ),
     ] = None
+    sealing_key_file: Annotated[
+        Path | None,
+        Field(
+            description="File with the keys that templates are sealed with, outside the data "
+            "folder. Unset: templates lie in the clear."
+        ),
+    ] = None
+    sealing_keys: Annotated[
+        SecretStr | None,
+        Field(description="The lines of such a file, commas between; instead of the file."),
+    ] = None
     host: Annotated[
         str,
         Field(
@@ -179,6 +190,8 @@ def check_settings(settings: Settings) -> None:
         )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise SettingsInvalid("tls_certificate and tls_key are given together or not at all")
+    if settings.sealing_key_file is not None and settings.sealing_keys is not None:
+        raise SettingsInvalid("give sealing_key_file or sealing_keys, not both")
     for path in (settings.tls_certificate, settings.tls_key):
         if path is not None and not path.is_file():
             raise SettingsInvalid(f"there is no file {path}; expected a PEM file for TLS")

@@ -15,11 +15,13 @@ from embedding.errors import TemplateNotFound
 from index.decision import TemplateHit
 from index.records import Page, Subject, Template
 from index.sealing import Sealer
+from index.space import GallerySpace
 from index.store import template_rows
 from index.store.change_log import GalleryState, RowChanges, read_state, rows_changed
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.loading import Loaded, TemplateLoader
+from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
     LOOKUP_ROWS,
@@ -45,6 +47,15 @@ class GalleryReads:
         self._sealer = sealer
         self._cursors = cursors
         self._loader = TemplateLoader(database, gallery=gallery, sealer=sealer)
+
+    def space(self) -> GallerySpace | None:
+        """Return the gallery's space; None where vectors are stored as the model made them.
+
+        Raises:
+            StoreCorrupt: it was changed.
+            SealKeyMissing: it is sealed with a key that is not at hand.
+        """
+        return space_of(self.gallery, self._sealer)
 
     def state(self) -> GalleryState:
         """Return where the gallery's change log stands, and its counts.

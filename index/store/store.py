@@ -17,6 +17,9 @@ from index.store.gallery_store import GalleryStore
 from index.store.ids import new_ids
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
+from index.store.resealing import reseal_gallery
+from index.store.seal_mark import check_sealer, mark_is_current, write_mark
+from index.store.spaces import new_space
 from index.store.sqlite import SqliteDatabase
 from index.store.stored_gallery import StoredGallery
 from index.store.tables import galleries, utc_now
@@ -37,6 +40,7 @@ class Store:
 
         Raises:
             SettingsInvalid: a URL of another kind.
+            SealKeyMissing: the sealer has not the key that the templates are sealed with.
             StoreNewer: written by a newer version of this program.
             StoreCorrupt: the database is damaged.
             StoreError: it cannot be reached, read or written.
@@ -51,6 +55,7 @@ class Store:
         try:
             with self.database.transaction() as connection:
                 self.database_id = database_id(connection)
+                check_sealer(connection, sealer, database_id=self.database_id)
             self._cursors = Cursors(self.secret("cursor"))
         except BaseException:
             self.database.close()
@@ -97,13 +102,22 @@ class Store:
             rows = connection.execute(select(galleries.c.public_id, galleries.c.sequence)).all()
         return {row.public_id: row.sequence for row in rows}
 
-    def create_gallery(self, name: str, *, fingerprint: str) -> StoredGallery:
+    def create_gallery(self, name: str, *, fingerprint: str, space: bool = False) -> StoredGallery:
         """Return a new gallery, committed.
+
+        Args:
+            name: checked.
+            fingerprint: of the model.
+            space: store its vectors in a gallery space of their own.
 
         Raises:
             GalleryExists: there is one with this name.
+            RequestInvalid: a space without sealing.
         """
         public_id = new_ids(1)[0]
+        space_id, sealed_space = None, None
+        if space:
+            space_id, sealed_space = new_space(self._sealer, gallery_id=public_id)
         with self.database.transaction() as connection:
             try:
                 connection.execute(
@@ -113,6 +127,8 @@ class Store:
                         fingerprint=fingerprint,
                         sequence=0,
                         created_at=utc_now(),
+                        space_id=space_id,
+                        sealed_space=sealed_space,
                     )
                 )
             except IntegrityError:
@@ -123,6 +139,26 @@ class Store:
                 select(galleries).where(galleries.c.public_id == public_id)
             ).one()
         return _stored(row)
+
+    def reseal(self, *, new: Sealer | None = None) -> int:
+        """Seal everything with the current key; returns how many templates were changed.
+
+        Args:
+            new: seals instead of the sealer that the store was opened with, which then only
+                unseals; for sealing what lay in the clear.
+        """
+        sealer = new or self._sealer
+        with self.database.transaction() as connection:
+            if mark_is_current(connection, sealer):
+                return 0
+        num_changed = sum(
+            reseal_gallery(self.database, gallery, old=self._sealer, new=sealer)
+            for gallery in self.galleries()
+        )
+        # Last: until here a stop leaves a mark that says there is work to do.
+        with self.database.transaction() as connection:
+            write_mark(connection, sealer, database_id=self.database_id)
+        return num_changed
 
     def gallery_store(self, gallery: StoredGallery) -> GalleryStore:
         """Return the subjects and templates of one gallery."""

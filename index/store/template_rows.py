@@ -38,6 +38,7 @@ CHECKED_FIELDS = (
 """What the checksum covers: four texts, three blobs, the time, the figures, the space."""
 
 _TIME_PLACE = CHECKED_FIELDS.index("created_at")
+_SEALED_PLACE = CHECKED_FIELDS.index("sealed_embedding")
 
 # The figures, then the lengths of what follows them.
 _FIGURES = struct.Struct("<7d3q4I")
@@ -108,6 +109,16 @@ def intact(row: Row[Any], *, gallery_id: str, subject_id: str | None) -> bool:
         # A flipped bit may turn a number into text or NULL.
         return False
     return bool(checksum == row.checksum)
+
+
+def checksum_with(
+    row: Row[Any], sealed: bytes, *, gallery_id: str, subject_id: str | None
+) -> bytes:
+    """Return the checksum of a row whose embedding is sealed anew; arguments as `intact`'s."""
+    fields = list(row[: len(CHECKED_FIELDS)])
+    fields[_TIME_PLACE] = _iso(fields[_TIME_PLACE])
+    fields[_SEALED_PLACE] = sealed
+    return _checksum(gallery_id, subject_id, fields)
 
 
 def unpack(row: Row[Any], *, subject_id: str | None) -> Template:
