@@ -24,12 +24,14 @@ from index.snapshot.segment_file import (
     Written,
     as_bytes,
     check_hash,
-    read_into,
 )
 
 PURPOSE = "snapshot"
 
-_CHUNK_BYTES = 4 << 20
+_CHUNK_BYTES = 1 << 20
+"""Memory for four times as much comes fresh from the system each time, which takes longer than
+unsealing."""
+
 _LENGTH = struct.Struct("<I")
 
 
@@ -110,14 +112,13 @@ class SealedFile:
 
 
 def _next_sealed(stream: FileIO) -> bytes:
-    header = bytearray(_LENGTH.size)
-    read_into(stream, memoryview(header))
-    (length,) = _LENGTH.unpack(header)
-    if length > os.fstat(stream.fileno()).st_size - stream.tell():
-        raise SnapshotUnfit("a sealed file of the snapshot is cut off inside a chunk")
-    sealed = bytearray(length)
-    read_into(stream, memoryview(sealed))
-    return bytes(sealed)
+    header = stream.read(_LENGTH.size)
+    if len(header) == _LENGTH.size:
+        (length,) = _LENGTH.unpack(header)
+        # Before memory is taken for so many bytes.
+        if length <= os.fstat(stream.fileno()).st_size - stream.tell():
+            return stream.read(length)
+    raise SnapshotUnfit("a sealed file of the snapshot is cut off inside a chunk")
 
 
 def _fill(target: memoryview, chunks: Iterator[bytes], *, at_once: bool) -> None:
