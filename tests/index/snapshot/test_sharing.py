@@ -101,8 +101,9 @@ def test_what_cannot_be_removed_is_reported(
     assert "of gallery gallery-1 cannot be removed" in caplog.text
 
 
-def test_a_lock_that_was_removed_is_not_held(tmp_path: Path) -> None:
-    """Who waited for the lock of a folder that was deleted meanwhile does not hold it."""
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_lock_that_was_removed_is_not_held(tmp_path: Path, replaced: bool) -> None:
+    """Who waited for a lock that was deleted meanwhile, or made anew, does not hold it."""
     path = tmp_path / "a"
     path.mkdir()
     if not Path("/proc/self/fd").is_dir():
@@ -114,6 +115,8 @@ def test_a_lock_that_was_removed_is_not_held(tmp_path: Path) -> None:
             while _num_open(path / "lock") < 2:
                 time.sleep(0.001)
             (path / "lock").unlink()
+            if replaced:
+                (path / "lock").touch()
         assert not waiting.result(30)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid, StoreError
 from index.sealing import Sealer
@@ -163,6 +164,20 @@ def test_a_missing_file_is_written_again(tmp_path: Path) -> None:
     segment_files(tmp_path)[1].unlink()
     assert snapshot.write(2, segments)
     assert ids_of(snapshot.read()) == list(range(250))
+
+
+def test_what_is_left_over_makes_room_first(tmp_path: Path) -> None:
+    """What a dead writer left is gone before the next one writes, on a full disk too."""
+    path = written(tmp_path)
+    left = [path / "manifest.new", path / f"{'0' * 32}.segment"]
+    for file in left:
+        file.write_bytes(b"left")
+
+    def segments() -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+        assert not any(file.exists() for file in left)
+        yield segment(range(250))
+
+    assert open_snapshot(path).write(8, segments())
 
 
 def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
