@@ -28,7 +28,7 @@ from index.decision import (
     check_thresholds,
     identification,
 )
-from index.matrix import VectorMatrix
+from index.matrix.opening import new_matrix
 from index.records import (
     EMBEDDING_DIMENSION,
     Enrolled,
@@ -55,7 +55,7 @@ class Gallery:
 
     def __init__(self, store: GalleryStore) -> None:
         self._store = store
-        self._matrix = VectorMatrix(EMBEDDING_DIMENSION)
+        self._matrix = new_matrix(EMBEDDING_DIMENSION)
         self._num_subjects = 0
         self._deleted = False
         # Held over SQL and memory together: both see the changes in the same order.
