@@ -22,9 +22,9 @@ from index.matrix.vectors import Vectors
 _Piece = TypeVar("_Piece")
 _Found = TypeVar("_Found")
 
-_FLOAT32_ROWS = 1024
-_FLOAT16_ROWS = 256
-"""Rows of one matrix product: they, and what they decode to, stay in a core's cache."""
+_PRODUCT_BYTES = 2**21
+_DECODED_BYTES = 2**19
+"""Vectors of one matrix product, as float32: what is decoded first stays in a core's cache."""
 
 _HALF_SHIFT = 13  # float16 has 10 bits of fraction, float32 has 23.
 _HALF_MASK = np.int32(-0x70000001)  # The sign and the low 28 bits.
@@ -137,19 +137,18 @@ def to_float32(vectors_ND: Vectors) -> NDArray[np.float32]:
 class MatrixProduct:
     """Inner products with a fixed set of vectors, by BLAS in the calling thread."""
 
-    def __init__(self, fixed_QD: NDArray[np.float32]) -> None:
+    def __init__(self, fixed_QD: NDArray[np.floating]) -> None:
         # FAISS gives no plain matrix product; a linear transform is one.
         self._num, dimension = fixed_QD.shape
         self._transform: Any = faiss.LinearTransform(dimension, self._num)
-        faiss.copy_array_to_vector(
-            np.ascontiguousarray(fixed_QD, dtype=np.float32).ravel(), self._transform.A
-        )
+        faiss.copy_array_to_vector(fixed_QD.astype(np.float32).ravel(), self._transform.A)
         self._transform.is_trained = True
 
     def of(self, vectors_ND: Vectors) -> NDArray[np.float32]:
         """Return the inner products (N, Q) of contiguous vectors (N, D)."""
         products_NQ = np.empty((len(vectors_ND), self._num), dtype=np.float32)
-        step = _FLOAT32_ROWS if vectors_ND.dtype == np.float32 else _FLOAT16_ROWS
+        whole = vectors_ND.dtype == np.float32
+        step = max((_PRODUCT_BYTES if whole else _DECODED_BYTES) // (4 * vectors_ND.shape[1]), 1)
         for start in range(0, len(vectors_ND), step):
             rows_ND = to_float32(vectors_ND[start : start + step])
             self._transform.apply_noalloc(
