@@ -21,7 +21,7 @@ from embedding.align import align_face
 from embedding.detect import MtcnnDetector
 from embedding.embedder import FaceEmbedder
 from embedding.photo import decode_photo
-from index.matrix import VectorMatrix
+from index.matrix.exact import ExactMatrix
 
 NUM_RUNS = 60
 NUM_TEMPLATES = 10_000
@@ -45,7 +45,7 @@ def stage_times(photo: bytes) -> dict[str, float]:
     face = detector.detect(pixels_HWC)[0]
     crop_BHWC = align_face(pixels_HWC, face.landmarks)[None]
     query_D = embedder.embed_crops(crop_BHWC).vectors
-    matrix = VectorMatrix(query_D.shape[1])
+    matrix = ExactMatrix(query_D.shape[1])
     vectors_ND = np.random.default_rng(0).normal(size=(NUM_TEMPLATES, query_D.shape[1]))
     vectors_ND /= np.linalg.norm(vectors_ND, axis=1, keepdims=True)
     matrix.add(np.arange(NUM_TEMPLATES), vectors_ND.astype(np.float32))

@@ -35,7 +35,7 @@ from index.decision import (
     check_thresholds,
     identification,
 )
-from index.matrix import VectorMatrix
+from index.matrix.opening import new_matrix
 from index.records import (
     EMBEDDING_DIMENSION,
     Enrolled,
@@ -72,7 +72,7 @@ class Gallery:
         self._store = store
         self._changed = changed
         self._space = store.space()
-        self._matrix = VectorMatrix(EMBEDDING_DIMENSION)
+        self._matrix = new_matrix(EMBEDDING_DIMENSION)
         # What of the change log the vectors in memory have followed.
         self._state = GalleryState(sequence=0, num_templates=0, num_subjects=0)
         self._deleted = False

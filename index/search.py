@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.decision import TemplateHit, fuse_max
-from index.matrix import NO_ID, VectorMatrix
+from index.matrix.vectors import NO_ID, VectorMatrix
 from index.store.gallery_reads import GalleryReads
 
 _TEMPLATES_A_SUBJECT = 4

@@ -1,0 +1,205 @@
+"""The loops over many vectors, by FAISS; the only importer of faiss.
+
+FAISS starts a team of OpenMP threads for every thread that calls it. Here it is called from a
+few workers, one a core, each with a team of one: that is faster, and two searches cannot wait
+for each other's teams.
+
+Shapes: Q queries, N vectors, D embedding dimension, K results a query, B bytes of a code.
+"""
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from index.matrix.vectors import Vectors
+
+_Piece = TypeVar("_Piece")
+_Found = TypeVar("_Found")
+
+_PRODUCT_BYTES = 2**21
+_DECODED_BYTES = 2**19
+"""Vectors of one matrix product, as float32: what is decoded first stays in a core's cache."""
+
+_HALF_SHIFT = 13  # float16 has 10 bits of fraction, float32 has 23.
+_HALF_MASK = np.int32(-0x70000001)  # The sign and the low 28 bits.
+_HALF_SCALE = np.float32(2.0**112)  # The exponents are biased by 15 and by 127.
+
+_CODE_BITS = 4
+_CODES_A_BLOCK = 32
+
+
+@functools.cache
+def _workers() -> tuple[ThreadPoolExecutor, int]:
+    """Return the workers of the process and their number: OMP_NUM_THREADS, or the cores."""
+    num = faiss.omp_get_max_threads()
+    pool = ThreadPoolExecutor(
+        num,
+        thread_name_prefix="matrix",
+        initializer=faiss.omp_set_num_threads,
+        initargs=(1,),
+    )
+    return pool, num
+
+
+def share_out(
+    work: Callable[[Iterator[_Piece]], _Found], pieces: Iterable[_Piece]
+) -> list[_Found]:
+    """Return what each worker makes of its share of the pieces; a free worker takes the next."""
+    supply = deque(pieces)
+
+    def take() -> Iterator[_Piece]:
+        while True:
+            try:
+                piece = supply.popleft()
+            except IndexError:
+                return
+            yield piece
+
+    pool, num = _workers()
+    futures: list[Future[_Found]] = []
+    try:
+        futures += [pool.submit(work, take()) for _ in range(min(num, len(supply)))]
+        return [future.result() for future in futures]
+    finally:
+        # Whatever went wrong: nobody may still read the vectors when the caller's lock is free.
+        supply.clear()
+        wait(futures)
+
+
+def closest(
+    query_D: NDArray[np.float32], vectors_ND: Vectors, num: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the similarities (1, K) and rows (1, K) of the closest vectors, in any order.
+
+    Args:
+        query_D: (D,) float32.
+        vectors_ND: (N, D) float32 or float16, contiguous; read once.
+        num: K, 1 to N.
+    """
+    if vectors_ND.dtype == np.float32:
+        return _closest_float32(query_D, np.asarray(vectors_ND, dtype=np.float32), num)
+    return _closest_float16(query_D, np.asarray(vectors_ND, dtype=np.float16), num)
+
+
+def _closest_float32(
+    query_D: NDArray[np.float32], vectors_ND: NDArray[np.float32], num: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    similarities_1K, rows_1K = faiss.knn(
+        query_D[np.newaxis], vectors_ND, num, metric=faiss.METRIC_INNER_PRODUCT
+    )
+    return similarities_1K, rows_1K
+
+
+def _closest_float16(
+    query_D: NDArray[np.float32], vectors_ND: NDArray[np.float16], num: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    query_D = np.ascontiguousarray(query_D)
+    scanner = _half_quantizer(len(query_D)).select_InvertedListScanner(
+        faiss.METRIC_INNER_PRODUCT, None, True, None, False
+    )
+    scanner.set_query(faiss.swig_ptr(query_D))
+    scanner.set_list(0, 0.0)  # Its "pairs" of list and place are then the rows.
+    similarities_1K = np.full((1, num), -np.inf, dtype=np.float32)
+    rows_1K = np.full((1, num), -1, dtype=np.int64)
+    scanner.scan_codes(
+        len(vectors_ND),
+        faiss.swig_ptr(vectors_ND.view(np.uint8)),
+        None,
+        faiss.swig_ptr(similarities_1K),
+        faiss.swig_ptr(rows_1K),
+        num,
+    )
+    return similarities_1K, rows_1K
+
+
+def to_float32(vectors_ND: Vectors) -> NDArray[np.float32]:
+    """Return the vectors as float32, exactly; several times as fast as NumPy's conversion.
+
+    A float16 is widened by moving its bits and mending the bias of its exponent, which is right
+    for every finite value, subnormal ones too.
+    """
+    if vectors_ND.dtype == np.float32:
+        return np.asarray(vectors_ND, dtype=np.float32)
+    wide_ND = np.empty(vectors_ND.shape, dtype=np.float32)
+    bits_ND = wide_ND.view(np.int32)
+    np.left_shift(vectors_ND.view(np.int16), _HALF_SHIFT, out=bits_ND, dtype=np.int32)
+    np.bitwise_and(bits_ND, _HALF_MASK, out=bits_ND)
+    np.multiply(wide_ND, _HALF_SCALE, out=wide_ND)
+    return wide_ND
+
+
+class MatrixProduct:
+    """Inner products with a fixed set of vectors, by BLAS in the calling thread."""
+
+    def __init__(self, fixed_QD: NDArray[np.floating]) -> None:
+        # FAISS gives no plain matrix product; a linear transform is one.
+        self._num, dimension = fixed_QD.shape
+        self._transform: Any = faiss.LinearTransform(dimension, self._num)
+        faiss.copy_array_to_vector(fixed_QD.astype(np.float32).ravel(), self._transform.A)
+        self._transform.is_trained = True
+
+    def of(self, vectors_ND: Vectors) -> NDArray[np.float32]:
+        """Return the inner products (N, Q) of contiguous vectors (N, D)."""
+        products_NQ = np.empty((len(vectors_ND), self._num), dtype=np.float32)
+        whole = vectors_ND.dtype == np.float32
+        step = max((_PRODUCT_BYTES if whole else _DECODED_BYTES) // (4 * vectors_ND.shape[1]), 1)
+        for start in range(0, len(vectors_ND), step):
+            rows_ND = to_float32(vectors_ND[start : start + step])
+            self._transform.apply_noalloc(
+                len(rows_ND), faiss.swig_ptr(rows_ND), faiss.swig_ptr(products_NQ[start:])
+            )
+        return products_NQ
+
+
+class SignScan:
+    """The signs of vectors' components, compared with whole queries.
+
+    FAISS' fast scan of product-quantizer codes (André et al., "Quicker ADC", 2019) with a
+    codebook that is known beforehand: four components a code, whose 16 codewords are the signs
+    that four components can have. The estimate of an inner product is then that of the query
+    with the vector's signs, over the root of D; nothing is trained, so codes depend on nothing
+    but their vector.
+    """
+
+    def __init__(self, signs_NB: NDArray[np.uint8]) -> None:
+        """Take packed signs (N, B = D / 8), bit i of a row set where component i is positive."""
+        num_vectors, num_bytes = signs_NB.shape
+        self._dimension = 8 * num_bytes
+        num_codes = self._dimension // _CODE_BITS
+        signs = 2.0 * ((np.arange(2**_CODE_BITS)[:, np.newaxis] >> np.arange(_CODE_BITS)) & 1) - 1
+        codebook = np.tile(signs / np.sqrt(self._dimension), (num_codes, 1, 1))
+        source = faiss.IndexPQ(self._dimension, num_codes, _CODE_BITS, faiss.METRIC_INNER_PRODUCT)
+        faiss.copy_array_to_vector(codebook.astype(np.float32).ravel(), source.pq.centroids)
+        source.is_trained = True
+        source.ntotal = num_vectors
+        faiss.copy_array_to_vector(np.ascontiguousarray(signs_NB).ravel(), source.codes)
+        fast_scan: Any = faiss.IndexPQFastScan  # FAISS' stubs know one constructor only.
+        self._index = fast_scan(source, _CODES_A_BLOCK)
+        self._packer = self._index.get_CodePacker()
+
+    def closest(
+        self, queries_QD: NDArray[np.float32], num: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the highest estimates (Q, K) in [-1, 1] and their rows (Q, K)."""
+        estimates_QK, rows_QK = self._index.search(queries_QD, num)
+        return estimates_QK, rows_QK
+
+    def erase(self, rows: NDArray[np.int64]) -> None:
+        """Overwrite the codes of the rows."""
+        nothing_B = np.zeros(self._dimension // 8, dtype=np.uint8)
+        codes = faiss.rev_swig_ptr(self._index.codes.get(), self._index.codes.size())
+        blocks = codes.reshape(-1, self._packer.block_size)
+        for row in rows.tolist():
+            block, place = divmod(row, self._packer.nvec)
+            self._packer.pack_1(nothing_B, place, blocks[block : block + 1])
+
+
+@functools.cache
+def _half_quantizer(dimension: int) -> Any:  # noqa: ANN401 - FAISS' stubs name half of it
+    return faiss.ScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16)

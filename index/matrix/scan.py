@@ -1,0 +1,111 @@
+"""Queries compared with every vector of some segments.
+
+Shapes: Q queries, N vectors, D embedding dimension, K results a query, F results found.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.matrix.best import Best
+from index.matrix.kernels import MatrixProduct, closest, share_out
+from index.matrix.segment import Segment
+
+_PIECE_ROWS = 16_384
+"""Small enough that the workers end at about the same time, large enough for little overhead."""
+
+_BLOCK_ROWS = 4096
+"""Rows whose similarities to all queries are kept at a time: 4 MB for `MAX_QUERIES`."""
+
+MAX_QUERIES = 256
+"""The most queries of one pass."""
+
+_MIN_QUERIES_FLOAT16 = 8
+"""From so many on, a matrix product is worth the decoding; float32 needs none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The rows from start up to stop of a segment."""
+
+    segment: Segment
+    start: int
+    stop: int
+
+
+def scan(segments: Iterable[Segment], queries_QD: NDArray[np.float32], num: int) -> Best:
+    """Return the best among all live rows of the segments; the caller keeps changes away.
+
+    Args:
+        segments: of one storage.
+        queries_QD: (Q, D) float32, contiguous, at most `MAX_QUERIES`.
+        num: K, at least 1.
+    """
+    pieces = [
+        _Piece(segment, start, min(start + _PIECE_ROWS, segment.count))
+        for segment in segments
+        if segment.num_live
+        for start in range(0, segment.count, _PIECE_ROWS)
+    ]
+    best = Best(len(queries_QD), num)
+    half = bool(pieces) and pieces[0].segment.vectors_ND.dtype == np.float16
+    if len(queries_QD) >= (_MIN_QUERIES_FLOAT16 if half else 2):
+        work = functools.partial(_by_product, MatrixProduct(queries_QD), len(queries_QD), num)
+    else:
+        work = functools.partial(_one_by_one, queries_QD, num)
+    for found in share_out(work, pieces):
+        best.take_in(found)
+    return best
+
+
+def _one_by_one(queries_QD: NDArray[np.float32], num: int, pieces: Iterator[_Piece]) -> Best:
+    best = Best(len(queries_QD), num)
+    for piece in pieces:
+        rows = slice(piece.start, piece.stop)
+        vectors_ND, ids_N = piece.segment.vectors_ND[rows], piece.segment.ids_N[rows]
+        for number, query_D in enumerate(queries_QD):
+            _, similarities_F, rows_F = closest_live(
+                functools.partial(closest, query_D, vectors_ND), num, piece.segment.dead_N[rows]
+            )
+            best.add(np.full(len(rows_F), number), similarities_F, ids_N[rows_F])
+    return best
+
+
+def _by_product(
+    product: MatrixProduct, num_queries: int, num: int, pieces: Iterator[_Piece]
+) -> Best:
+    best = Best(num_queries, num)
+    for piece in pieces:
+        segment = piece.segment
+        for start in range(piece.start, piece.stop, _BLOCK_ROWS):
+            rows = slice(start, min(start + _BLOCK_ROWS, piece.stop))
+            best.add_block(
+                product.of(segment.vectors_ND[rows]),
+                segment.ids_N[rows],
+                segment.dead_N[rows] if segment.num_dead else None,
+            )
+    return best
+
+
+def closest_live(
+    fetch: Callable[[int], tuple[NDArray[np.float32], NDArray[np.int64]]],
+    num: int,
+    dead_N: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Return at least so many live results as there are: query numbers, similarities, rows (F,).
+
+    Args:
+        fetch: gives the closest rows of each query, dead or alive: (Q, K) for a K.
+        num: how many are wanted for each query.
+        dead_N: which rows are not.
+    """
+    similarities_QK, rows_QK = fetch(min(num, len(dead_N)))
+    live_QK = ~dead_N[rows_QK]
+    if not live_QK.all():
+        # Rare: what was overwritten with zeros seldom comes among the closest.
+        similarities_QK, rows_QK = fetch(min(num + int(dead_N.sum()), len(dead_N)))
+        live_QK = ~dead_N[rows_QK]
+    return np.nonzero(live_QK)[0], similarities_QK[live_QK], rows_QK[live_QK]
