@@ -3,8 +3,9 @@
 The file is, in this order:
 
 - the header, 512 bytes: what the file is, its version, the id of its database;
-- the mark, 512 bytes: how many entries are acknowledged, and the code of the last of them;
-- the entries, 96 bytes each: 64 bytes of content, then a code of 32.
+- the mark, 512 bytes: how many entries are known to be on disk, and the code of the last of them;
+- the entries, 128 bytes each: 96 bytes of content, then a code of 32. So none lies across two
+  sectors of a disk.
 
 Every code is an HMAC-SHA-256 (RFC 2104) under the ledger's key. An entry's code covers the code
 before it, the first one's covers the header's: so an entry that was changed, moved, inserted or
@@ -116,11 +117,11 @@ class Chain:
             )
 
     def mark(self, count: int, code: bytes) -> bytes:
-        """Return the 512 bytes that acknowledge this many entries."""
+        """Return the 512 bytes that say how many entries are on disk."""
         return self._sector(b"mark", self.beginning + _MARK.pack(count, code))
 
     def read_mark(self, mark: bytes) -> tuple[int, bytes]:
-        """Return how many entries are acknowledged, and the code of the last of them.
+        """Return how many entries are on disk at least, and the code of the last of them.
 
         Raises:
             LedgerUnfit: the mark was changed, or belongs to another ledger.

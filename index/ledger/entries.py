@@ -1,4 +1,4 @@
-"""An entry of the ledger, and its 64 bytes."""
+"""An entry of the ledger, and its 96 bytes."""
 
 import re
 import struct
@@ -10,9 +10,9 @@ from embedding.errors import RequestInvalid
 
 RemovalKind = Literal["subject", "template", "gallery"]
 
-ENTRY_BYTES = 64
+ENTRY_BYTES = 96
 
-# Kind, microseconds since 1970, gallery, subject, template; zeros up to 64 bytes.
+# Kind, microseconds since 1970, gallery, subject, template; zeros up to 96 bytes.
 _ENTRY = struct.Struct("<B7xq16s16s16s")
 _KIND_CODES: dict[RemovalKind, int] = {"subject": 1, "template": 2, "gallery": 3}
 _KINDS: dict[int, RemovalKind] = {code: kind for kind, code in _KIND_CODES.items()}
@@ -47,7 +47,7 @@ class Removal:
 
 
 def pack(removal: Removal) -> bytes:
-    """Return the entry's 64 bytes.
+    """Return the entry's 96 bytes.
 
     Raises:
         RequestInvalid: an id is no UUID or does not fit the kind, or the time has no zone.
@@ -75,7 +75,7 @@ def pack(removal: Removal) -> bytes:
 
 
 def unpack(entry: bytes) -> Removal:
-    """Return the removal of 64 bytes whose code (HMAC) was found right."""
+    """Return the removal of 96 bytes whose code (HMAC) was found right."""
     kind, microseconds, gallery, subject, template = _ENTRY.unpack_from(entry)
     return Removal(
         gallery_id=_id_text(gallery),

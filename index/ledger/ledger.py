@@ -14,15 +14,19 @@ entry twice is harmless, since ids are random and never used again; so it is for
 failed, which was asked for. With the row held, heads commit in the order of the entries, and no
 process can step over an entry that another one has not committed yet.
 
-**What is noticed.** An append writes and syncs its entries, then writes and syncs the mark that
-counts them (one sector, which a disk writes whole or not at all), then returns. So:
+**What is noticed.** An append writes its entries, syncs once, and returns. In the same round it
+writes the mark: how many entries were on disk before. So the mark is never ahead of the entries,
+and all but the last append is counted by it; `close` moves it to the end. A disk writes a sector
+of 512 bytes whole or not at all, and no entry lies across two. So:
 
-- All that lies before the mark's count was acknowledged and must be perfect. A changed bit, a
-  missing, moved or inserted entry, a file cut off there: `LedgerUnfit`.
-- All that lies after it was never acknowledged: what a crash left of an append, whole, torn or
-  zeros. It is cut off at the next opening or append, whatever it is.
-- The file in an older state of its own, entries and mark, is perfect by itself, and so is a new
-  empty one. Only a head that somebody else remembers tells: `check_continues`.
+- All that the mark counts must be there and perfect. A changed bit, a missing, moved or inserted
+  entry, a file cut off there: `LedgerUnfit`.
+- After it an entry is perfect, or what a power cut leaves of an append that was not acknowledged:
+  cut off by the file's end, or all zeros. From there on the file is cut at the next opening or
+  append. Anything else is `LedgerUnfit`.
+- Taking off or zeroing the last append after a crash, before anybody opens the ledger, looks like
+  such a remainder. The file in an older state of its own, entries and mark, is perfect by itself,
+  and so is a new empty one. Only a head that somebody else remembers tells: `check_continues`.
 - Who has the key can write any ledger. The key is the caller's; it is never written here.
 
 Several processes may append: each append takes the kernel's lock of the file (flock) and first
@@ -54,24 +58,25 @@ from index.new_file import new_private_file
 logger = logging.getLogger(__name__)
 
 _CHUNK_RECORDS = 16_384
-"""How many entries are read at a time: 1.5 MB."""
+"""How many entries are read at a time: 2 MB."""
 
 
 class RemovalLedger:
-    """An open ledger whose acknowledged entries are all verified; thread safe."""
+    """An open ledger whose entries are all verified; thread safe."""
 
     def __init__(self, path: Path, file: int, chain: Chain) -> None:
         self._path = path
         self._file = file
         self._chain = chain
         self._lock = threading.Lock()
-        # What was verified so far; other processes may have gone on.
-        self._count = 0
-        self._code = chain.beginning
+        # What was verified so far, and what of it is known to be on disk: counts and last codes.
+        self._count, self._code = 0, chain.beginning
+        self._synced_count, self._synced_code = 0, chain.beginning
+        self._marked = 0
 
     @classmethod
     def open(cls, path: Path, *, database_id: str, key: bytes, create: bool = False) -> Self:
-        """Return the ledger of a database, with every acknowledged entry verified.
+        """Return the ledger of a database, with every entry verified.
 
         Args:
             path: of the file; pass it through `check_outside` first.
@@ -100,10 +105,9 @@ class RemovalLedger:
             with ledger._held():
                 ledger._check_file()
                 chain.check_header(os.pread(file, SECTOR_BYTES, 0))
-                ledger._catch_up()
-                ledger._cut_tail()
+                ledger._settle()
         except BaseException:
-            ledger.close()
+            ledger._let_go()
             raise
         return ledger
 
@@ -116,16 +120,16 @@ class RemovalLedger:
         Raises:
             RequestInvalid: an id is no UUID, or does not fit the entry's kind.
             LedgerUnfit: the file was removed, replaced or changed since it was opened.
-            StoreError: it cannot be written; none of the entries counts, and a later append may
-                succeed. Only when the mark itself cannot be written they may count.
+            StoreError: it cannot be written, and the entries are taken back; a later append may
+                succeed. Only on a disk that fails they may count, which is harmless.
         """
         packed = [pack(entry) for entry in entries]
         with self._held():
-            self._check_file()
-            self._catch_up()
             if packed:
-                self._cut_tail()
+                self._catch_up()
                 self._write(packed)
+            else:
+                self._settle()
             return self._head()
 
     def head(self) -> LedgerHead:
@@ -136,8 +140,7 @@ class RemovalLedger:
             StoreError: it cannot be read.
         """
         with self._held():
-            self._check_file()
-            self._catch_up()
+            self._settle()
             return self._head()
 
     def check_continues(self, head: LedgerHead) -> None:
@@ -149,8 +152,7 @@ class RemovalLedger:
             StoreError: it cannot be read.
         """
         with self._held():
-            self._check_file()
-            self._catch_up()
+            self._settle()
             if self._count < head.count:
                 raise LedgerUnfit(
                     f"the removal ledger has {self._count} entries, but a backup or the database "
@@ -163,7 +165,7 @@ class RemovalLedger:
                 )
 
     def entries(self) -> Iterator[Removal]:
-        """Give all entries that are acknowledged now, the oldest first; see `entries_after`."""
+        """Give all entries that are there now, the oldest first; see `entries_after`."""
         return self.entries_after(LedgerHead(count=0, digest=self._chain.beginning.hex()))
 
     def entries_after(self, head: LedgerHead) -> Iterator[Removal]:
@@ -180,11 +182,19 @@ class RemovalLedger:
         return (unpack(entry) for entry, _ in records)
 
     def close(self) -> None:
-        """Let go of the file; a second call does nothing."""
-        with self._lock:
-            if self._file >= 0:
-                os.close(self._file)
-                self._file = -1
+        """Move the mark to the end and let go of the file; a second call does nothing.
+
+        A ledger that is unfit by now is let go of as it is: the next opening says so.
+        """
+        if self._file < 0:
+            return
+        try:
+            with self._held():
+                self._settle()
+        except StoreError as error:
+            logger.warning("removal ledger: not closed cleanly: %s", error)
+        finally:
+            self._let_go()
 
     def __enter__(self) -> Self:
         return self
@@ -197,7 +207,7 @@ class RemovalLedger:
         """Run a block alone, among the threads and among the processes."""
         with self._lock:
             if self._file < 0:
-                raise StoreError("the removal ledger was closed; open it again")
+                raise _closed()
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX)
                 try:
@@ -221,40 +231,68 @@ class RemovalLedger:
                 f"{self._path} was replaced while it was open; put the removal ledger back"
             )
 
+    def _settle(self) -> None:
+        """Verify what came since the last time, and see that it is on disk and counted."""
+        self._catch_up()
+        if self._synced_count < self._count:
+            os.fdatasync(self._file)
+            self._synced_count, self._synced_code = self._count, self._code
+        self._write_mark()
+
     def _catch_up(self) -> None:
-        """Verify what was acknowledged since the last time."""
-        count, code = self._chain.read_mark(os.pread(self._file, SECTOR_BYTES, SECTOR_BYTES))
-        if count < self._count:
+        """Verify what came since the last time; cut off what a crash left of an append."""
+        self._check_file()
+        marked, code = self._chain.read_mark(self._read(SECTOR_BYTES, SECTOR_BYTES))
+        size = os.fstat(self._file).st_size
+        num_whole = (size - ENTRIES_AT) // RECORD_BYTES
+        if num_whole < max(marked, self._count):
             raise LedgerUnfit(
-                f"the removal ledger had {self._count} entries and now has {count}; it was "
-                f"replaced by an older copy: put back its newest one"
+                f"the removal ledger had {max(marked, self._count)} entries and now has "
+                f"{max(num_whole, 0)}; it was cut short or replaced by an older copy: put "
+                f"back its newest one"
             )
-        last = self._code
-        for _, following in self._records(self._count, count, self._code):
-            last = following
-        if last != code:
-            raise _damaged(count)
+        if self._code_of(self._count) != self._code:
+            raise _damaged(self._count - 1)
+        self._read_on(marked)
+        if self._code_of(marked) != code:
+            raise _damaged(marked - 1)
+        if marked > self._synced_count:
+            self._synced_count, self._synced_code = marked, code
+        self._marked = marked
+        self._read_on(num_whole, may_be_torn=True)
+        end = _place(self._count)
+        if size > end:
+            os.ftruncate(self._file, end)
+            logger.warning("removal ledger: cut off %s bytes of an unfinished append", size - end)
+
+    def _read_on(self, end: int, *, may_be_torn: bool = False) -> None:
+        count, code = self._count, self._code
+        for _, following in self._records(count, end, code, may_be_torn=may_be_torn):
+            count, code = count + 1, following
         self._count, self._code = count, code
 
-    def _records(self, begin: int, end: int, code: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give entries with their codes, verified; `code` is that of the one before."""
+    def _records(
+        self, begin: int, end: int, code: bytes, *, may_be_torn: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Give entries with their codes, verified.
+
+        Args:
+            begin: number of the first one.
+            end: number after the last one.
+            code: of the entry before the first one.
+            may_be_torn: end before one that is all zeros.
+        """
         for first in range(begin, end, _CHUNK_RECORDS):
             size = RECORD_BYTES * min(_CHUNK_RECORDS, end - first)
-            chunk = os.pread(self._file, size, _place(first))
+            chunk = self._read(size, _place(first))
             for at in range(0, size, RECORD_BYTES):
                 entry = chunk[at : at + ENTRY_BYTES]
                 code = self._chain.code(code, entry)
                 if code != chunk[at + ENTRY_BYTES : at + RECORD_BYTES]:
+                    if may_be_torn and chunk[at : at + RECORD_BYTES] == bytes(RECORD_BYTES):
+                        return
                     raise _damaged(first + at // RECORD_BYTES)
                 yield entry, code
-
-    def _cut_tail(self) -> None:
-        """Cut off what was never acknowledged."""
-        end = _place(self._count)
-        surplus = os.fstat(self._file).st_size - end
-        if surplus > 0:
-            os.ftruncate(self._file, end)
-            logger.warning("removal ledger: cut off %s bytes of an unfinished append", surplus)
 
     def _write(self, packed: Sequence[bytes]) -> None:
         code = self._code
@@ -263,12 +301,36 @@ class RemovalLedger:
             code = self._chain.code(code, entry)
             records += (entry, code)
         count = self._count + len(packed)
-        _write_at(self._file, b"".join(records), _place(self._count))
-        os.fdatasync(self._file)
-        # If this fails, the entries are on disk and may count: harmless, as said at the top.
-        _write_at(self._file, self._chain.mark(count, code), SECTOR_BYTES)
-        os.fdatasync(self._file)
+        try:
+            self._write_mark()
+            _write_at(self._file, b"".join(records), _place(self._count))
+            os.fdatasync(self._file)
+        except OSError:
+            os.ftruncate(self._file, _place(self._count))
+            raise
         self._count, self._code = count, code
+        self._synced_count, self._synced_code = count, code
+
+    def _write_mark(self) -> None:
+        """Count what is known to be on disk; needs no sync, for a lower count is as good."""
+        if self._marked < self._synced_count:
+            mark = self._chain.mark(self._synced_count, self._synced_code)
+            _write_at(self._file, mark, SECTOR_BYTES)
+            self._marked = self._synced_count
+
+    def _read(self, size: int, place: int) -> bytes:
+        if self._file < 0:
+            raise _closed()
+        try:
+            return os.pread(self._file, size, place)
+        except OSError as error:
+            raise _not_usable(self._path, error) from error
+
+    def _let_go(self) -> None:
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
 
     def _head(self) -> LedgerHead:
         return LedgerHead(count=self._count, digest=self._code.hex())
@@ -277,7 +339,7 @@ class RemovalLedger:
         """Return the code of the last of so many entries."""
         if count == 0:
             return self._chain.beginning
-        return os.pread(self._file, RECORD_BYTES, _place(count - 1))[ENTRY_BYTES:]
+        return self._read(RECORD_BYTES, _place(count - 1))[ENTRY_BYTES:]
 
 
 def _create(path: Path, chain: Chain) -> None:
@@ -305,6 +367,10 @@ def _write_at(file: int, content: bytes, place: int) -> None:
     while rest:
         written = os.pwrite(file, rest, place)
         rest, place = rest[written:], place + written
+
+
+def _closed() -> StoreError:
+    return StoreError("the removal ledger was closed; open it again")
 
 
 def _damaged(number: int) -> LedgerUnfit:

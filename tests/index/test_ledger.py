@@ -34,6 +34,13 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
+def _after_a_crash(path: Path) -> bytes:
+    """The bytes of a ledger after one append of two more entries, without a clean close."""
+    with open_ledger(path) as ledger:
+        ledger.append([removal(_NUM), removal(_NUM + 1)])
+        return path.read_bytes()
+
+
 def _ids() -> st.SearchStrategy[str]:
     return st.uuids(allow_nil=False).map(str)
 
@@ -126,18 +133,43 @@ def test_a_ledger_that_was_cut_short_is_noticed(path: Path) -> None:
             open_ledger(path)
 
 
-@pytest.mark.parametrize("filler", [b"", b"\0" * 300, b"\xff" * 300])
-def test_what_a_crash_left_of_an_append_is_cut_off(path: Path, filler: bytes) -> None:
-    """Entries that no mark counts, torn at any byte, are cut off, and appends go on."""
+def test_every_flipped_bit_is_noticed_after_a_crash(path: Path) -> None:
+    """Also in the last append, which no mark counts yet, no bit can be flipped."""
+    content = _after_a_crash(path)
+    for place in range(len(content) - 2 * RECORD_BYTES, len(content)):
+        for bit in range(8):
+            changed = bytearray(content)
+            changed[place] ^= 1 << bit
+            path.write_bytes(changed)
+            with pytest.raises(LedgerUnfit):
+                open_ledger(path)
+
+
+@pytest.mark.parametrize("zeros", [0, RECORD_BYTES, 300])
+def test_what_a_crash_left_of_an_append_is_cut_off(path: Path, zeros: int) -> None:
+    """The last append torn at any byte, or with sectors that are still zero, is cut off."""
     before = path.read_bytes()
-    with open_ledger(path) as ledger:
-        head = ledger.append([removal(3), removal(4)])
-    written = path.read_bytes()[len(before) :]
-    for size in range(1, len(written) + 1, 7):
-        path.write_bytes(before + written[:size] + filler)
+    content = _after_a_crash(path)
+    for size in range(len(before), len(content)):
+        if zeros and size % RECORD_BYTES:
+            continue
+        path.write_bytes(content[:size] + bytes(zeros))
+        whole = (size - len(before)) // RECORD_BYTES
         with open_ledger(path) as ledger:
-            assert path.read_bytes() == before
-            assert ledger.append([removal(3), removal(4)]) == head
+            assert path.stat().st_size == len(before) + whole * RECORD_BYTES
+            kept = list(ledger.entries())
+            assert kept == [removal(number) for number in range(_NUM + whole)]
+            ledger.append([removal(9)])
+        with open_ledger(path) as ledger:
+            assert list(ledger.entries()) == [*kept, removal(9)]
+
+
+def test_a_crash_cannot_have_zeroed_what_the_mark_counts(path: Path) -> None:
+    """Zeros in place of an entry that is counted are damage, not a torn append."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-RECORD_BYTES] + bytes(RECORD_BYTES))
+    with pytest.raises(LedgerUnfit, match="entry 2"):
+        open_ledger(path)
 
 
 @pytest.mark.parametrize("order", [[1, 0, 2], [0, 2, 1], [0, 0, 1], [1, 2, 2], [0, 2, 2]])
