@@ -9,6 +9,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,23 @@ _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _FORBIDDEN_CHARACTERS = frozenset("/\\\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _GALLERY_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+class FaceFigures(Protocol):
+    """What was measured on a face; `NewTemplate` explains the fields."""
+
+    @property
+    def norm(self) -> float: ...  # noqa: D102
+    @property
+    def confidence(self) -> float: ...  # noqa: D102
+    @property
+    def quality(self) -> float: ...  # noqa: D102
+    @property
+    def box(self) -> tuple[float, float, float, float]: ...  # noqa: D102
+    @property
+    def photo_size(self) -> tuple[int, int]: ...  # noqa: D102
+    @property
+    def landmarks(self) -> NDArray[np.float32]: ...  # noqa: D102
 
 
 def check_name(text: str, *, what: str = "name", max_length: int = 200) -> str:
@@ -130,7 +148,7 @@ def check_new_templates(templates: Sequence[NewTemplate], *, dimension: int) -> 
         raise RequestInvalid("no templates were given; give at least one")
     for template in templates:
         check_unit_vectors(np.asarray(template.embedding)[np.newaxis], dimension=dimension)
-        _check_figures(template)
+        check_figures(template)
         check_name(template.face_id, what="face id", max_length=255)
         check_name(template.image_id, what="image id", max_length=255)
         if not 1 <= len(template.image_hash) <= MAX_HASH_BYTES:
@@ -140,7 +158,12 @@ def check_new_templates(templates: Sequence[NewTemplate], *, dimension: int) -> 
             )
 
 
-def _check_figures(template: NewTemplate) -> None:
+def check_figures(template: FaceFigures) -> None:
+    """Pass what was measured on a face.
+
+    Raises:
+        RequestInvalid: a figure is not finite, out of range, or of another shape.
+    """
     if not (math.isfinite(template.norm) and template.norm > 0):
         raise RequestInvalid("the norm must be a positive number")
     for what in ("confidence", "quality"):

@@ -75,7 +75,9 @@ def _removals() -> st.SearchStrategy[Removal]:
     )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(batches=st.lists(st.lists(_removals(), max_size=4), max_size=4))
 def test_what_was_appended_is_read_again(tmp_path: Path, batches: list[list[Removal]]) -> None:
     """Any batches come back in their order, from the same object and from a new one."""
