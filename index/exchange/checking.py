@@ -5,7 +5,6 @@ Shapes: N rows, D embedding dimension.
 
 import hashlib
 import re
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from index.exchange.rows import ExchangeHeader, ExchangeRow
 from index.records import EMBEDDING_DIMENSION
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NIL_ID = "00000000-0000-0000-0000-000000000000"
 _ID_BYTES = 16
 _NOTHING = bytes(_ID_BYTES)
 
@@ -156,7 +156,7 @@ class RowCheck:
 
 
 def _check_id(text: str, *, what: str) -> None:
-    if not _ID.fullmatch(text) or text == str(uuid.UUID(int=0)):
+    if not _ID.fullmatch(text) or text == _NIL_ID:
         raise RequestInvalid(f"the {what} must be a UUID in lower case, and not all zeros")
 
 

@@ -34,17 +34,13 @@ reads what others appended. The file must lie on a local disk. A process that wa
 ledger for itself.
 """
 
-import fcntl
 import logging
-import os
-import stat
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from embedding.errors import LedgerUnfit, SettingsInvalid, StoreError
+from embedding.errors import LedgerUnfit, StoreError
+from index.ledger import ledger_file
 from index.ledger.chain import (
     ENTRIES_AT,
     RECORD_BYTES,
@@ -53,7 +49,7 @@ from index.ledger.chain import (
     LedgerHead,
 )
 from index.ledger.entries import ENTRY_BYTES, Removal, pack, unpack
-from index.new_file import new_private_file
+from index.ledger.ledger_file import LedgerFile
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +60,9 @@ _CHUNK_RECORDS = 16_384
 class RemovalLedger:
     """An open ledger whose entries are all verified; thread safe."""
 
-    def __init__(self, path: Path, file: int, chain: Chain) -> None:
-        self._path = path
+    def __init__(self, file: LedgerFile, chain: Chain) -> None:
         self._file = file
         self._chain = chain
-        self._lock = threading.Lock()
         # What was verified so far, and what of it is known to be on disk: counts and last codes.
         self._count, self._code = 0, chain.beginning
         self._synced_count, self._synced_code = 0, chain.beginning
@@ -93,21 +87,16 @@ class RemovalLedger:
         """
         chain = Chain(database_id=database_id, key=key)
         if create:
-            _create(path, chain)
+            ledger_file.create(path, chain.header + chain.mark(0, chain.beginning))
+        file = LedgerFile.open(path)
+        ledger = cls(file, chain)
         try:
-            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise _missing(path) from error
-        except OSError as error:
-            raise _not_usable(path, error) from error
-        ledger = cls(path, file, chain)
-        try:
-            with ledger._held():
-                ledger._check_file()
-                chain.check_header(os.pread(file, SECTOR_BYTES, 0))
+            with file.held():
+                file.check_place()
+                chain.check_header(file.read(SECTOR_BYTES, 0))
                 ledger._settle()
         except BaseException:
-            ledger._let_go()
+            file.close()
             raise
         return ledger
 
@@ -124,7 +113,7 @@ class RemovalLedger:
                 succeed. Only on a disk that fails they may count, which is harmless.
         """
         packed = [pack(entry) for entry in entries]
-        with self._held():
+        with self._file.held():
             if packed:
                 self._catch_up()
                 self._write(packed)
@@ -139,7 +128,7 @@ class RemovalLedger:
             LedgerUnfit: the file was removed, replaced or changed since it was opened.
             StoreError: it cannot be read.
         """
-        with self._held():
+        with self._file.held():
             self._settle()
             return self._head()
 
@@ -151,7 +140,7 @@ class RemovalLedger:
                 copy, or begun anew. Or the file was changed since it was opened.
             StoreError: it cannot be read.
         """
-        with self._held():
+        with self._file.held():
             self._settle()
             if self._count < head.count:
                 raise LedgerUnfit(
@@ -186,15 +175,15 @@ class RemovalLedger:
 
         A ledger that is unfit by now is let go of as it is: the next opening says so.
         """
-        if self._file < 0:
+        if self._file.closed:
             return
         try:
-            with self._held():
+            with self._file.held():
                 self._settle()
         except StoreError as error:
             logger.warning("removal ledger: not closed cleanly: %s", error)
         finally:
-            self._let_go()
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -202,48 +191,19 @@ class RemovalLedger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Run a block alone, among the threads and among the processes."""
-        with self._lock:
-            if self._file < 0:
-                raise _closed()
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX)
-                try:
-                    yield
-                finally:
-                    fcntl.flock(self._file, fcntl.LOCK_UN)
-            except OSError as error:
-                raise _not_usable(self._path, error) from error
-
-    def _check_file(self) -> None:
-        """Pass when the path still leads to the open file: else appends would go nowhere."""
-        opened = os.fstat(self._file)
-        if not stat.S_ISREG(opened.st_mode):
-            raise LedgerUnfit(f"{self._path} is not a file; give the path of the removal ledger")
-        try:
-            named = self._path.stat()
-        except FileNotFoundError as error:
-            raise _missing(self._path) from error
-        if not os.path.samestat(named, opened):
-            raise LedgerUnfit(
-                f"{self._path} was replaced while it was open; put the removal ledger back"
-            )
-
     def _settle(self) -> None:
         """Verify what came since the last time, and see that it is on disk and counted."""
         self._catch_up()
         if self._synced_count < self._count:
-            os.fdatasync(self._file)
+            self._file.sync()
             self._synced_count, self._synced_code = self._count, self._code
         self._write_mark()
 
     def _catch_up(self) -> None:
         """Verify what came since the last time; cut off what a crash left of an append."""
-        self._check_file()
-        marked, code = self._chain.read_mark(self._read(SECTOR_BYTES, SECTOR_BYTES))
-        size = os.fstat(self._file).st_size
+        self._file.check_place()
+        marked, code = self._chain.read_mark(self._file.read(SECTOR_BYTES, SECTOR_BYTES))
+        size = self._file.size()
         num_whole = (size - ENTRIES_AT) // RECORD_BYTES
         if num_whole < max(marked, self._count):
             raise LedgerUnfit(
@@ -262,7 +222,7 @@ class RemovalLedger:
         self._read_on(num_whole, may_be_torn=True)
         end = _place(self._count)
         if size > end:
-            os.ftruncate(self._file, end)
+            self._file.cut(end)
             logger.warning("removal ledger: cut off %s bytes of an unfinished append", size - end)
 
     def _read_on(self, end: int, *, may_be_torn: bool = False) -> None:
@@ -284,7 +244,7 @@ class RemovalLedger:
         """
         for first in range(begin, end, _CHUNK_RECORDS):
             size = RECORD_BYTES * min(_CHUNK_RECORDS, end - first)
-            chunk = self._read(size, _place(first))
+            chunk = self._file.read(size, _place(first))
             for at in range(0, size, RECORD_BYTES):
                 entry = chunk[at : at + ENTRY_BYTES]
                 code = self._chain.code(code, entry)
@@ -303,10 +263,10 @@ class RemovalLedger:
         count = self._count + len(packed)
         try:
             self._write_mark()
-            _write_at(self._file, b"".join(records), _place(self._count))
-            os.fdatasync(self._file)
+            self._file.write(b"".join(records), _place(self._count))
+            self._file.sync()
         except OSError:
-            os.ftruncate(self._file, _place(self._count))
+            self._file.cut(_place(self._count))
             raise
         self._count, self._code = count, code
         self._synced_count, self._synced_code = count, code
@@ -315,22 +275,8 @@ class RemovalLedger:
         """Count what is known to be on disk; needs no sync, for a lower count is as good."""
         if self._marked < self._synced_count:
             mark = self._chain.mark(self._synced_count, self._synced_code)
-            _write_at(self._file, mark, SECTOR_BYTES)
+            self._file.write(mark, SECTOR_BYTES)
             self._marked = self._synced_count
-
-    def _read(self, size: int, place: int) -> bytes:
-        if self._file < 0:
-            raise _closed()
-        try:
-            return os.pread(self._file, size, place)
-        except OSError as error:
-            raise _not_usable(self._path, error) from error
-
-    def _let_go(self) -> None:
-        with self._lock:
-            if self._file >= 0:
-                os.close(self._file)
-                self._file = -1
 
     def _head(self) -> LedgerHead:
         return LedgerHead(count=self._count, digest=self._code.hex())
@@ -339,22 +285,7 @@ class RemovalLedger:
         """Return the code of the last of so many entries."""
         if count == 0:
             return self._chain.beginning
-        return self._read(RECORD_BYTES, _place(count - 1))[ENTRY_BYTES:]
-
-
-def _create(path: Path, chain: Chain) -> None:
-    if not path.parent.is_dir():
-        # It is not made: an unmounted disk would go unnoticed.
-        raise SettingsInvalid(
-            f"the folder {path.parent} of the removal ledger is missing; mount or make it"
-        )
-    try:
-        with new_private_file(path) as stream:
-            stream.write(chain.header + chain.mark(0, chain.beginning))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise _not_usable(path, error) from error
+        return self._file.read(RECORD_BYTES, _place(count - 1))[ENTRY_BYTES:]
 
 
 def _place(number: int) -> int:
@@ -362,29 +293,7 @@ def _place(number: int) -> int:
     return ENTRIES_AT + RECORD_BYTES * number
 
 
-def _write_at(file: int, content: bytes, place: int) -> None:
-    rest = memoryview(content)
-    while rest:
-        written = os.pwrite(file, rest, place)
-        rest, place = rest[written:], place + written
-
-
-def _closed() -> StoreError:
-    return StoreError("the removal ledger was closed; open it again")
-
-
 def _damaged(number: int) -> LedgerUnfit:
     return LedgerUnfit(
         f"the removal ledger is damaged or was changed at entry {number}; put back its newest copy"
-    )
-
-
-def _missing(path: Path) -> LedgerUnfit:
-    return LedgerUnfit(f"there is no removal ledger at {path}; put back its newest copy")
-
-
-def _not_usable(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"the removal ledger {path} cannot be used: {error.strerror}; check the disk's free space "
-        f"and the rights of this user"
     )
