@@ -340,6 +340,19 @@ def test_an_older_state_put_into_the_open_file_is_noticed(path: Path) -> None:
             ledger.append([removal(4)])
 
 
+def test_another_way_put_into_the_open_file_is_noticed(path: Path) -> None:
+    """A ledger whose last entry becomes another one while it is open is not gone on with."""
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    with open_ledger(other) as ledger:
+        ledger.append([removal(4)])
+    with open_ledger(path) as ledger:
+        ledger.append([removal(3)])
+        path.write_bytes(other.read_bytes())
+        with pytest.raises(LedgerUnfit, match="entry 3"):
+            ledger.append([removal(5)])
+
+
 def test_a_closed_ledger_refuses(path: Path) -> None:
     """After `close`, which may be called twice, nothing is appended."""
     ledger = open_ledger(path)
