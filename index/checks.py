@@ -9,6 +9,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,23 @@ _GALLERY_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 # What needs no look at each character; most ids of machines are so.
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._:-]*[A-Za-z0-9_-]")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+class FaceFigures(Protocol):
+    """What was measured on a face; `NewTemplate` explains the fields."""
+
+    @property
+    def norm(self) -> float: ...  # noqa: D102
+    @property
+    def confidence(self) -> float: ...  # noqa: D102
+    @property
+    def quality(self) -> float: ...  # noqa: D102
+    @property
+    def box(self) -> tuple[float, float, float, float]: ...  # noqa: D102
+    @property
+    def photo_size(self) -> tuple[int, int]: ...  # noqa: D102
+    @property
+    def landmarks(self) -> NDArray[np.float32]: ...  # noqa: D102
 
 
 def check_name(text: str, *, what: str = "name", max_length: int = 200) -> str:
@@ -137,7 +155,7 @@ def check_new_templates(
     embeddings_ND = _stacked([np.asarray(each.embedding) for each in templates], dimension)
     check_unit_vectors(embeddings_ND, dimension=dimension)
     for template in templates:
-        _check_figures(template)
+        check_figures(template)
         check_name(template.face_id, what="face id", max_length=255)
         check_name(template.image_id, what="image id", max_length=255)
         if not 1 <= len(template.image_hash) <= MAX_HASH_BYTES:
@@ -158,7 +176,12 @@ def _stacked(embeddings: Sequence[NDArray[np.float32]], dimension: int) -> NDArr
     return np.stack(embeddings)
 
 
-def _check_figures(template: NewTemplate) -> None:
+def check_figures(template: FaceFigures) -> None:
+    """Pass what was measured on a face.
+
+    Raises:
+        RequestInvalid: a figure is not finite, out of range, or of another shape.
+    """
     if not (math.isfinite(template.norm) and template.norm > 0):
         raise RequestInvalid("the norm must be a positive number")
     for what in ("confidence", "quality"):

@@ -1,0 +1,201 @@
+"""The columns of an exchange file, from rows and to rows.
+
+Shapes: N rows, W numbers a row.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from embedding.errors import RequestInvalid
+from index.exchange.rows import ExchangeRow
+from index.records import EMBEDDING_DIMENSION
+
+_WIDTHS = {"embedding": EMBEDDING_DIMENSION, "box": 4, "photo_size": 2, "landmarks": 10}
+
+SCHEMA = pa.schema(
+    [
+        pa.field("subject_id", pa.string()),
+        pa.field("name", pa.string()),
+        pa.field("external_id", pa.string()),
+        pa.field("template_id", pa.string(), nullable=False),
+        pa.field("embedding", pa.list_(pa.float32(), EMBEDDING_DIMENSION), nullable=False),
+        pa.field("norm", pa.float64(), nullable=False),
+        pa.field("quality", pa.float64(), nullable=False),
+        pa.field("confidence", pa.float64(), nullable=False),
+        pa.field("box", pa.list_(pa.float64(), 4), nullable=False),
+        pa.field("photo_size", pa.list_(pa.int64(), 2), nullable=False),
+        pa.field("landmarks", pa.list_(pa.float32(), 10), nullable=False),
+        pa.field("face_id", pa.string(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("fingerprint", pa.string(), nullable=False),
+        pa.field("created_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""What this program writes; `check_schema` says what it reads."""
+
+OPTIONAL = frozenset({"name", "external_id", "face_id", "image_id", "fingerprint", "created_at"})
+"""Columns that a file of another tool may leave out."""
+
+_NULLABLE = frozenset({"subject_id", "name", "external_id", "created_at"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_float64(kind) or pa.types.is_float32(kind))
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) and not pa.types.is_uint64(kind))
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) and kind.tz is not None)
+
+
+_Accepts = Callable[[pa.DataType], bool]
+# What is accepted in each column, or in its lists, and how a message calls it.
+_KINDS: dict[str, tuple[_Accepts, str]] = {
+    # Rounding from float64 is left to who wrote the file: it would change what is compared.
+    "embedding": (pa.types.is_float32, "float32"),
+    "norm": (_is_number, "float64 or float32"),
+    "quality": (_is_number, "float64 or float32"),
+    "confidence": (_is_number, "float64 or float32"),
+    "box": (_is_number, "float64 or float32"),
+    "photo_size": (_is_whole, "int64 or a smaller integer"),
+    "landmarks": (_is_number, "float32 or float64"),
+    "created_at": (_is_time, "a timestamp with a time zone"),
+}
+
+
+def check_schema(schema: pa.Schema) -> None:
+    """Pass the columns of a file that rows can be read from.
+
+    Raises:
+        RequestInvalid: a column is missing, there twice, or of another type.
+    """
+    for name in SCHEMA.names:
+        num = schema.names.count(name)
+        if num == 0 and name in OPTIONAL:
+            continue
+        if num != 1:
+            what = "has no column" if num == 0 else f"has {num} columns"
+            raise RequestInvalid(f"the file {what} {name}; there must be one")
+        accepts, expected = _KINDS.get(name, (_is_text, "text"))
+        kind = schema.field(name).type
+        inner = kind
+        if name in _WIDTHS:
+            expected = f"lists of {_WIDTHS[name]} numbers, {expected}"
+            inner = _element(kind, width=_WIDTHS[name])
+        if inner is None or not accepts(inner):
+            raise RequestInvalid(f"the column {name} must hold {expected}, but holds {kind}")
+
+
+def to_batch(rows: Sequence[ExchangeRow]) -> pa.RecordBatch:
+    """Return checked rows as a batch of `SCHEMA`."""
+    arrays = []
+    for field in SCHEMA:
+        values: Any = [getattr(row, field.name) for row in rows]
+        if field.name in _WIDTHS:
+            flat = np.asarray(values, dtype=field.type.value_type.to_pandas_dtype()).reshape(-1)
+            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field.type))
+        else:
+            arrays.append(pa.array(values, type=field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def to_rows(batch: pa.RecordBatch, *, first: int, fingerprint: str) -> list[ExchangeRow]:
+    """Return the rows of a batch whose schema was checked; values are not checked yet.
+
+    Args:
+        batch: at least one row.
+        first: number of its first row in the file.
+        fingerprint: for rows of a file without such a column.
+
+    Raises:
+        RequestInvalid: a value is missing, a list has another length, or a time is out of range.
+    """
+    values = {
+        name: _values(batch.column(name), name=name, first=first)
+        for name in SCHEMA.names
+        if name in batch.schema.names
+    }
+    num = batch.num_rows
+    for name in ("name", "external_id", "created_at"):
+        values.setdefault(name, [None] * num)
+    for name in ("face_id", "image_id"):
+        values.setdefault(name, values["template_id"])
+    values.setdefault("fingerprint", [fingerprint] * num)
+    return [
+        ExchangeRow(**dict(zip(values, each, strict=True)))
+        for each in zip(*values.values(), strict=True)
+    ]
+
+
+def _element(kind: pa.DataType, *, width: int) -> pa.DataType | None:
+    """Return the type of a list's elements; None for no list, or one of a fixed other length."""
+    if pa.types.is_fixed_size_list(kind):
+        return kind.value_type if kind.list_size == width else None
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return kind.value_type
+    return None
+
+
+def _values(column: pa.Array, *, name: str, first: int) -> Iterable[Any]:
+    if column.null_count and name not in _NULLABLE:
+        row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise RequestInvalid(f"row {row}: the column {name} has no value")
+    if name == "created_at":
+        return _times(column, first=first)
+    if name not in _WIDTHS:
+        listed: list[Any] = column.to_pylist()
+        return listed
+    matrix_NW = _matrix(column, name=name, first=first)
+    if name == "embedding":
+        return matrix_NW
+    if name == "landmarks":
+        return matrix_NW.reshape(-1, 5, 2).astype(np.float32)
+    return [tuple(each) for each in matrix_NW.tolist()]
+
+
+def _matrix(column: pa.Array, *, name: str, first: int) -> NDArray[Any]:
+    width = _WIDTHS[name]
+    lengths_N = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+    wrong_N = lengths_N != width
+    if wrong_N.any():
+        place = int(np.argmax(wrong_N))
+        raise RequestInvalid(
+            f"row {first + place}: the column {name} must have {width} numbers, but has "
+            f"{lengths_N[place]}"
+        )
+    flat = column.flatten()
+    if flat.null_count:
+        place = int(np.argmax(flat.is_null().to_numpy(zero_copy_only=False)))
+        raise RequestInvalid(f"row {first + place // width}: the column {name} has an empty place")
+    matrix_NW: NDArray[Any] = flat.to_numpy(zero_copy_only=False).reshape(-1, width)
+    return matrix_NW
+
+
+def _times(column: pa.Array, *, first: int) -> list[datetime | None]:
+    times: list[datetime | None] = []
+    # As numbers since 1970, whatever the zone's name: nothing has to know the zone.
+    unit = column.type.unit
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    for number, value in enumerate(column.cast(pa.int64()).to_pylist(), start=first):
+        try:
+            microseconds = None if value is None else value * 10**6 // per_second
+            times.append(
+                None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+            )
+        except OverflowError:
+            raise RequestInvalid(f"row {number}: the time is out of range") from None
+    return times

@@ -1,0 +1,198 @@
+"""Writes and reads exchange files; `index.exchange.files` imports it when it is needed."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from embedding.errors import EmbeddingInvalid, RequestInvalid, StoreError
+from index.exchange.checking import RowCheck, check_header
+from index.exchange.columns import SCHEMA, check_schema, to_batch, to_rows
+from index.exchange.rows import FORMAT_VERSION, ContentDigest, ExchangeHeader, ExchangeRow
+from index.new_file import new_private_file
+from index.records import EMBEDDING_DIMENSION
+
+logger = logging.getLogger(__name__)
+
+_BATCH_ROWS = 4_096
+"""Rows of a row group and of a batch: 9 MB of embeddings."""
+
+_BUFFER_BYTES = 1 << 20
+_MAX_FOOTER_STRING_BYTES = 16 << 20
+_MAX_FOOTER_ENTRIES = 1 << 20
+
+_VERSION_KEY = "facegallery.format_version"
+_GALLERY_KEY = "facegallery.gallery"
+_FINGERPRINT_KEY = "facegallery.fingerprint"
+_DIMENSION_KEY = "facegallery.dimension"
+_COUNT_KEY = "facegallery.count"
+_EXPORTED_KEY = "facegallery.exported_at"
+_DIGEST_KEY = "facegallery.content_sha256"
+
+
+def write(path: Path, rows: Iterable[ExchangeRow], *, header: ExchangeHeader) -> ExchangeHeader:
+    """See `index.exchange.files.write_gallery`."""
+    check_header(header)
+    check, digest = RowCheck(header), ContentDigest(header)
+    source = iter(rows)
+    try:
+        with (
+            new_private_file(path) as stream,
+            pq.ParquetWriter(
+                stream,
+                SCHEMA,
+                compression="zstd",
+                # Random numbers: a dictionary or statistics of them only cost time.
+                use_dictionary=["name", "external_id", "subject_id", "image_id", "fingerprint"],
+                write_statistics=False,
+                write_page_checksum=True,
+            ) as writer,
+        ):
+            while chunk := check.add(list(islice(source, _BATCH_ROWS))):
+                for row in chunk:
+                    digest.add(row)
+                writer.write_batch(to_batch(chunk))
+            check.finish()
+            header = replace(header, count=check.num_rows)
+            writer.add_key_value_metadata(_metadata(header, digest.hexdigest()))
+    except FileExistsError as error:
+        raise RequestInvalid(f"{path} exists already; give the name of a new file") from error
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or 'input or output failed'}; check the "
+            f"folder, the disk's free space and the rights of this user"
+        ) from error
+    logger.info("exported %s templates", check.num_rows)
+    return header
+
+
+def read(
+    path: Path, *, fingerprint: str | None
+) -> tuple[ExchangeHeader, Iterator[tuple[ExchangeRow, ...]]]:
+    """See `index.exchange.files.read_gallery`."""
+    with _reading(path):
+        file = pq.ParquetFile(
+            path,
+            buffer_size=_BUFFER_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            thrift_string_size_limit=_MAX_FOOTER_STRING_BYTES,
+            thrift_container_size_limit=_MAX_FOOTER_ENTRIES,
+        )
+        # Reading a damaged schema raises when its types are looked at, not before.
+        check_schema(file.schema_arrow)
+    header, expected_digest = _header(file.metadata)
+    check_header(header, fingerprint=fingerprint)
+    return header, _batches(path, file, header, expected_digest)
+
+
+def _batches(
+    path: Path, file: pq.ParquetFile, header: ExchangeHeader, expected_digest: str | None
+) -> Iterator[tuple[ExchangeRow, ...]]:
+    check, digest = RowCheck(header), ContentDigest(header)
+    names = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+    with file:
+        batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=names, use_threads=False)
+        while True:
+            with _reading(path):
+                batch = next(batches, None)
+                if batch is None:
+                    break
+                batch.validate(full=True)
+                rows = to_rows(batch, first=check.num_rows, fingerprint=header.fingerprint)
+            checked = check.add(rows)
+            for row in checked:
+                digest.add(row)
+            yield checked
+    if check.num_rows != header.count:
+        raise _damaged(path)
+    check.finish()
+    if expected_digest is not None and digest.hexdigest() != expected_digest:
+        raise _damaged(path)
+
+
+def _metadata(header: ExchangeHeader, digest: str) -> dict[str, str]:
+    given = {
+        _VERSION_KEY: str(FORMAT_VERSION),
+        _FINGERPRINT_KEY: header.fingerprint,
+        _DIMENSION_KEY: str(EMBEDDING_DIMENSION),
+        _COUNT_KEY: str(header.count),
+        _GALLERY_KEY: header.gallery,
+        _EXPORTED_KEY: None if header.exported_at is None else header.exported_at.isoformat(),
+        _DIGEST_KEY: digest,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _header(metadata: pq.FileMetaData) -> tuple[ExchangeHeader, str | None]:
+    """Return the header, with the number of rows that the file really announces."""
+    raw = metadata.metadata or {}
+    given = {
+        key.decode(errors="replace"): value.decode(errors="replace") for key, value in raw.items()
+    }
+    version = given.get(_VERSION_KEY)
+    if version != str(FORMAT_VERSION):
+        raise RequestInvalid(
+            f"the file's {_VERSION_KEY} must be {FORMAT_VERSION}, but is {_shown(version)}; a "
+            f"file of a later version needs a newer program"
+        )
+    if _FINGERPRINT_KEY not in given:
+        raise RequestInvalid(f"the file's metadata must say {_FINGERPRINT_KEY}, but do not")
+    dimension = given.get(_DIMENSION_KEY, str(EMBEDDING_DIMENSION))
+    if dimension != str(EMBEDDING_DIMENSION):
+        raise EmbeddingInvalid(
+            f"embeddings must have dimension {EMBEDDING_DIMENSION}, but the file's "
+            f"{_DIMENSION_KEY} is {_shown(dimension)}"
+        )
+    count = given.get(_COUNT_KEY, str(metadata.num_rows))
+    if count != str(metadata.num_rows):
+        raise RequestInvalid(
+            f"the file has {metadata.num_rows} rows, but its {_COUNT_KEY} is {_shown(count)}; it "
+            f"is not complete"
+        )
+    exported_at = given.get(_EXPORTED_KEY)
+    header = ExchangeHeader(
+        fingerprint=given[_FINGERPRINT_KEY],
+        gallery=given.get(_GALLERY_KEY),
+        exported_at=None if exported_at is None else _time(exported_at),
+        count=metadata.num_rows,
+    )
+    return header, given.get(_DIGEST_KEY)
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise RequestInvalid(
+            f"the file's {_EXPORTED_KEY} must be a time such as 2026-01-31T12:00:00+00:00"
+        ) from None
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what Arrow raises on a bad file into errors of this project."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise RequestInvalid(f"there is no file {path}") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        # The cause may quote what the file holds: it stays out of the message.
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> RequestInvalid:
+    return RequestInvalid(
+        f"{path} cannot be read: it is not a Parquet file, or is damaged or incomplete; export "
+        f"it again"
+    )
+
+
+def _shown(text: str | None) -> str:
+    return "missing" if text is None else ascii(text[:40])

@@ -1,0 +1,1 @@
+"""The removal ledger: what was erased, kept where no restore of a backup can undo it."""
