@@ -11,14 +11,22 @@ from embedding.errors import GalleryExists, GalleryNotFound, StoreError
 from index.checks import check_fingerprint, check_gallery_name
 from index.following import Follower
 from index.gallery import Gallery
+from index.memory import GalleryMemory, MemoryOptions
+from index.records import EMBEDDING_DIMENSION
 from index.sealing import ClearSealer, Sealer
+from index.snapshot.folder import SnapshotFolder
+from index.snapshot.manifest import SnapshotOwner
 from index.store.folder import DataFolder
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
+from index.upkeep import UPKEEP_S, Upkeep
 
 logger = logging.getLogger(__name__)
+
+SNAPSHOTS_NAME = "snapshots"
+"""Folder in the data folder with a folder for each gallery."""
 
 
 class Galleries:
@@ -28,14 +36,20 @@ class Galleries:
     same folder, unless all of them share a PostgreSQL database.
     """
 
-    def __init__(self, folder: DataFolder, store: Store) -> None:
+    def __init__(self, folder: DataFolder, store: Store, *, options: MemoryOptions) -> None:
         self._folder = folder
         self._store = store
+        self._options = options
         self._galleries: dict[str, Gallery] = {}
         self._lock = threading.Lock()
         # Held while the list is compared with SQL, which can take long: loading a gallery does.
         self._syncing = threading.Lock()
         self._follower: Follower | None = None
+        self._upkeep: Upkeep | None = None
+        self._purging = threading.Lock()
+        self._purge_due = threading.Event()
+        # What a process that died had removed may not be purged yet.
+        self._purge_due.set()
         self._closed = False
 
     @classmethod
@@ -46,6 +60,9 @@ class Galleries:
         url: str | None = None,
         database_url: str | None = None,
         sealer: Sealer | None = None,
+        ledger: Path | None = None,
+        options: MemoryOptions | None = None,
+        upkeep_s: float = UPKEEP_S,
     ) -> Self:
         """Return the folder's galleries, loaded and verified; an empty folder is set up.
 
@@ -56,8 +73,13 @@ class Galleries:
             database_url: of a PostgreSQL database that several processes share,
                 ``postgresql://user:password@host/database``; None for SQLite in the folder.
             sealer: seals every template that is written; in the clear by default.
+            ledger: file of the removal ledger, outside the data folder and the backups; None
+                where removals are not remembered.
+            options: how vectors are held in memory.
+            upkeep_s: how often removed bytes are purged, and the rest of the upkeep is done.
 
         Raises:
+            LedgerUnfit: the database has a ledger and none was given, or not its newest one.
             SettingsInvalid: a database URL of another kind, or its driver is missing.
             StoreInUse: another process holds the folder; carries its `url`.
             SealKeyMissing: the sealer has not the key that the templates are sealed with.
@@ -68,12 +90,15 @@ class Galleries:
         with ExitStack() as undo:
             folder = DataFolder.open(data_folder, url=url, shared=database_url is not None)
             undo.callback(folder.close)
-            store = Store(folder, sealer=sealer or ClearSealer(), database_url=database_url)
+            store = Store(
+                folder, sealer=sealer or ClearSealer(), database_url=database_url, ledger=ledger
+            )
             undo.callback(store.close)
-            galleries = cls(folder, store)
+            galleries = cls(folder, store, options=options or MemoryOptions())
             galleries.sync()
             if isinstance(store.database, PostgresDatabase):
                 galleries._follower = Follower(store.database, sync=galleries.sync)
+            galleries._upkeep = Upkeep(galleries.maintain, every_s=upkeep_s)
             undo.pop_all()
         logger.info("opened the data folder with %s galleries", len(galleries._galleries))
         return galleries
@@ -171,6 +196,7 @@ class Galleries:
                 raise GalleryNotFound("no gallery with this name; list those there are")
             num_templates = gallery.delete()
             del self._galleries[name]
+            self._purge_due.set()
         self._tell_others()
         logger.info("deleted gallery %s", gallery.id)
         return num_templates
@@ -209,6 +235,33 @@ class Galleries:
             self._check_open()
         return self._store.reseal()
 
+    def maintain(self) -> None:
+        """Purge what was removed, and keep memory, snapshots and sealing in order.
+
+        The upkeep's thread calls it; a call of one's own only makes it sooner.
+
+        Raises:
+            StoreError: something could not be done now; the next call tries again.
+        """
+        with self._purging:
+            galleries = self.list()
+            for gallery in galleries:
+                gallery.maintain()
+            removed = {gallery: gallery.removed_sequence for gallery in galleries}
+            if self._purge_due.is_set() or any(
+                sequence > each.purged_sequence for each, sequence in removed.items()
+            ):
+                self._purge_due.clear()
+                try:
+                    self._store.database.purge()
+                except StoreError:
+                    self._purge_due.set()
+                    raise
+            for gallery, sequence in removed.items():
+                gallery.purged_sequence = sequence
+            self._store.refresh_keys()
+            self._store.reseal()
+
     @property
     def staleness_s(self) -> float:
         """How many seconds ago this process knew all that others had changed; 0 when alone."""
@@ -216,8 +269,9 @@ class Galleries:
 
     def close(self) -> None:
         """Give the folder back; later calls raise `StoreError`. A second call does nothing."""
-        if self._follower is not None:
-            self._follower.stop()
+        for each in (self._upkeep, self._follower):
+            if each is not None:
+                each.stop()
         with self._lock:
             if self._closed:
                 return
@@ -246,7 +300,20 @@ class Galleries:
             self._drop(gallery)
 
     def _gallery(self, stored: StoredGallery) -> Gallery:
-        return Gallery(self._store.gallery_store(stored), changed=self._tell_others)
+        store = self._store.gallery_store(stored)
+        owner = SnapshotOwner(
+            gallery_id=stored.id,
+            database_id=self._store.database_id,
+            fingerprint=stored.fingerprint,
+            space_id=stored.space_id,
+            dimension=EMBEDDING_DIMENSION,
+            dtype=self._options.storage,
+        )
+        folder = SnapshotFolder(
+            self.path / SNAPSHOTS_NAME / stored.id, owner=owner, sealer=store.sealer
+        )
+        memory = GalleryMemory(store, snapshots=folder, options=self._options)
+        return Gallery(store, memory=memory, changed=self._tell_others)
 
     def _load(self, gallery: Gallery) -> None:
         gallery.load()
@@ -259,7 +326,7 @@ class Galleries:
         with self._lock:
             if self._galleries.get(gallery.name) is gallery:
                 del self._galleries[gallery.name]
-        gallery.close()
+        gallery.forget()
 
     def _tell_others(self) -> None:
         if self._follower is not None:

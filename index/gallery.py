@@ -7,7 +7,7 @@ SQL no longer holds is never named.
 Shapes: D is the embedding dimension.
 """
 
-import dataclasses
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.errors import (
-    EmbeddingInvalid,
     GalleryNotFound,
     ModelMismatch,
     RequestInvalid,
-    StoreCorrupt,
+    StoreError,
 )
 from index.checks import (
     check_external_id,
@@ -35,7 +34,7 @@ from index.decision import (
     check_thresholds,
     identification,
 )
-from index.matrix.opening import new_matrix
+from index.memory import GalleryMemory, Picture
 from index.records import (
     EMBEDDING_DIMENSION,
     Enrolled,
@@ -46,8 +45,9 @@ from index.records import (
     Template,
 )
 from index.search import best_subjects
-from index.store.change_log import GalleryState
 from index.store.gallery_store import Committed, GalleryStore
+
+logger = logging.getLogger(__name__)
 
 MAX_CANDIDATES = 4096
 """The most candidates that one identification gives; no list for a person is longer."""
@@ -62,19 +62,22 @@ class Gallery:
     Got from `Galleries`, never made by hand.
     """
 
-    def __init__(self, store: GalleryStore, *, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, store: GalleryStore, *, memory: GalleryMemory, changed: Callable[[], None]
+    ) -> None:
         """Take a gallery of the store; nothing is loaded yet.
 
         Args:
             store: the gallery in SQL.
+            memory: of this gallery alone.
             changed: called after each committed change, for whoever tells other processes.
         """
         self._store = store
         self._changed = changed
         self._space = store.space()
-        self._matrix = new_matrix(EMBEDDING_DIMENSION)
-        # What of the change log the vectors in memory have followed.
-        self._state = GalleryState(sequence=0, num_templates=0, num_subjects=0)
+        self._memory = memory
+        self.purged_sequence = 0
+        """Removals up to here are out of live storage; set by `Galleries.maintain`."""
         self._deleted = False
         # Held over SQL and memory together: both see the changes in the same order.
         self._changes = threading.Lock()
@@ -107,12 +110,12 @@ class Gallery:
     @property
     def num_subjects(self) -> int:
         """Gallery size N: subjects with at least one template."""
-        return self._state.num_subjects
+        return self._memory.state.num_subjects
 
     @property
     def num_templates(self) -> int:
         """Templates of all subjects."""
-        return len(self._matrix)
+        return len(self._memory.matrix)
 
     def load(self) -> None:
         """Fill the empty memory from SQL, with every checksum verified.
@@ -121,11 +124,7 @@ class Gallery:
             StoreCorrupt: a template does not fit its checksum; the message names its id.
         """
         with self._changes:
-            state = self._store.state()
-            self._matrix.reserve(state.num_templates)
-            for ids, embeddings_ND in self._store.load(up_to=state.sequence):
-                self._add(ids, embeddings_ND)
-            self._state = state
+            self._memory.load()
 
     def catch_up(self) -> int:
         """Follow the changes that other processes committed; returns how many there were.
@@ -136,14 +135,19 @@ class Gallery:
         """
         with self._changes:
             self._check_exists()
-            before = self._state.sequence
-            self._follow(self._store.state())
-            return self._state.sequence - before
+            before = self._memory.state.sequence
+            self._memory.follow(self._store.state())
+            return self._memory.state.sequence - before
+
+    @property
+    def removed_sequence(self) -> int:
+        """Number of the newest removal in the change log that this process knows of."""
+        return self._memory.removed_sequence
 
     @property
     def sequence(self) -> int:
         """Number of the last change that this process follows."""
-        return self._state.sequence
+        return self._memory.state.sequence
 
     def enroll(
         self,
@@ -233,7 +237,7 @@ class Gallery:
         check_unit_vectors(np.asarray(embedding)[np.newaxis], dimension=EMBEDDING_DIMENSION)
         probe_1D = self._stored_form(np.asarray(embedding)[np.newaxis])
         best = best_subjects(
-            probe_1D[0], matrix=self._matrix, store=self._store, num_subjects=num_candidates
+            probe_1D[0], matrix=self._memory.matrix, store=self._store, num_subjects=num_candidates
         )
         subjects = self._store.subjects_by_id([hit.subject_id for hit in best if hit.subject_id])
         candidates = [
@@ -364,18 +368,49 @@ class Gallery:
         with self._changes:
             self._check_exists()
             num_templates = self._store.delete()
+            self._memory.delete_snapshot()
             self._forget()
         return num_templates
 
+    def maintain(self) -> None:
+        """Give back what removals left, and bring the snapshot up to date where it is due.
+
+        Searches and changes go on meanwhile.
+
+        Raises:
+            StoreError: the disk is full or cannot be written; the last snapshot stays.
+        """
+        self._memory.compact()
+        if self._memory.snapshot_is_due:
+            self._memory.write_snapshot(self._picture())
+
     def close(self) -> None:
-        """Forget the vectors; every later call raises `GalleryNotFound`."""
+        """Forget the vectors; every later call raises `GalleryNotFound`.
+
+        A snapshot is brought up to date first, so that the next start is fast.
+        """
+        if not self._deleted and self._memory.snapshot_is_behind:
+            try:
+                self._memory.write_snapshot(self._picture())
+            except StoreError as error:
+                # Nothing is lost: the next start reads more from SQL.
+                logger.warning("no snapshot of gallery %s: %s", self.id, error)
         with self._changes:
             self._forget()
 
+    def forget(self) -> None:
+        """Forget a gallery that another process deleted, with its snapshot."""
+        with self._changes:
+            self._memory.delete_snapshot()
+            self._forget()
+
+    def _picture(self) -> Picture:
+        with self._changes:
+            return self._memory.picture()
+
     def _forget(self) -> None:
         self._deleted = True
-        self._matrix.clear()
-        self._state = GalleryState(sequence=0, num_templates=0, num_subjects=0)
+        self._memory.matrix.clear()
 
     def _checked(self, new: NewSubject) -> NewSubject:
         if not new.templates:
@@ -407,42 +442,8 @@ class Gallery:
         added: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
         removed: Sequence[int] = (),
     ) -> None:
-        """Bring the memory to where a change of this process has brought the log."""
-        if done.before.sequence == self._state.sequence:
-            if added is not None:
-                self._add(*added)
-            self._matrix.remove(removed)
-            self._state = done.after
-        else:
-            # Others were quicker: their changes and ours are read from the log, in order.
-            self._follow(done.after)
+        self._memory.made(done, added=added, removed=removed)
         self._changed()
-
-    def _follow(self, target: GalleryState) -> None:
-        """Read the log up to a state and make its changes."""
-        sequence = self._state.sequence
-        while sequence < target.sequence:
-            todo = self._store.changes(after=sequence)
-            if todo.sequence == sequence:
-                raise StoreCorrupt(
-                    f"the change log ends at {sequence}, but the gallery's counter says "
-                    f"{target.sequence}; restore from a backup"
-                )
-            self._matrix.remove(todo.removed)
-            for ids, embeddings_ND in self._store.load_some(todo.added):
-                self._add(ids, embeddings_ND)
-            # The log may be read beyond the target: its counts are then behind for a moment.
-            sequence = todo.sequence
-            self._state = dataclasses.replace(target, sequence=sequence)
-
-    def _add(self, ids: NDArray[np.int64], embeddings_ND: NDArray[np.float32]) -> None:
-        try:
-            self._matrix.add(ids, embeddings_ND)
-        except EmbeddingInvalid as error:
-            raise StoreCorrupt(
-                f"a stored embedding cannot be used: {error}; restore the data folder from a "
-                f"backup"
-            ) from error
 
     def _stored_form(self, embeddings_ND: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn what the model made into the gallery's space, where it has one."""

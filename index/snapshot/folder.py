@@ -58,11 +58,13 @@ class Snapshot:
 
     Attributes:
         sequence: of the last change that is in it; later ones are still to be applied.
+        anchor: what `write` was given.
         blocks: ids (N,) int64, ascending, and vectors (N, D), of each file; mapped ones are
             read-only, others can be written to.
     """
 
     sequence: int
+    anchor: str
     blocks: tuple[Block, ...]
 
     @property
@@ -90,7 +92,13 @@ class SnapshotFolder:
         self._max_rows = max_rows
         self._files = SegmentFiles(owner, sealer)
 
-    def write(self, sequence: int, segments: Iterable[tuple[NDArray[np.int64], Vectors]]) -> bool:
+    def write(
+        self,
+        sequence: int,
+        segments: Iterable[tuple[NDArray[np.int64], Vectors]],
+        *,
+        anchor: str = "",
+    ) -> bool:
         """Make this the snapshot; on return it is on the disk, and what it replaced is gone.
 
         Only files whose ids changed since the last snapshot are written, since the vector of an
@@ -100,6 +108,8 @@ class SnapshotFolder:
             sequence: of the last change that is in the segments.
             segments: ids (N,) int64, ascending and not negative, and vectors (N, D) of the
                 owner's type. They are taken one after another.
+            anchor: what the last change was, up to 200 printable ASCII characters: a reader
+                whose database says otherwise has another history.
 
         Returns:
             False when nothing was written, because another process is writing or deleting it,
@@ -111,7 +121,7 @@ class SnapshotFolder:
         try:
             make_private_folder(self._path)
             with PrivateFolder(self._path) as folder, folder.locking(wait=False) as held:
-                return held and self._write(folder, sequence, segments)
+                return held and self._write(folder, sequence, segments, anchor=anchor)
         except OSError as error:
             raise StoreError(
                 f"the snapshot of gallery {self._owner.gallery_id} cannot be written: "
@@ -170,6 +180,8 @@ class SnapshotFolder:
         folder: PrivateFolder,
         sequence: int,
         segments: Iterable[tuple[NDArray[np.int64], Vectors]],
+        *,
+        anchor: str,
     ) -> bool:
         last = self._last(folder)
         if last is not None and last.sequence > sequence:
@@ -179,7 +191,7 @@ class SnapshotFolder:
         created: list[str] = []
         try:
             entries = tuple(self._entries(folder, segments, old=old, created=created))
-            manifest = Manifest(owner=self._owner, sequence=sequence, files=entries)
+            manifest = Manifest(owner=self._owner, sequence=sequence, anchor=anchor, files=entries)
             # The files' names are on the disk before a manifest that names them.
             folder.sync()
             with folder.creating(_NEW_MANIFEST_NAME) as stream:
@@ -258,7 +270,7 @@ class SnapshotFolder:
                     raise
                 continue
             self._clean(folder, manifest, content=content)
-            return Snapshot(sequence=manifest.sequence, blocks=blocks)
+            return Snapshot(sequence=manifest.sequence, anchor=manifest.anchor, blocks=blocks)
         raise SnapshotUnfit("the snapshot is replaced again and again while it is read")
 
     def _blocks(

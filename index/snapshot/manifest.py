@@ -30,6 +30,7 @@ _DTYPES: dict[str, np.dtype[np.floating[Any]]] = {
     "float16": np.dtype("<f2"),
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_ANCHOR = re.compile(r"[ -~]{0,200}")
 _MOST = 2**63 - 1
 
 
@@ -112,11 +113,13 @@ class Manifest:
     Attributes:
         owner: whose it is.
         sequence: of the last change that is in it.
+        anchor: what that change was, in the writer's words; tells histories apart.
         files: in the order in which they were written.
     """
 
     owner: SnapshotOwner
     sequence: int
+    anchor: str
     files: tuple[FileEntry, ...]
 
     @property
@@ -131,6 +134,7 @@ class Manifest:
                 "format": FORMAT,
                 "owner": asdict(self.owner),
                 "sequence": self.sequence,
+                "anchor": self.anchor,
                 "num_vectors": self.num_vectors,
                 "files": [asdict(entry) for entry in self.files],
             }
@@ -188,7 +192,8 @@ def _checked(found: object, *, owner: SnapshotOwner, encrypts: bool) -> Manifest
     if len({entry.name for entry in entries}) < len(entries):
         raise SnapshotUnfit("the snapshot's manifest names a file twice")
     sequence = _whole(found, "sequence", least=0)
-    manifest = Manifest(owner=owner, sequence=sequence, files=entries)
+    anchor = _text(found, "anchor", _ANCHOR)
+    manifest = Manifest(owner=owner, sequence=sequence, anchor=anchor, files=entries)
     if _whole(found, "num_vectors", least=0) != manifest.num_vectors:
         raise SnapshotUnfit("the snapshot's manifest counts other vectors than its files")
     return manifest

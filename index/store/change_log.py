@@ -174,3 +174,19 @@ def rows_changed(connection: Connection, gallery: int, *, after: int, limit: int
         added=tuple(sorted(added - removed - {None})),
         removed=tuple(sorted(removed - {None})),
     )
+
+
+def anchor_at(connection: Connection, gallery: int, sequence: int) -> str | None:
+    """Return what tells the entry at a number from that of any other history; None without one.
+
+    A database that was restored from a backup counts on from an earlier number, and its next
+    entries have other random ids and times.
+    """
+    if sequence == 0:
+        return ""
+    row = connection.execute(
+        select(changes.c.kind, changes.c.subject, changes.c.template, changes.c.at).where(
+            changes.c.gallery_id == gallery, changes.c.sequence == sequence
+        )
+    ).first()
+    return None if row is None else f"{row.kind} {row.subject} {row.template} {row.at.isoformat()}"

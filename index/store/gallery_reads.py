@@ -7,8 +7,6 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, select
 
 from embedding.errors import TemplateNotFound
@@ -17,7 +15,13 @@ from index.records import Page, Subject, Template
 from index.sealing import Sealer
 from index.space import GallerySpace
 from index.store import template_rows
-from index.store.change_log import GalleryState, RowChanges, read_state, rows_changed
+from index.store.change_log import (
+    GalleryState,
+    RowChanges,
+    anchor_at,
+    read_state,
+    rows_changed,
+)
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.loading import Loaded, TemplateLoader
@@ -66,6 +70,11 @@ class GalleryReads:
         with self._database.transaction() as connection:
             return read_state(connection, self._row)
 
+    @property
+    def sealer(self) -> Sealer:
+        """What seals the gallery's templates."""
+        return self._sealer
+
     def load(self, *, up_to: int) -> Iterator[Loaded]:
         """Yield the ids (N,) and embeddings (N, D) of all templates, verified.
 
@@ -85,15 +94,10 @@ class GalleryReads:
         """
         return self._loader.some(row_ids)
 
-    def row_ids(self, *, up_to: int) -> NDArray[np.int64]:
-        """Return the matrix's ids (N,) of all templates up to a number of the change log."""
-        query = (
-            select(templates.c.id)
-            .where(templates.c.gallery_id == self._row, templates.c.sequence <= up_to)
-            .order_by(templates.c.id)
-        )
+    def anchor(self, sequence: int) -> str | None:
+        """Return what tells the change at a number from that of any other history."""
         with self._database.transaction() as connection:
-            return np.fromiter(connection.scalars(query), dtype=np.int64)
+            return anchor_at(connection, self._row, sequence)
 
     def changes(self, *, after: int) -> RowChanges:
         """Return what a copy in memory that stands at a number has to do next."""

@@ -5,6 +5,7 @@ Every public method is one transaction and thread safe; what it returned from is
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -13,14 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, func, select, update
 
-from embedding.errors import RequestInvalid
+from embedding.errors import RequestInvalid, SubjectNotFound, TemplateNotFound
+from index.ledger.entries import Removal, RemovalKind
 from index.records import Enrolled, NewSubject, Subject
-from index.sealing import TemplateContext
+from index.sealing import Sealer, TemplateContext
 from index.store import template_rows
 from index.store.bulk import driver_time, insert_rows
 from index.store.change_log import Change, GalleryState, begin_change, write_changes
+from index.store.cursors import Cursors
+from index.store.database import Database
+from index.store.erasures import Erasures
 from index.store.gallery_reads import GalleryReads
 from index.store.ids import new_ids
+from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
     FoundSubject,
     find_or_create,
@@ -57,13 +63,34 @@ class AddedTemplates(Committed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovedTemplates(Committed):
-    """A committed removal; `row_ids` are the matrix's ids of the templates."""
+    """A committed removal.
 
-    row_ids: tuple[int, ...]
+    Attributes:
+        log: its entries in the change log.
+    """
+
+    log: tuple[Change, ...]
+
+    @property
+    def row_ids(self) -> tuple[int, ...]:
+        """The matrix's ids of the templates."""
+        return tuple(one.template_row for one in self.log if one.template_row is not None)
 
 
 class GalleryStore(GalleryReads):
     """One gallery in SQL, as it is read and changed."""
+
+    def __init__(
+        self,
+        gallery: StoredGallery,
+        *,
+        database: Database,
+        sealer: Sealer,
+        cursors: Cursors,
+        erasures: Erasures,
+    ) -> None:
+        super().__init__(gallery, database=database, sealer=sealer, cursors=cursors)
+        self._erasures = erasures
 
     def enroll(
         self, new: Sequence[NewSubject], embeddings_ND: NDArray[np.float32]
@@ -140,62 +167,118 @@ class GalleryStore(GalleryReads):
 
         Raises:
             SubjectNotFound: no subject with this id.
+            StoreError: the removal ledger cannot be written; the subject stays.
         """
         with self._database.transaction() as connection:
-            before = begin_change(connection, self._row)
-            row_id = row_of(connection, self._row, public_id)
-            own = templates.c.subject_id == row_id
-            rows = connection.execute(select(templates.c.id, templates.c.public_id).where(own))
-            log = [
-                _removed(subject_id=public_id, template_id=row.public_id, row_id=row.id)
-                for row in rows
-            ]
-            connection.execute(delete(templates).where(own))
-            connection.execute(delete(subjects).where(subjects.c.id == row_id))
-            after = write_changes(
-                connection,
-                self._row,
-                [*log, Change(kind="subject_removed", subject_id=public_id)],
-                before=before,
-                at=utc_now(),
-                num_templates=-len(log),
-                num_subjects=-bool(log),
-            )
-        return _removal(before, after, log)
+            removed = self._remove_subject(connection, public_id)
+            self._remember(connection, removed)
+        return removed
 
     def remove_template(self, public_id: str) -> RemovedTemplates:
         """Remove one template; its subject stays.
 
         Raises:
             TemplateNotFound: no template with this id.
+            StoreError: the removal ledger cannot be written; the template stays.
         """
         with self._database.transaction() as connection:
-            before = begin_change(connection, self._row)
-            row = self._template_row(connection, public_id)
-            connection.execute(delete(templates).where(templates.c.id == row.id))
-            was_last = row.owner is not None and not _has_templates(connection, row.subject_id)
-            log = [_removed(subject_id=row.owner, template_id=public_id, row_id=row.id)]
-            after = write_changes(
-                connection,
-                self._row,
-                log,
-                before=before,
-                at=utc_now(),
-                num_templates=-1,
-                num_subjects=-was_last,
-            )
-        return _removal(before, after, log)
+            removed = self._remove_template(connection, public_id)
+            self._remember(connection, removed)
+        return removed
 
     def delete(self) -> int:
         """Delete the gallery with all that it holds; returns its number of templates.
 
         Raises:
             GalleryNotFound: it was deleted before.
+            StoreError: the removal ledger cannot be written; the gallery stays.
         """
         with self._database.transaction() as connection:
             state = begin_change(connection, self._row)
             connection.execute(delete(galleries).where(galleries.c.id == self._row))
+            self._erasures.remember(connection, [self._removal("gallery")])
         return state.num_templates
+
+    def remove_again(self, connection: Connection, removal: Removal) -> None:
+        """Carry out an entry of the ledger in a transaction; what is gone already stays so."""
+        if removal.kind == "gallery":
+            connection.execute(delete(galleries).where(galleries.c.id == self._row))
+        elif removal.kind == "subject" and removal.subject_id is not None:
+            with suppress(SubjectNotFound):
+                self._remove_subject(connection, removal.subject_id)
+        elif removal.template_id is not None:
+            with suppress(TemplateNotFound):
+                self._remove_template(connection, removal.template_id)
+
+    def _remove_subject(self, connection: Connection, public_id: str) -> RemovedTemplates:
+        before = begin_change(connection, self._row)
+        row_id = row_of(connection, self._row, public_id)
+        own = templates.c.subject_id == row_id
+        rows = connection.execute(select(templates.c.id, templates.c.public_id).where(own))
+        log = [
+            _removed(subject_id=public_id, template_id=row.public_id, row_id=row.id)
+            for row in rows
+        ]
+        connection.execute(delete(templates).where(own))
+        connection.execute(delete(subjects).where(subjects.c.id == row_id))
+        log.append(Change(kind="subject_removed", subject_id=public_id))
+        num_templates = len(log) - 1
+        after = write_changes(
+            connection,
+            self._row,
+            log,
+            before=before,
+            at=utc_now(),
+            num_templates=-num_templates,
+            num_subjects=-(num_templates > 0),
+        )
+        return RemovedTemplates(before=before, after=after, log=tuple(log))
+
+    def _remove_template(self, connection: Connection, public_id: str) -> RemovedTemplates:
+        before = begin_change(connection, self._row)
+        row = self._template_row(connection, public_id)
+        connection.execute(delete(templates).where(templates.c.id == row.id))
+        was_last = row.owner is not None and not _has_templates(connection, row.subject_id)
+        log = [_removed(subject_id=row.owner, template_id=public_id, row_id=row.id)]
+        after = write_changes(
+            connection,
+            self._row,
+            log,
+            before=before,
+            at=utc_now(),
+            num_templates=-1,
+            num_subjects=-was_last,
+        )
+        return RemovedTemplates(before=before, after=after, log=tuple(log))
+
+    def _remember(self, connection: Connection, removed: RemovedTemplates) -> None:
+        """Write all that was removed into the ledger, each template by itself."""
+        self._erasures.remember(
+            connection,
+            [
+                self._removal(
+                    "subject" if one.kind == "subject_removed" else "template",
+                    subject_id=one.subject_id,
+                    template_id=one.template_id,
+                )
+                for one in removed.log
+            ],
+        )
+
+    def _removal(
+        self,
+        kind: RemovalKind,
+        *,
+        subject_id: str | None = None,
+        template_id: str | None = None,
+    ) -> Removal:
+        return Removal(
+            gallery_id=self.gallery.id,
+            subject_id=subject_id,
+            template_id=template_id,
+            kind=kind,
+            at=utc_now(),
+        )
 
     def _rows(
         self,
@@ -310,11 +393,6 @@ def _removed(*, subject_id: str | None, template_id: str, row_id: int) -> Change
         template_id=template_id,
         template_row=row_id,
     )
-
-
-def _removal(before: GalleryState, after: GalleryState, log: Sequence[Change]) -> RemovedTemplates:
-    row_ids = tuple(one.template_row for one in log if one.template_row is not None)
-    return RemovedTemplates(before=before, after=after, row_ids=row_ids)
 
 
 def _has_templates(connection: Connection, subject: int) -> bool:

@@ -4,13 +4,17 @@ import hashlib
 import hmac
 from pathlib import Path
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from embedding.errors import GalleryExists, StoreError
+from index.key_file import KeyFileSealer
+from index.ledger.entries import Removal
+from index.ledger.place import check_outside
 from index.sealing import Sealer
 from index.store.cursors import Cursors
 from index.store.database import Database
+from index.store.erasures import Erasures, open_erasures
 from index.store.facts import database_id, first_fact
 from index.store.folder import DataFolder
 from index.store.gallery_store import GalleryStore
@@ -29,7 +33,12 @@ class Store:
     """An open database with a held data folder; every method is thread safe."""
 
     def __init__(
-        self, folder: DataFolder, *, sealer: Sealer, database_url: str | None = None
+        self,
+        folder: DataFolder,
+        *,
+        sealer: Sealer,
+        database_url: str | None = None,
+        ledger: Path | None = None,
     ) -> None:
         """Open the database, with its schema brought up to date.
 
@@ -37,9 +46,12 @@ class Store:
             folder: held; for secrets, and for the database where no URL is given.
             sealer: seals every template that is written.
             database_url: of a PostgreSQL database; None for SQLite in the folder.
+            ledger: file of the removal ledger; None where removals are not remembered. What it
+                holds and the database has not done is carried out.
 
         Raises:
-            SettingsInvalid: a URL of another kind.
+            SettingsInvalid: a URL of another kind, or a ledger in the data folder.
+            LedgerUnfit: the database has a ledger and none was given, or not its newest one.
             SealKeyMissing: the sealer has not the key that the templates are sealed with.
             StoreNewer: written by a newer version of this program.
             StoreCorrupt: the database is damaged.
@@ -57,8 +69,14 @@ class Store:
                 self.database_id = database_id(connection)
                 check_sealer(connection, sealer, database_id=self.database_id)
             self._cursors = Cursors(self.secret("cursor"))
+            self._erasures = self._opened_erasures(ledger)
         except BaseException:
             self.database.close()
+            raise
+        try:
+            self._erasures.carry_out_missing(self.database, self._remove_again)
+        except BaseException:
+            self.close()
             raise
         self.keys = ApiKeys(self.database)
 
@@ -140,6 +158,16 @@ class Store:
             ).one()
         return _stored(row)
 
+    def refresh_keys(self) -> None:
+        """Look whether the keys were rotated.
+
+        Raises:
+            SealKeyMissing: the key file is gone or empty; the keys of before stay in use.
+            SettingsInvalid: it cannot be used; likewise.
+        """
+        if isinstance(self._sealer, KeyFileSealer):
+            self._sealer.refresh()
+
     def reseal(self, *, new: Sealer | None = None) -> int:
         """Seal everything with the current key; returns how many templates were changed.
 
@@ -148,6 +176,8 @@ class Store:
                 unseals; for sealing what lay in the clear.
         """
         sealer = new or self._sealer
+        if not sealer.encrypts:
+            return 0
         with self.database.transaction() as connection:
             if mark_is_current(connection, sealer):
                 return 0
@@ -163,12 +193,34 @@ class Store:
     def gallery_store(self, gallery: StoredGallery) -> GalleryStore:
         """Return the subjects and templates of one gallery."""
         return GalleryStore(
-            gallery, database=self.database, sealer=self._sealer, cursors=self._cursors
+            gallery,
+            database=self.database,
+            sealer=self._sealer,
+            cursors=self._cursors,
+            erasures=self._erasures,
         )
 
     def close(self) -> None:
-        """Close the database; a second call does nothing."""
+        """Close database and ledger; a second call does nothing."""
         self.database.close()
+        self._erasures.close()
+
+    def _opened_erasures(self, path: Path | None) -> Erasures:
+        if path is not None:
+            check_outside(path, data_folder=self.path)
+        return open_erasures(
+            self.database,
+            path=path,
+            database_id=self.database_id,
+            key=lambda: self.secret("ledger"),
+        )
+
+    def _remove_again(self, connection: Connection, removal: Removal) -> None:
+        row = connection.execute(
+            select(galleries).where(galleries.c.public_id == removal.gallery_id)
+        ).first()
+        if row is not None:
+            self.gallery_store(_stored(row)).remove_again(connection, removal)
 
 
 def _stored(row: Row[tuple[object, ...]]) -> StoredGallery:

