@@ -6,7 +6,8 @@ from pathlib import Path
 
 from embedding.errors import SealKeyMissing
 from index.encryption import AesGcmSealer
-from index.key_ring import KeyRing, check_outside
+from index.key_ring import KeyRing
+from index.places import check_outside
 from index.sealing import SealContext
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class KeyFileSealer:
     """
 
     def __init__(self, path: Path, *, data_folder: Path) -> None:
-        check_outside(path, data_folder)
+        check_outside(path, data_folder=data_folder, what="the key file")
         self._path = path
         self._reading = threading.Lock()
         self._read_as = self._state()

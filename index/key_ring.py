@@ -137,8 +137,7 @@ class KeyRing:
         """
         ring = cls((SealKey.random(),))
         try:
-            with changing(path.parent):
-                create_private(path, (_FILE_HEAD + ring.current.line()).encode())
+            create_private(path, (_FILE_HEAD + ring.current.line()).encode())
         except FileExistsError as error:
             raise SettingsInvalid(
                 f"{path} exists already and is left as it is; `KeyRing.rotate` adds a new key to "
@@ -194,29 +193,6 @@ class KeyRing:
             del lines[by_id[key_id][0]]
             replace_private(path, "".join(lines).encode())
         return cls(tuple(each for each in ring.keys if each.id != key_id))
-
-
-def check_outside(path: Path, data_folder: Path) -> None:
-    """Pass a key file that does not lie in the data folder, where every backup would take it.
-
-    Symbolic links are followed; neither the link nor the file that it leads to may lie there.
-
-    Raises:
-        SettingsInvalid: it lies inside.
-    """
-    folder = data_folder.resolve()
-    named = path.parent.resolve() / path.name
-    for place in {named, path.resolve()}:
-        if any(_is_same(each, folder) for each in place.parents):
-            raise SettingsInvalid(
-                f"the key file {path} lies in the data folder {data_folder}, so whoever has the "
-                f"data would have the key; move it elsewhere"
-            )
-
-
-def _is_same(path: Path, other: Path) -> bool:
-    # Two paths may be one folder: a bind mount, or letters of another case.
-    return path == other or (path.exists() and other.exists() and path.samefile(other))
 
 
 def _is_placeholder(secret: bytes) -> bool:

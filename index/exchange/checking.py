@@ -4,7 +4,6 @@ Shapes: N rows, D embedding dimension.
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,12 +20,8 @@ from index.checks import (
     check_unit_vectors,
 )
 from index.exchange.rows import ExchangeHeader, ExchangeRow
+from index.ids import ID_BYTES, NOBODY, check_id, id_bytes
 from index.records import EMBEDDING_DIMENSION
-
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NIL_ID = "00000000-0000-0000-0000-000000000000"
-_ID_BYTES = 16
-_NOTHING = bytes(_ID_BYTES)
 
 
 def check_header(header: ExchangeHeader, *, fingerprint: str | None = None) -> None:
@@ -88,7 +83,7 @@ class RowCheck:
                 checked.append(self._checked(row))
             except (RequestInvalid, NameInvalid, ModelMismatch) as error:
                 raise type(error)(f"row {number}: {error}") from error
-        self._template_ids.append(b"".join(_id_bytes(row.template_id) for row in checked))
+        self._template_ids.append(b"".join(id_bytes(row.template_id) for row in checked))
         self._subjects.append(b"".join(map(_subject_bytes, checked)))
         self._num += len(checked)
         return tuple(checked)
@@ -136,9 +131,9 @@ class RowCheck:
             raise
 
     def _checked(self, row: ExchangeRow) -> ExchangeRow:
-        _check_id(row.template_id, what="template id")
+        check_id(row.template_id, what="template id")
         if row.subject_id is not None:
-            _check_id(row.subject_id, what="subject id")
+            check_id(row.subject_id, what="subject id")
         elif row.name is not None or row.external_id is not None:
             raise RequestInvalid("a name or external id without a subject id")
         if row.fingerprint != self._header.fingerprint:
@@ -155,11 +150,6 @@ class RowCheck:
         )
 
 
-def _check_id(text: str, *, what: str) -> None:
-    if not _ID.fullmatch(text) or text == _NIL_ID:
-        raise RequestInvalid(f"the {what} must be a UUID in lower case, and not all zeros")
-
-
 def _check_once(keys_N2: NDArray[np.uint64], rows_N: NDArray[np.intp], *, what: str) -> None:
     order_N = np.lexsort(keys_N2.T)
     sorted_N2 = keys_N2[order_N]
@@ -174,15 +164,11 @@ def _keys(content: bytes, *, width: int = 2) -> NDArray[np.uint64]:
 
 
 def _subject_bytes(row: ExchangeRow) -> bytes:
-    subject = _NOTHING if row.subject_id is None else _id_bytes(row.subject_id)
+    subject = NOBODY if row.subject_id is None else id_bytes(row.subject_id)
     return subject + _text_bytes(row.name) + _text_bytes(row.external_id)
-
-
-def _id_bytes(text: str) -> bytes:
-    return bytes.fromhex(text.replace("-", ""))
 
 
 def _text_bytes(text: str | None) -> bytes:
     if text is None:
-        return _NOTHING
-    return hashlib.blake2b(text.encode(), digest_size=_ID_BYTES).digest()
+        return NOBODY
+    return hashlib.blake2b(text.encode(), digest_size=ID_BYTES).digest()

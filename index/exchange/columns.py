@@ -4,7 +4,7 @@ Shapes: N rows, W numbers a row.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from embedding.errors import RequestInvalid
 from index.exchange.rows import ExchangeRow
 from index.records import EMBEDDING_DIMENSION
+from index.times import from_microseconds
 
 _WIDTHS = {"embedding": EMBEDDING_DIMENSION, "box": 4, "photo_size": 2, "landmarks": 10}
 
@@ -43,7 +44,6 @@ OPTIONAL = frozenset({"name", "external_id", "face_id", "image_id", "fingerprint
 """Columns that a file of another tool may leave out."""
 
 _NULLABLE = frozenset({"subject_id", "name", "external_id", "created_at"})
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -193,9 +193,7 @@ def _times(column: pa.Array, *, first: int) -> list[datetime | None]:
     for number, value in enumerate(column.cast(pa.int64()).to_pylist(), start=first):
         try:
             microseconds = None if value is None else value * 10**6 // per_second
-            times.append(
-                None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
-            )
+            times.append(None if microseconds is None else from_microseconds(microseconds))
         except OverflowError:
             raise RequestInvalid(f"row {number}: the time is out of range") from None
     return times

@@ -15,7 +15,7 @@ from embedding.errors import EmbeddingInvalid, RequestInvalid, StoreError
 from index.exchange.checking import RowCheck, check_header
 from index.exchange.columns import SCHEMA, check_schema, to_batch, to_rows
 from index.exchange.rows import FORMAT_VERSION, ContentDigest, ExchangeHeader, ExchangeRow
-from index.new_file import new_private_file
+from index.private_files import new_private_file
 from index.records import EMBEDDING_DIMENSION
 
 logger = logging.getLogger(__name__)

@@ -7,16 +7,16 @@ import hashlib
 import json
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.times import to_microseconds
+
 FORMAT_VERSION = 1
 
 _FIGURES = struct.Struct("<7d2qI")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class ContentDigest:
     """
 
     def __init__(self, header: ExchangeHeader) -> None:
-        exported_at = None if header.exported_at is None else _microseconds(header.exported_at)
+        exported_at = None if header.exported_at is None else to_microseconds(header.exported_at)
         start = (FORMAT_VERSION, header.fingerprint, header.gallery, exported_at)
         self._sha256 = hashlib.sha256(json.dumps(start).encode())
 
@@ -101,7 +101,7 @@ class ContentDigest:
             row.face_id,
             row.image_id,
             row.fingerprint,
-            None if row.created_at is None else _microseconds(row.created_at),
+            None if row.created_at is None else to_microseconds(row.created_at),
         )
         text = json.dumps(texts).encode()
         figures = (row.norm, row.quality, row.confidence, *row.box, *row.photo_size)
@@ -113,7 +113,3 @@ class ContentDigest:
     def hexdigest(self) -> str:
         """Return the digest of all rows so far, 64 hexadecimal digits."""
         return self._sha256.hexdigest()
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // _MICROSECOND

@@ -1,12 +1,13 @@
 """An entry of the ledger, and its 96 bytes."""
 
-import re
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from embedding.errors import RequestInvalid
+from index.ids import NOBODY, check_id, id_bytes, id_text
+from index.times import from_microseconds, to_microseconds
 
 RemovalKind = Literal["subject", "template", "gallery"]
 
@@ -16,11 +17,6 @@ ENTRY_BYTES = 96
 _ENTRY = struct.Struct("<B7xq16s16s16s")
 _KIND_CODES: dict[RemovalKind, int] = {"subject": 1, "template": 2, "gallery": 3}
 _KINDS: dict[int, RemovalKind] = {code: kind for kind, code in _KIND_CODES.items()}
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NIL_ID = "00000000-0000-0000-0000-000000000000"
-_NOBODY = bytes(16)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +63,10 @@ def pack(removal: Removal) -> bytes:
         )
     return _ENTRY.pack(
         _KIND_CODES[kind],
-        (removal.at - _EPOCH) // _MICROSECOND,
-        _id_bytes(removal.gallery_id),
-        _NOBODY if subject_id is None else _id_bytes(subject_id),
-        _NOBODY if template_id is None else _id_bytes(template_id),
+        to_microseconds(removal.at),
+        _checked_bytes(removal.gallery_id),
+        NOBODY if subject_id is None else _checked_bytes(subject_id),
+        NOBODY if template_id is None else _checked_bytes(template_id),
     ).ljust(ENTRY_BYTES, b"\0")
 
 
@@ -78,24 +74,14 @@ def unpack(entry: bytes) -> Removal:
     """Return the removal of 96 bytes whose code (HMAC) was found right."""
     kind, microseconds, gallery, subject, template = _ENTRY.unpack_from(entry)
     return Removal(
-        gallery_id=_id_text(gallery),
-        subject_id=None if subject == _NOBODY else _id_text(subject),
-        template_id=None if template == _NOBODY else _id_text(template),
+        gallery_id=id_text(gallery),
+        subject_id=None if subject == NOBODY else id_text(subject),
+        template_id=None if template == NOBODY else id_text(template),
         kind=_KINDS[kind],
-        at=_EPOCH + timedelta(microseconds=microseconds),
+        at=from_microseconds(microseconds),
     )
 
 
-def _id_bytes(text: str) -> bytes:
-    if not _ID.fullmatch(text) or text == _NIL_ID:
-        # The id is not repeated: it may be a name.
-        raise RequestInvalid(
-            "the removal ledger holds random ids only (UUIDs in lower case), and this is none"
-        )
-    return bytes.fromhex(text.replace("-", ""))
-
-
-def _id_text(content: bytes) -> str:
-    digits = content.hex()
-    parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-    return "-".join(parts)
+def _checked_bytes(text: str) -> bytes:
+    check_id(text, what="id in a removal")
+    return id_bytes(text)

@@ -73,7 +73,7 @@ class RemovalLedger:
         """Return the ledger of a database, with every entry verified.
 
         Args:
-            path: of the file; pass it through `check_outside` first.
+            path: of the file; pass it through `index.places.check_outside` first.
             database_id: opaque, 1 to 255 bytes.
             key: at least 32 random bytes.
             create: begin an empty one (mode 0600) when there is no file. Only for a database that

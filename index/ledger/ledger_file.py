@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from embedding.errors import LedgerUnfit, SettingsInvalid, StoreError
-from index.new_file import new_private_file
+from index.private_files import new_private_file
 
 
 class LedgerFile:

@@ -20,24 +20,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid, SealKeyMissing, SnapshotUnfit, StoreError
+from index.private_files import make_private_folder, sync_folder
 from index.sealing import Sealer
 from index.snapshot.cutting import cut
 from index.snapshot.manifest import (
     MANIFEST_NAME,
-    MAX_MANIFEST_BYTES,
-    SEGMENT_NAME,
     Content,
     FileEntry,
     Manifest,
     SnapshotOwner,
     decode,
 )
-from index.snapshot.private_folder import (
-    LOCK_NAME,
-    PrivateFolder,
-    make_private_folder,
-    sync_folder,
+from index.snapshot.manifest_file import (
+    NEW_MANIFEST_NAME,
+    read_manifest,
+    remove_left_over,
+    remove_snapshot,
+    remove_unnamed,
 )
+from index.snapshot.private_folder import PrivateFolder
 from index.snapshot.segment_file import Block, Vectors
 from index.snapshot.segment_files import SegmentFiles, ascending, content_of
 
@@ -46,7 +47,6 @@ logger = logging.getLogger(__name__)
 MAX_ROWS = 65_536
 """Of a file: 134 MB of 512 float32 numbers each, the most that one removal writes anew."""
 
-_NEW_MANIFEST_NAME = "manifest.new"
 _ATTEMPTS = 5
 """A reader begins again when a writer was faster; five times in a row is no coincidence."""
 _MAX_THREADS = 4
@@ -162,7 +162,9 @@ class SnapshotFolder:
             while (folder := self._opened()) is not None:
                 with folder, folder.locking(wait=True) as held:
                     if held:
-                        self._remove_all(folder)
+                        remove_snapshot(folder)
+                        self._path.rmdir()
+                        sync_folder(self._path.parent)
         except OSError as error:
             raise StoreError(
                 f"the snapshot of gallery {self._owner.gallery_id} cannot be removed: "
@@ -194,16 +196,16 @@ class SnapshotFolder:
             manifest = Manifest(owner=self._owner, sequence=sequence, anchor=anchor, files=entries)
             # The files' names are on the disk before a manifest that names them.
             folder.sync()
-            with folder.creating(_NEW_MANIFEST_NAME) as stream:
+            with folder.creating(NEW_MANIFEST_NAME) as stream:
                 stream.write(manifest.encode(self._sealer))
-            folder.rename(_NEW_MANIFEST_NAME, MANIFEST_NAME)
+            folder.rename(NEW_MANIFEST_NAME, MANIFEST_NAME)
         except BaseException:
-            for name in (_NEW_MANIFEST_NAME, *created):
+            for name in (NEW_MANIFEST_NAME, *created):
                 folder.remove(name)
             raise
         # And the manifest's before files that only the last one names are removed.
         folder.sync()
-        self._remove_unnamed(folder, manifest)
+        remove_unnamed(folder, manifest)
         self._files.set_verified(entries)
         logger.info(
             "wrote %d of the %d files of the snapshot of gallery %s",
@@ -216,15 +218,15 @@ class SnapshotFolder:
     def _last(self, folder: PrivateFolder) -> Manifest | None:
         """The manifest to write after, if it can be used; what it does not name is removed."""
         try:
-            content = self._manifest_bytes(folder)
+            content = read_manifest(folder)
             last = self._decoded(content) if content is not None else None
         except (SnapshotUnfit, SealKeyMissing) as error:
             logger.warning(
                 "the snapshot of gallery %s is written anew: %s", self._owner.gallery_id, error
             )
-            folder.remove(_NEW_MANIFEST_NAME)
+            folder.remove(NEW_MANIFEST_NAME)
             return None
-        self._remove_unnamed(folder, last)
+        remove_unnamed(folder, last)
         return last
 
     def _entries(
@@ -256,20 +258,21 @@ class SnapshotFolder:
             raise ValueError("the ids of a segment must ascend from 0 or more")
 
     def _read(self, folder: PrivateFolder, *, mapped: bool) -> Snapshot | None:
+        gallery_id = self._owner.gallery_id
         for _ in range(_ATTEMPTS):
-            content = self._manifest_bytes(folder)
+            content = read_manifest(folder)
             if content is None:
-                self._clean(folder, None, content=None)
+                remove_left_over(folder, None, content=None, gallery_id=gallery_id)
                 return None
             try:
                 manifest = self._decoded(content)
                 blocks = self._blocks(folder, manifest, mapped=mapped)
             except SnapshotUnfit:
                 # A writer may have put another snapshot in its place and removed its files.
-                if self._manifest_bytes(folder) == content:
+                if read_manifest(folder) == content:
                     raise
                 continue
-            self._clean(folder, manifest, content=content)
+            remove_left_over(folder, manifest, content=content, gallery_id=gallery_id)
             return Snapshot(sequence=manifest.sequence, anchor=manifest.anchor, blocks=blocks)
         raise SnapshotUnfit("the snapshot is replaced again and again while it is read")
 
@@ -284,60 +287,5 @@ class SnapshotFolder:
         self._files.set_verified(manifest.files)
         return blocks
 
-    def _manifest_bytes(self, folder: PrivateFolder) -> bytes | None:
-        try:
-            with folder.reading(MANIFEST_NAME) as stream:
-                if os.fstat(stream.fileno()).st_size > MAX_MANIFEST_BYTES:
-                    raise SnapshotUnfit("the snapshot's manifest is too long")
-                return stream.read()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise SnapshotUnfit(
-                f"the snapshot's manifest cannot be read: {error.strerror}"
-            ) from error
-
     def _decoded(self, content: bytes) -> Manifest:
         return decode(content, owner=self._owner, sealer=self._sealer)
-
-    def _clean(
-        self, folder: PrivateFolder, manifest: Manifest | None, *, content: bytes | None
-    ) -> None:
-        """Remove what a dead writer left; the files of a living one are under its lock."""
-        if not _unnamed(folder, manifest):
-            return
-        try:
-            with folder.locking(wait=False) as held:
-                if held and self._manifest_bytes(folder) == content:
-                    self._remove_unnamed(folder, manifest)
-        except OSError as error:  # On a read-only disk the snapshot can still be read.
-            logger.warning(
-                "what is left over of a snapshot of gallery %s cannot be removed: %s",
-                self._owner.gallery_id,
-                error.strerror,
-            )
-
-    def _remove_unnamed(self, folder: PrivateFolder, manifest: Manifest | None) -> None:
-        unnamed = _unnamed(folder, manifest)
-        for name in unnamed:
-            folder.remove(name)
-        if unnamed:
-            folder.sync()
-
-    def _remove_all(self, folder: PrivateFolder) -> None:
-        folder.remove(MANIFEST_NAME)
-        folder.sync()  # Without a manifest the rest counts as left over.
-        self._remove_unnamed(folder, None)
-        folder.remove(LOCK_NAME)
-        self._path.rmdir()
-        sync_folder(self._path.parent)
-
-
-def _unnamed(folder: PrivateFolder, manifest: Manifest | None) -> list[str]:
-    """Names of the snapshot's files that the manifest does not name."""
-    named = {entry.name for entry in manifest.files} if manifest is not None else set()
-    return [
-        name
-        for name in folder.names()
-        if name == _NEW_MANIFEST_NAME or (SEGMENT_NAME.fullmatch(name) and name not in named)
-    ]

@@ -7,17 +7,18 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Self
+
+from index.private_files import writing_new
 
 LOCK_NAME = "lock"
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A pipe would wait for its other end without O_NONBLOCK.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -54,14 +55,9 @@ class PrivateFolder:
                 raise OSError(None, "it is not a plain file")
             yield stream
 
-    @contextmanager
-    def creating(self, name: str) -> Iterator[BinaryIO]:
+    def creating(self, name: str) -> AbstractContextManager[BinaryIO]:
         """Make a new file of mode 0600; its content is on the disk when the block ends."""
-        file = os.open(name, _CREATE, 0o600, dir_fd=self._descriptor)
-        with os.fdopen(file, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(file)
+        return writing_new(name, folder=self._descriptor)
 
     def rename(self, old: str, new: str) -> None:
         """Give a file another name, in place of what had that name."""
@@ -101,21 +97,3 @@ class PrivateFolder:
         except (BlockingIOError, FileNotFoundError):
             return False
         return os.path.samestat(named, os.fstat(lock))
-
-
-def make_private_folder(path: Path) -> None:
-    """Make a folder and what is missing above it with mode 0700; the names are on the disk."""
-    if path.is_dir():
-        return
-    make_private_folder(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Bring the names of all files in a folder to the disk."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -8,10 +8,12 @@ import os
 import re
 import secrets
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from embedding.errors import StoreCorrupt, StoreError, StoreInUse
+from index.private_files import create_private, sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +63,8 @@ class DataFolder:
             folder = cls(path, lock, shared=shared)
             if not shared:
                 folder.set_url(url)
-                _create_private(folder.database)
-            _sync_folder(path)
+                _make_database(folder.database)
+            sync_folder(path)
         except OSError as error:
             os.close(lock)
             raise _not_usable(path, error) from error
@@ -109,7 +111,9 @@ class DataFolder:
         try:
             with self._making_secret:
                 if not path.exists():
-                    _write_once(path, secrets.token_bytes(_SECRET_BYTES))
+                    # Another process that shares the folder may make it meanwhile.
+                    with suppress(FileExistsError):
+                        create_private(path, secrets.token_bytes(_SECRET_BYTES))
             secret = path.read_bytes()
         except OSError as error:
             raise _not_usable(path, error) from error
@@ -150,36 +154,8 @@ def _holder(lock: int) -> tuple[int | None, str | None]:
     return pid if isinstance(pid, int) else None, url if isinstance(url, str) else None
 
 
-def _create_private(path: Path) -> None:
+def _make_database(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    """Write a file that is whole from its first moment; one that another process made stays."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        if path.exists():
-            return
-        temporary = path.with_name(path.name + ".new")
-        temporary.unlink(missing_ok=True)
-        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(file, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.rename(path)
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _not_usable(path: Path, error: OSError) -> StoreError:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from embedding.errors import GalleryExists, StoreError
 from index.key_file import KeyFileSealer
 from index.ledger.entries import Removal
-from index.ledger.place import check_outside
+from index.places import check_outside
 from index.sealing import Sealer
 from index.store.cursors import Cursors
 from index.store.database import Database
@@ -207,7 +207,7 @@ class Store:
 
     def _opened_erasures(self, path: Path | None) -> Erasures:
         if path is not None:
-            check_outside(path, data_folder=self.path)
+            check_outside(path, data_folder=self.path, what="the removal ledger")
         return open_erasures(
             self.database,
             path=path,

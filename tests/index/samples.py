@@ -1,5 +1,6 @@
 """Synthetic vectors and templates for the tests of index."""
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -80,3 +81,8 @@ BAD_EMBEDDINGS: dict[str, NDArray[np.generic]] = {
     "other type": _UNIT.astype(np.float64),
     "two of them": unit_vectors(2),
 }
+
+
+def no_hard_links(*_: object) -> None:
+    """Refuse a hard link as the FAT file system does."""
+    raise OSError(errno.EPERM, "Operation not permitted")

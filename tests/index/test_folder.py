@@ -6,12 +6,14 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from embedding.errors import StoreCorrupt, StoreError, StoreInUse
 from index.store.folder import LOCK_NAME, DataFolder
+from tests.index.samples import no_hard_links
 
 _HOLD = """
 import sys
@@ -139,6 +141,26 @@ def test_a_secret_is_made_once(data_folder: Path) -> None:
     folder = DataFolder.open(data_folder)
     assert folder.secret("keys") == keys
     folder.close()
+
+
+def test_a_secret_needs_no_hard_links(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system without hard links a secret is made once, and alone in its folder."""
+    folder = DataFolder.open(data_folder)
+    before = set(data_folder.iterdir())
+    monkeypatch.setattr(Path, "hardlink_to", no_hard_links)
+    secret = folder.secret("keys")
+    assert folder.secret("keys") == secret
+    assert set(data_folder.iterdir()) == before | {data_folder / "keys.secret"}
+    folder.close()
+
+
+def test_processes_that_share_a_folder_have_one_secret(data_folder: Path) -> None:
+    """Whoever makes a secret first, all that hold the folder together get the same."""
+    folders = [DataFolder.open(data_folder, shared=True) for _ in range(8)]
+    with ThreadPoolExecutor(len(folders)) as pool:
+        assert len(set(pool.map(lambda folder: folder.secret("keys"), folders))) == 1
+    for folder in folders:
+        folder.close()
 
 
 def test_a_secret_that_was_half_written_is_made_anew(data_folder: Path) -> None:

@@ -18,7 +18,6 @@ from index.ledger import chain
 from index.ledger.chain import CODE_BYTES, ENTRIES_AT, RECORD_BYTES, SECTOR_BYTES, LedgerHead
 from index.ledger.entries import Removal
 from index.ledger.ledger import RemovalLedger
-from index.ledger.place import check_outside
 from tests.index.ledger_samples import DATABASE_ID, GALLERY_ID, KEY, open_ledger, removal
 
 _NUM = 3
@@ -384,24 +383,3 @@ def test_a_bad_entry_is_refused(path: Path, changes: dict[str, Any]) -> None:
             ledger.append([removal(3), replace(removal(4), **changes)])
         assert "Anna" not in str(raised.value)
         assert ledger.head().count == _NUM
-
-
-def test_a_path_in_the_data_folder_is_refused(tmp_path: Path) -> None:
-    """The data folder and what lies in it are refused, also through links; others pass."""
-    folder = tmp_path / "data"
-    (folder / "sub").mkdir(parents=True)
-    (tmp_path / "link").symlink_to(folder / "sub")
-    (tmp_path / "out").symlink_to(folder / "removals")
-    for path in (
-        folder,
-        folder / "removals",
-        folder / "missing" / "removals",
-        tmp_path / "link" / "removals",
-        tmp_path / "out",
-        tmp_path / "x" / ".." / "data" / "removals",
-    ):
-        with pytest.raises(SettingsInvalid, match="inside the data folder"):
-            check_outside(path, data_folder=folder)
-    check_outside(tmp_path / "removals", data_folder=folder)
-    check_outside(tmp_path / "data-removals", data_folder=tmp_path / "missing")
-    check_outside(folder / ".." / "removals", data_folder=tmp_path / "link")
