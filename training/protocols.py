@@ -150,6 +150,19 @@ class OpenSetTable:
     own_subject_P: NDArray[np.int64]
     is_mated_P: NDArray[np.bool_]
 
+    def of_subjects(self, subjects: NDArray[np.int64]) -> "OpenSetTable":
+        """Some subjects and their own probes alone, as if there were nobody else.
+
+        Args:
+            subjects: columns, rising, at least one.
+        """
+        kept_P = np.isin(self.own_subject_P, subjects)
+        return OpenSetTable(
+            similarities_PS=self.similarities_PS[np.ix_(kept_P, subjects)],
+            own_subject_P=np.searchsorted(subjects, self.own_subject_P[kept_P]),
+            is_mated_P=self.is_mated_P[kept_P],
+        )
+
 
 def open_set_table(
     unit_BD: NDArray[np.float32],

@@ -291,3 +291,17 @@ def test_without_two_sharp_people_there_are_no_figures_of_them(
     mixed = replace(everybody, sharp=tuple(number < num_sharp for number in range(24)))
     names = holdout_figures(mean_colours, mixed)
     assert {name.split("/")[0] for name in names} == {"all"}
+
+
+def test_some_subjects_of_a_table_are_a_table_of_them_alone() -> None:
+    """The same as if the others had never been there."""
+    rng = np.random.default_rng(2)
+    unit = rng.normal(size=(20, 6)).astype(np.float32)
+    subject = np.repeat(np.arange(5), 4)
+    kept = np.array([1, 2, 4])
+    found = open_set_table(unit, subject).of_subjects(kept)
+    images = np.isin(subject, kept)
+    alone = open_set_table(unit[images], np.repeat(np.arange(3), 4))
+    np.testing.assert_allclose(found.similarities_PS, alone.similarities_PS, atol=1e-6)
+    np.testing.assert_array_equal(found.own_subject_P, alone.own_subject_P)
+    np.testing.assert_array_equal(found.is_mated_P, alone.is_mated_P)

@@ -62,7 +62,7 @@ def test_an_imported_network_is_served(
     assert (card.name, card.licence, card.mirrored) == ("theirs", "mine", True)
     assert card.training["description"] == "a tiny one"
     assert card.training["imported"]["guessed"] is False
-    assert {one.num_subjects for one in card.thresholds} == {1, 3}
+    assert {one.num_subjects for one in card.thresholds} == {1, 3, 6}
     assert all(one.extrapolated for one in card.thresholds if one.fpir == 0.001)
     assert "11 people" in card.notes
     assert card.norm_floor > 0
@@ -326,5 +326,5 @@ def test_the_command_imports_and_says_what_it_did(
                                       "--std", "128"])  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "guessed: " in result.output
-    assert "galleries of 1, 3 people" in result.output
+    assert "galleries of 1, 3, 6 people" in result.output
     assert FaceEmbedder.open(tmp_path / "model").fingerprint[:12] in result.output
