@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from embedding.errors import DataInvalid
+from tests.training.conftest import write_lfw
 from training.data.decoding import load_crops
 from training.data.identity_folder import IdentityFolder
 from training.data.split import Selection, select_all
@@ -33,30 +34,6 @@ def mean_colours(crops_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     grid = grid - grid.mean(axis=1, keepdims=True)
     unit: NDArray[np.float32] = grid / np.linalg.norm(grid, axis=1, keepdims=True)
     return unit.astype(np.float32)
-
-
-def write_lfw(folder: Path, identities: Path, lines: list[str]) -> Path:
-    """LFW's layout, made of the first four small identities, with these lines as the list."""
-    for number in range(4):
-        name = f"person{number:03d}"
-        person = folder / "aligned" / name
-        person.mkdir(parents=True)
-        for image in range(5):
-            (person / f"{name}_{image + 1:04d}.jpg").symlink_to(identities / name / f"{image}.jpg")
-    (folder / "pairs.txt").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-@pytest.fixture
-def lfw(identities: Path, tmp_path: Path) -> Path:
-    """Two folds of two matched and two mismatched pairs."""
-    a, b, c, d = (f"person{number:03d}" for number in range(4))
-    lines = [
-        "2\t2",
-        f"{a}\t1\t2", f"{b}\t1\t3", f"{a}\t1\t{b}\t1", f"{c}\t2\t{d}\t1",
-        f"{c}\t1\t2", f"{d}\t1\t3", f"{a}\t1\t{c}\t1", f"{b}\t2\t{d}\t1",
-    ]  # fmt: skip
-    return write_lfw(tmp_path, identities, lines)
 
 
 def test_pairs_are_read_with_their_folds(lfw: Path) -> None:
