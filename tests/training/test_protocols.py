@@ -194,6 +194,24 @@ def test_the_open_set_table_equals_a_loop() -> None:
     assert table.is_mated_P.tolist() == [False, False, True, True] * 3
 
 
+def test_the_table_takes_another_similarity() -> None:
+    """The nearest template by distance, of vectors of any length."""
+    vectors = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
+    table = open_set_table(
+        vectors,
+        np.repeat([0, 1], 4),
+        num_templates=2,
+        similarity=lambda probes, templates: (
+            -np.linalg.norm(probes[:, None] - templates[None], axis=2)
+        ),
+    )
+    for probe in range(8):
+        for column in range(2):
+            rows = (4 * column, 4 * column + 1)
+            nearest = min(float(np.linalg.norm(vectors[probe] - vectors[row])) for row in rows)
+            assert table.similarities_PS[probe, column] == pytest.approx(-nearest, abs=1e-6)
+
+
 def test_templates_are_no_mated_probes_but_everybody_is_a_stranger_once() -> None:
     """Counts: two mated probes of four images each, all twelve as strangers to the others."""
     unit = np.eye(12, 16, dtype=np.float32)
