@@ -61,6 +61,7 @@ bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.open_set
+	$(BIN)/python -m benchmarks.holdout
 	$(BIN)/python -m benchmarks.classifier
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.augment

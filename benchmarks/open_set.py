@@ -1,271 +1,231 @@
 """Who is missed and who is mistaken among strangers: our models and `face_recognition`, on LFW.
 
 Of the team's aligned LFW crops, the people with at least four images are enrolled with three, the
-rest of theirs are searched for, and the people with one image are strangers. All systems see the
-same images in one run, under the same two fusions. The peer is measured twice: as it is used,
-finding the face itself (a missed face is a miss), and its network alone, on the crop moved to
-where it wants the eyes. Needs `make bench`'s peer packages and ../shared/data.
+rest of theirs are searched for, and the people with one image are strangers: the protocol of
+``python -m training evaluate --lfw``. All systems see the same images in one run, under the same
+two fusions. The peer is measured twice: as it is used, finding the face itself (a missed face is
+a miss), and its network alone, on the crop moved to where it wants the eyes. Needs `make bench`'s
+peer packages and ../shared/data; ``--ours`` leaves the peer out.
 
-Shape legend: P probes, S subjects, D numbers of a vector.
+Shape legend: B images, R searches, S subjects, T templates, D numbers of a vector.
 """
 
+import argparse
 import os
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from benchmarks.peers import PEER_PACKAGES
+from benchmarks.peers import add_peers, peer_network
 from benchmarks.report import print_report
-from embedding.error_rates import (
-    IdentificationRates,
-    RateAtThreshold,
-    identification_rates,
-    smallest_threshold,
+from embedding.error_rates import IdentificationRates, RateAtThreshold, smallest_threshold
+from embedding.model import (
+    EMBEDDING_DIMENSION,
+    ModelCard,
+    ModelDirectory,
+    default_model,
+    find_model,
+    shipped_models,
 )
-from embedding.model import ModelDirectory, default_model, shipped_models
 from embedding.runtime import EmbeddingNet
+from training.data.opening import open_store
+from training.data.split import Selection, select_all
 from training.dlib_teacher import chip_of_crop
+from training.evaluation.open_set import OpenSet, plan_open_set
+from training.evaluation.points import FPIRS, rates_at
+from training.evaluation.searches import FUSIONS, Fusion, Searches, search_all, search_by
+from training.protocols import CHUNK, NUM_TEMPLATES
 
 LFW = Path(__file__).parents[2] / "shared" / "data" / "lfw" / "aligned"
-NUM_TEMPLATES, MIN_ENROLLED_IMAGES = 3, 4
-FPIRS = (0.01, 0.001)
-CHUNK = 64
 # The peer detects faces with surroundings; a tight crop gets a frame of this many pixels.
 FRAME_PX = 40
+DEFAULT_MARK = " (default)"
+# What a card's thresholds for match and review stand for.
+CARD_FPIRS = (0.01, 0.05)
+# Minus the distance of a search without a face, or to somebody without a template: farther than
+# any two descriptors of the peer, and still above what stands for no search at all.
+NO_FACE = np.float32(-1.99)
 
-Vectors = dict[Path, NDArray[np.float32]]
-# (P, D) probes and (S, D) references -> (P, S) similarities.
-Similarity = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenSet:
-    """Images of the protocol; a subject is a position in `enrolled`."""
-
-    enrolled: tuple[tuple[Path, ...], ...]
-    mated: tuple[tuple[int, Path], ...]
-    strangers: tuple[Path, ...]
-
-    @property
-    def images(self) -> list[Path]:
-        """All of them."""
-        templates = [file for files in self.enrolled for file in files]
-        return [*templates, *(file for _, file in self.mated), *self.strangers]
+Vector = NDArray[np.float32]
+# What a system finds under a fusion.
+Search = Callable[[Fusion], Searches]
 
 
-def read_protocol(folder: Path) -> OpenSet:
-    """The protocol over a folder with one subfolder a person."""
-    enrolled: list[tuple[Path, ...]] = []
-    mated: list[tuple[int, Path]] = []
-    strangers: list[Path] = []
-    for person in sorted(folder.iterdir()):
-        files = sorted(person.glob("*.jpg"))
-        if len(files) >= MIN_ENROLLED_IMAGES:
-            mated += [(len(enrolled), file) for file in files[NUM_TEMPLATES:]]
-            enrolled.append(tuple(files[:NUM_TEMPLATES]))
-        elif len(files) == 1:
-            strangers += files
-    return OpenSet(enrolled=tuple(enrolled), mated=tuple(mated), strangers=tuple(strangers))
+def _peer_on_crop(crop_HWC: NDArray[np.uint8]) -> Vector | None:
+    return np.array(peer_network().compute_face_descriptor(chip_of_crop(crop_HWC)), np.float32)
 
 
-def _pixels(file: Path) -> NDArray[np.uint8]:
-    with Image.open(file) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def our_vectors(net: EmbeddingNet, files: list[Path]) -> Vectors:
-    """Unit embeddings in the served mode."""
-    vectors: Vectors = {}
-    for start in range(0, len(files), CHUNK):
-        chunk = files[start : start + CHUNK]
-        crops_BHWC = np.stack([_pixels(file) for file in chunk])
-        vectors |= zip(chunk, net.embed(crops_BHWC).vectors, strict=True)
-    return vectors
-
-
-@cache
-def _peer_network() -> Any:  # noqa: ANN401 (the library is untyped)
-    sys.path.insert(0, str(PEER_PACKAGES))
-    import dlib
-    import face_recognition_models
-
-    return dlib.face_recognition_model_v1(
-        face_recognition_models.face_recognition_model_location()
-    )
-
-
-def _peer_on_crop(file: Path) -> NDArray[np.float32] | None:
-    chip_HWC = chip_of_crop(_pixels(file))
-    return np.array(_peer_network().compute_face_descriptor(chip_HWC), np.float32)
-
-
-def _peer_as_used(file: Path) -> NDArray[np.float32] | None:
-    sys.path.insert(0, str(PEER_PACKAGES))
+def _peer_as_used(crop_HWC: NDArray[np.uint8]) -> Vector | None:
+    add_peers()
     import face_recognition
 
-    framed_HWC = np.pad(_pixels(file), ((FRAME_PX, FRAME_PX), (FRAME_PX, FRAME_PX), (0, 0)))
+    framed_HWC = np.pad(crop_HWC, ((FRAME_PX, FRAME_PX), (FRAME_PX, FRAME_PX), (0, 0)))
     found = face_recognition.face_encodings(framed_HWC)
     return np.asarray(found[0], np.float32) if found else None
 
 
 def peer_vectors(
-    embed: Callable[[Path], NDArray[np.float32] | None], files: list[Path]
-) -> Vectors:
-    """The peer's vectors; a file without a face has none."""
+    embed: Callable[[NDArray[np.uint8]], Vector | None], people: Selection, open_set: OpenSet
+) -> dict[int, Vector]:
+    """The peer's vectors by image; one without a face has none."""
+    images = used_images(open_set)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(embed, files, chunksize=16)
+        found = pool.map(embed, (people.crop(one) for one in images), chunksize=16)
         return {
-            file: vector for file, vector in zip(files, found, strict=True) if vector is not None
+            image: vector
+            for image, vector in zip(images, found, strict=True)
+            if vector is not None
         }
 
 
-def cosine(
-    probes_PD: NDArray[np.float32], references_SD: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Similarity of unit vectors."""
-    similarities_PS: NDArray[np.float32] = probes_PD @ references_SD.T
-    return similarities_PS
-
-
-def nearness(
-    probes_PD: NDArray[np.float32], references_SD: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def nearness(probes_RD: Vector, references_SD: Vector) -> NDArray[np.float32]:
     """Minus the Euclidean distance, which is how the peer compares."""
-    squares_PS = (
-        (probes_PD**2).sum(axis=1)[:, None]
+    squares_RS = (
+        (probes_RD**2).sum(axis=1)[:, None]
         + (references_SD**2).sum(axis=1)
-        - 2 * probes_PD @ references_SD.T
+        - 2 * probes_RD @ references_SD.T
     )
-    nearness_PS: NDArray[np.float32] = -np.sqrt(np.maximum(squares_PS, 0.0))
-    return nearness_PS
+    nearness_RS: NDArray[np.float32] = -np.sqrt(np.maximum(squares_RS, 0.0))
+    return nearness_RS
 
 
-def _centroid(vectors_D: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _centroid(vectors_TD: list[Vector]) -> Vector:
     """The mean direction, as long as its vectors are on average."""
-    mean_D = np.mean(vectors_D, axis=0)
-    length = np.mean([np.linalg.norm(one) for one in vectors_D])
-    centroid_D: NDArray[np.float32] = mean_D * (length / np.linalg.norm(mean_D))
+    mean_D = np.mean(vectors_TD, axis=0)
+    length = np.mean([np.linalg.norm(one) for one in vectors_TD])
+    centroid_D: Vector = mean_D * (length / np.linalg.norm(mean_D))
     return centroid_D
 
 
-def fused(
-    protocol: OpenSet,
-    vectors: Vectors,
-    probes_PD: NDArray[np.float32],
-    *,
-    fusion: str,
-    similarity: Similarity,
-) -> NDArray[np.float32]:
-    """(P, S) similarities of probes to subjects; -inf where no template has a face."""
-    columns = []
-    for files in protocol.enrolled:
-        templates = [vectors[file] for file in files if file in vectors]
-        if not templates:
-            columns.append(np.full(len(probes_PD), -np.inf, np.float32))
-        elif fusion == "maximum":
-            columns.append(similarity(probes_PD, np.stack(templates)).max(axis=1))
-        else:
-            columns.append(similarity(probes_PD, _centroid(templates)[None])[:, 0])
-    return np.stack(columns, axis=1)
+def search_peer(vectors: dict[int, Vector], open_set: OpenSet, fusion: Fusion) -> Searches:
+    """What the peer finds; whoever has no face, or no template with one, is found by nobody."""
+    references: list[list[Vector]] = []
+    for images_T in open_set.templates_ST.tolist():
+        seen = [vectors[image] for image in images_T if image in vectors]
+        references.append([_centroid(seen)] if seen and fusion == "centroid" else seen)
+
+    def similarities_of(probes_R: NDArray[np.int64]) -> NDArray[np.float32]:
+        similarities_RS = np.full((len(probes_R), len(references)), NO_FACE)
+        seen = [place for place, image in enumerate(probes_R.tolist()) if image in vectors]
+        probes_RD = np.stack([vectors[int(probes_R[place])] for place in seen])
+        for subject, templates in enumerate(references):
+            if templates:
+                near_RT = nearness(probes_RD, np.stack(templates))
+                similarities_RS[seen, subject] = np.maximum(near_RT.max(axis=1), NO_FACE)
+        return similarities_RS
+
+    return search_by(similarities_of, open_set)
 
 
-# What a search without a face, or for somebody without a template, scores: below everything.
-LOWEST = -1e6
-
-
-def rates(
-    protocol: OpenSet, vectors: Vectors, *, fusion: str, similarity: Similarity
-) -> list[IdentificationRates]:
+def _rates(open_set: OpenSet, searches: Searches) -> list[IdentificationRates]:
     """FNIR, FPIR and rank-1 at the smallest threshold for each wanted FPIR."""
+    strangers_N = searches.best_other_R[open_set.is_stranger_R]
+    return [rates_at(open_set, searches, smallest_threshold(strangers_N, one)) for one in FPIRS]
 
-    def table(files: Iterable[Path]) -> NDArray[np.float32]:
-        seen = [vectors.get(file) for file in files]
-        length = len(next(iter(vectors.values())))
-        probes_PD = np.stack([np.zeros(length, np.float32) if v is None else v for v in seen])
-        found_PS = fused(protocol, vectors, probes_PD, fusion=fusion, similarity=similarity)
-        found_PS[[v is None for v in seen]] = LOWEST
-        return np.maximum(found_PS, LOWEST)
 
-    mated_PS = table(file for _, file in protocol.mated)
-    best_stranger_P = table(protocol.strangers).max(axis=1)
-    own_P = np.array([subject for subject, _ in protocol.mated])
-    rows = np.arange(len(own_P))
-    similarity_P = mated_PS[rows, own_P]
-    mated_PS[rows, own_P] = -np.inf
-    return [
-        identification_rates(
-            mated_similarity_M=similarity_P,
-            mated_is_first_M=similarity_P > np.maximum(mated_PS.max(axis=1), LOWEST),
-            best_non_mated_N=best_stranger_P,
-            threshold=smallest_threshold(best_stranger_P, fpir),
-            num_subjects=len(protocol.enrolled),
-        )
-        for fpir in FPIRS
-    ]
+def search_ours(unit_BD: NDArray[np.float32], open_set: OpenSet, fusion: Fusion) -> Searches:
+    """What one of our models finds."""
+    return search_all(unit_BD, open_set, fusion=fusion)
+
+
+def peers(people: Selection, open_set: OpenSet) -> dict[str, tuple[int, Search]]:
+    """Images without a face, and the search, of the peer in both ways."""
+    num_images = len(used_images(open_set))
+    systems: dict[str, tuple[int, Search]] = {}
+    for name, embed in (("as used", _peer_as_used), ("on the crop", _peer_on_crop)):
+        vectors = peer_vectors(embed, people, open_set)
+        search = partial(search_peer, vectors, open_set)
+        systems[f"face_recognition, {name}"] = (num_images - len(vectors), search)
+    return systems
+
+
+def ours(people: Selection, open_set: OpenSet) -> dict[str, tuple[int, Search]]:
+    """The same of the shipped models, in the served mode."""
+    images = used_images(open_set)
+    systems: dict[str, tuple[int, Search]] = {}
+    for name, folder in shipped_models().items():
+        mark = DEFAULT_MARK if name == default_model() else ""
+        net = EmbeddingNet(ModelDirectory.open(folder))
+        unit_BD = np.zeros((len(people), EMBEDDING_DIMENSION), np.float32)
+        for start in range(0, len(images), CHUNK):
+            chunk = images[start : start + CHUNK]
+            unit_BD[chunk] = net.embed(people.crops(chunk)).vectors
+        systems[f"{name}{mark}"] = (0, partial(search_ours, unit_BD, open_set))
+    return systems
+
+
+def used_images(open_set: OpenSet) -> list[int]:
+    """Images that are enrolled or search."""
+    return sorted({*open_set.templates_ST.ravel().tolist(), *open_set.probes_R.tolist()})
 
 
 def _text(rate: RateAtThreshold) -> str:
     return f"{rate.rate:.1%} ({rate.num_errors} of {rate.num_trials})"
 
 
+def _figures(no_face: int, rates: list[IdentificationRates]) -> dict[str, object]:
+    """Of one system under one fusion, for the last line."""
+    at = {
+        f"fnir_at_fpir_{fpir:g}": {
+            "fnir": round(one.fnir.rate, 4),
+            "low": round(one.fnir.low, 4),
+            "high": round(one.fnir.high, 4),
+            "false_positives": f"{one.fpir.num_errors} of {one.fpir.num_trials}",
+        }
+        for fpir, one in zip(FPIRS, rates, strict=True)
+    }
+    return {"no_face": no_face, "rank1": round(rates[0].rank1.rate, 4), **at}
+
+
+def _shares_at(card: ModelCard, open_set: OpenSet, searches: Searches) -> dict[str, object]:
+    """What the thresholds of a card mean among these people, for their number."""
+    shares: dict[str, object] = {}
+    for fpir in CARD_FPIRS:
+        threshold = card.threshold(fpir=fpir, num_subjects=open_set.num_subjects).value
+        rates = rates_at(open_set, searches, threshold)
+        shares[f"card_fpir_{fpir:g}"] = {
+            "threshold": round(threshold, 4),
+            "named": _text(rates.fpir),
+            "missed": _text(rates.fnir),
+        }
+    return shares
+
+
 def main() -> None:
     """Measures every system and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ours", action="store_true", help="leave the peer out")
+    only_ours = parser.parse_args().ours
     if not LFW.is_dir():
         raise SystemExit(f"needs the team's face data in {LFW}")
-    if not PEER_PACKAGES.is_dir():
-        raise SystemExit("the peer's packages are missing; run make bench, which fetches them")
-    protocol = read_protocol(LFW)
-    files = protocol.images
-    systems: dict[str, tuple[Vectors, Similarity]] = {
-        "face_recognition, as used": (peer_vectors(_peer_as_used, files), nearness),
-        "face_recognition, on the crop": (peer_vectors(_peer_on_crop, files), nearness),
-    }
-    for name, folder in shipped_models().items():
-        mark = " (default)" if name == default_model() else ""
-        net = EmbeddingNet(ModelDirectory.open(folder))
-        systems[f"{name}{mark}"] = (our_vectors(net, files), cosine)
+    people = select_all(open_store(LFW))
+    open_set = plan_open_set(
+        people.labels_N, num_templates=NUM_TEMPLATES, stranger_max_images=1, name="LFW"
+    )
+    systems = ({} if only_ours else peers(people, open_set)) | ours(people, open_set)
     rows, figures = [], {}
-    for name, (vectors, similarity) in systems.items():
-        for fusion in ("maximum", "centroid"):
-            at = rates(protocol, vectors, fusion=fusion, similarity=similarity)
-            rows.append(
-                (
-                    name,
-                    fusion,
-                    len(files) - len(vectors),
-                    _text(at[0].rank1),
-                    *(_text(one.fnir) for one in at),
-                )
-            )
-            figures[f"{name}, {fusion}"] = {
-                "no_face": len(files) - len(vectors),
-                "rank1": round(at[0].rank1.rate, 4),
-                **{
-                    f"fnir_at_fpir_{fpir:g}": {
-                        "fnir": round(one.fnir.rate, 4),
-                        "low": round(one.fnir.low, 4),
-                        "high": round(one.fnir.high, 4),
-                        "false_positives": f"{one.fpir.num_errors} of {one.fpir.num_trials}",
-                    }
-                    for fpir, one in zip(FPIRS, at, strict=True)
-                },
-            }
+    for name, (no_face, search) in systems.items():
+        for fusion in FUSIONS:
+            searches = search(fusion)
+            rates = _rates(open_set, searches)
+            fnirs = [_text(one.fnir) for one in rates]
+            rows.append((name, fusion, no_face, _text(rates[0].rank1), *fnirs))
+            figures[f"{name}, {fusion}"] = _figures(no_face, rates)
+            if fusion == "maximum" and name.endswith(DEFAULT_MARK):
+                card = ModelDirectory.open(find_model(None)).card
+                figures["at the card's thresholds"] = _shares_at(card, open_set, searches)
     print_report(
         "open_set",
         ("system", "fusion", "no face", "rank-1", *(f"FNIR at FPIR {one:.1%}" for one in FPIRS)),
         rows,
         {
-            "num_subjects": len(protocol.enrolled),
-            "num_mated": len(protocol.mated),
-            "num_strangers": len(protocol.strangers),
+            "num_subjects": open_set.num_subjects,
+            "num_mated": int(open_set.is_mated_R.sum()),
+            "num_strangers": int(open_set.is_stranger_R.sum()),
             **figures,
         },
     )

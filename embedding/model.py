@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,23 +91,28 @@ class ModelCard:
         Linear in ln(N) between the grid entries of the same FPIR; the smallest entry's below
         the smallest N; beyond the largest N continued by the slope of the last two entries,
         but never downwards, and marked as extrapolated. An empty gallery counts as one subject.
+        It is at least that of every larger FPIR, of which more errors were counted: continued
+        far enough, their lines would cross, and fewer strangers need more similarity.
 
         Raises:
             RequestInvalid: the card holds no entries for this FPIR, or the size is negative.
         """
         if num_subjects < 0:
             raise RequestInvalid(f"a gallery size is at least 0, not {num_subjects}")
-        grid = sorted(
-            (t for t in self.thresholds if math.isclose(t.fpir, fpir, rel_tol=1e-9)),
-            key=lambda t: t.num_subjects,
-        )
-        if not grid:
+        if not any(math.isclose(t.fpir, fpir, rel_tol=1e-9) for t in self.thresholds):
             held = ", ".join(f"{f:g}" for f in sorted({t.fpir for t in self.thresholds}))
             raise RequestInvalid(
                 f"model {self.name!r} has no threshold for FPIR {fpir:g}; "
                 f"it has them for: {held or 'none'}"
             )
-        return threshold_at(grid, max(1, num_subjects))
+        fpirs = sorted({t.fpir for t in self.thresholds if t.fpir >= fpir * (1 - 1e-9)})
+        found = [self._of_fpir(one, max(1, num_subjects)) for one in fpirs]
+        # Of equal ones the first: that of the wanted FPIR.
+        return replace(max(found, key=lambda one: one.value), fpir=fpirs[0])
+
+    def _of_fpir(self, fpir: float, num_subjects: int) -> Threshold:
+        grid = sorted((t for t in self.thresholds if t.fpir == fpir), key=lambda t: t.num_subjects)
+        return threshold_at(grid, num_subjects)
 
 
 def model_fingerprint(

@@ -19,6 +19,7 @@ from embedding.errors import CheckpointInvalid, DataInvalid, ExportDisagrees
 from embedding.model import EMBEDDING_DIMENSION, MODEL_FILE, ModelDirectory, write_card
 from embedding.runtime import EmbeddingNet, OnnxRuntimeNet
 from training.backbone import FaceBackbone
+from training.calibration import Calibration, calibrate
 from training.checkpoint import load_state
 from training.config import TrainConfig
 from training.data.opening import open_store
@@ -28,14 +29,12 @@ from training.model_folder import (
     MIN_PEOPLE,
     NORM_FLOOR_QUANTILE,
     bare_card,
-    calibrate,
     holdout_table,
     sharp_norms,
     unfinished_folder,
 )
 from training.model_folder import lfw_figures as lfw_figures
 from training.onnx_file import onnx_bytes
-from training.protocols import NUM_TEMPLATES, OpenSetTable
 from training.run_state import identities_of
 
 logger = logging.getLogger(__name__)
@@ -176,28 +175,25 @@ def export_model(
         net = EmbeddingNet(directory)
         table, norms_B = holdout_table(net, holdout)
         floor = np.quantile(sharp_norms(holdout, norms_B), NORM_FLOOR_QUANTILE)
+        calibration = calibrate(table, holdout.sharp)
         card = replace(
             card,
-            thresholds=calibrate(table),
-            notes=_notes(holdout, table),
+            thresholds=calibration.thresholds,
+            accuracy=({} if lfw is None else lfw_figures(net, lfw))
+            | {"calibration": calibration.as_json()},
+            notes=_notes(holdout, calibration),
             norm_floor=round(float(floor), 3),
         )
-        if lfw is not None:
-            card = replace(card, accuracy=lfw_figures(net, lfw))
         write_card(unfinished, card)
         FaceEmbedder.open(unfinished)
     return ModelDirectory.open(out)
 
 
-def _notes(holdout: Selection, table: OpenSetTable) -> str:
+def _notes(holdout: Selection, calibration: Calibration) -> str:
     """How the thresholds of the card were measured, in words."""
-    num_sharp = sum(holdout.sharp)
     return (
-        f"Thresholds: {holdout.num_identities} people who never trained ({num_sharp} with sharp "
-        f"images), {len(table.own_subject_P)} searches, up to {NUM_TEMPLATES} templates a "
-        "subject, fused by maximum, on aligned crops. More templates a subject raise the real "
-        "FPIR. FPIR 0.1 % is marked as extrapolated: 30 errors would need 30,000 strangers. "
-        "Gallery sizes beyond the largest one are extrapolated over ln N."
+        f"{holdout.num_identities} people never trained ({sum(holdout.sharp)} with sharp images). "
+        f"{calibration.in_words()}"
     )
 
 

@@ -1,6 +1,6 @@
-"""What exports and imports share: a folder that appears when it is done, its card, thresholds.
+"""What exports and imports share: a folder that appears when it is done, its card, its figures.
 
-Shape legend: B images, D embedding dimension, P probes, S subjects.
+Shape legend: B images, D embedding dimension.
 """
 
 import hashlib
@@ -14,17 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.detect import MtcnnDetector
-from embedding.error_rates import RULE_OF_THIRTY, threshold_by_size
 from embedding.errors import DataInvalid
-from embedding.model import InputSpec, ModelCard, Threshold, model_fingerprint
+from embedding.model import InputSpec, ModelCard, model_fingerprint
 from embedding.runtime import EmbeddingNet
 from training.data.split import Selection
 from training.onnx_file import INPUT_NAME
 from training.protocols import OpenSetTable, open_set_table, verify_lfw
 
-# 30 errors at FPIR 0.1 % would need 30,000 strangers; nobody here has held out that many.
-FPIRS = (0.05, 0.01, 0.001)
-SIZES = (1, 3, 10, 30, 100, 250)
 # Fewer people than this say next to nothing about strangers.
 MIN_PEOPLE = 10
 # Embeddings shorter than those of all but 1 in 200 held-out sharp faces carry too little.
@@ -69,35 +65,6 @@ def holdout_table(
     chunks = [net.embed(crops) for crops in holdout.chunks()]
     vectors_BD = np.concatenate([one.vectors for one in chunks])
     return open_set_table(vectors_BD, holdout.labels_N), np.concatenate([c.norms for c in chunks])
-
-
-def calibrate(table: OpenSetTable) -> tuple[Threshold, ...]:
-    """The thresholds of the card: a grid over FPIR and gallery size, with intervals.
-
-    A point is marked as extrapolated when fewer than thirty errors stand behind it.
-    """
-    num_subjects = table.similarities_PS.shape[1]
-    thresholds = []
-    for fpir in FPIRS:
-        for size in SIZES:
-            # The bootstrap keeps about 63 % of the people, and its galleries need that many.
-            if size >= 0.6 * num_subjects:
-                continue
-            point = threshold_by_size(
-                table.similarities_PS, table.own_subject_P, fpir=fpir, num_subjects=size
-            )
-            thresholds.append(
-                Threshold(
-                    value=round(point.value, 4),
-                    low=round(point.low, 4),
-                    high=round(point.high, 4),
-                    fpir=fpir,
-                    num_subjects=size,
-                    num_probes=point.num_probes,
-                    extrapolated=fpir * point.num_probes < RULE_OF_THIRTY,
-                )
-            )
-    return tuple(thresholds)
 
 
 def sharp_norms(holdout: Selection, norms_B: NDArray[np.float32]) -> NDArray[np.float32]:

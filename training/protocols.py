@@ -1,7 +1,7 @@
 """What is measured: LFW's verification folds and open-set search among held-out people.
 
 Pure NumPy on embeddings; who makes them (torch or a model directory) does not matter here.
-Shape legend: B images, D embedding dimension, P probes, S subjects.
+Shape legend: B images, D embedding dimension, P probes, S subjects, T templates.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,7 @@ from training.data.decoding import decode_crop, load_crops
 from training.data.split import Selection
 
 EmbedCrops = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Similarity = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 # Templates a subject in open-set figures: three photos are what people enroll.
 NUM_TEMPLATES = 3
@@ -150,16 +151,44 @@ class OpenSetTable:
     own_subject_P: NDArray[np.int64]
     is_mated_P: NDArray[np.bool_]
 
+    def of_subjects(self, subjects: NDArray[np.int64]) -> "OpenSetTable":
+        """Some subjects and their own probes alone, as if there were nobody else.
+
+        Args:
+            subjects: columns, rising, at least one.
+        """
+        kept_P = np.isin(self.own_subject_P, subjects)
+        return OpenSetTable(
+            similarities_PS=self.similarities_PS[np.ix_(kept_P, subjects)],
+            own_subject_P=np.searchsorted(subjects, self.own_subject_P[kept_P]),
+            is_mated_P=self.is_mated_P[kept_P],
+        )
+
+
+def inner_product(
+    probes_PD: NDArray[np.float32], templates_TD: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(P, T) similarity of embeddings: of unit ones the cosine."""
+    similarities_PT: NDArray[np.float32] = probes_PD @ templates_TD.T
+    return similarities_PT
+
 
 def open_set_table(
     unit_BD: NDArray[np.float32],
     subject_B: NDArray[np.int64],
     *,
     num_templates: int = NUM_TEMPLATES,
+    similarity: Similarity = inner_product,
 ) -> OpenSetTable:
     """Enrolls the first images of each subject and searches with all of them.
 
     The last image of a subject is never a template, so that everybody is searched for.
+
+    Args:
+        unit_BD: embeddings; of unit length, unless the similarity takes others.
+        subject_B: whose they are, 0 to S - 1.
+        num_templates: of a subject, at most.
+        similarity: of embeddings (P, D) and templates (T, D), as (P, T).
     """
     num_subjects = int(subject_B.max()) + 1
     columns, is_template_B = [], np.zeros(len(subject_B), bool)
@@ -167,7 +196,7 @@ def open_set_table(
         images = np.flatnonzero(subject_B == subject)
         rows = images[: max(1, min(num_templates, len(images) - 1))]
         is_template_B[rows] = True
-        columns.append((unit_BD @ unit_BD[rows].T).max(axis=1))
+        columns.append(similarity(unit_BD, unit_BD[rows]).max(axis=1))
     return OpenSetTable(
         similarities_PS=np.stack(columns, axis=1),
         own_subject_P=subject_B,

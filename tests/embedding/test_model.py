@@ -93,6 +93,38 @@ def test_extrapolated_entries_stay_marked(card: ModelCard) -> None:
         assert card.threshold(fpir=0.001, num_subjects=num_subjects).extrapolated
 
 
+def test_a_smaller_fpir_never_has_the_lower_threshold() -> None:
+    """Lines that cross beyond the grid: the higher one counts, for the wanted FPIR."""
+    loose, strict = ((0.05, 0.60, 0.70), (0.01, 0.72, 0.73))
+    card = card_with(
+        tuple(
+            Threshold(
+                value=value, low=value, high=value, fpir=fpir, num_subjects=size,
+                num_probes=9000, extrapolated=False,
+            )
+            for fpir, *values in (loose, strict)
+            for size, value in zip((10, 100), values, strict=True)
+        )
+    )  # fmt: skip
+    assert card.threshold(fpir=0.01, num_subjects=100).value == 0.73
+    found = card.threshold(fpir=0.01, num_subjects=10_000)
+    assert found.value == pytest.approx(0.90)
+    assert (found.fpir, found.num_subjects, found.extrapolated) == (0.01, 10_000, True)
+    assert card.threshold(fpir=0.05, num_subjects=10_000).value == pytest.approx(0.90)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_models()))
+def test_the_thresholds_of_shipped_models_are_in_order(name: str) -> None:
+    """A match never takes less than a review, however large the gallery."""
+    card = read_card(shipped_models()[name] / "card.json")
+    for num_subjects in (1, 100, 10**4, 10**6, 10**9):
+        values = [
+            card.threshold(fpir=fpir, num_subjects=num_subjects).value
+            for fpir in (0.05, 0.01, 0.001)
+        ]
+        assert values == sorted(values)
+
+
 def test_unknown_fpir_is_refused(card: ModelCard) -> None:
     """A card answers only for the rates it holds, and names them."""
     with pytest.raises(RequestInvalid, match=r"0\.001, 0\.01"):

@@ -54,3 +54,27 @@ def config(identities: Path, tmp_path: Path) -> TrainConfig:
         precision="float32",
         device="cpu",
     )
+
+
+def write_lfw(folder: Path, identities: Path, lines: list[str]) -> Path:
+    """LFW's layout, made of the first four small identities, with these lines as the list."""
+    for number in range(4):
+        name = f"person{number:03d}"
+        person = folder / "aligned" / name
+        person.mkdir(parents=True)
+        for image in range(5):
+            (person / f"{name}_{image + 1:04d}.jpg").symlink_to(identities / name / f"{image}.jpg")
+    (folder / "pairs.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def lfw(identities: Path, tmp_path: Path) -> Path:
+    """Two folds of two matched and two mismatched pairs."""
+    a, b, c, d = (f"person{number:03d}" for number in range(4))
+    lines = [
+        "2\t2",
+        f"{a}\t1\t2", f"{b}\t1\t3", f"{a}\t1\t{b}\t1", f"{c}\t2\t{d}\t1",
+        f"{c}\t1\t2", f"{d}\t1\t3", f"{a}\t1\t{c}\t1", f"{b}\t2\t{d}\t1",
+    ]  # fmt: skip
+    return write_lfw(tmp_path, identities, lines)

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training.data.split import select_all
+from training.inspecting.findings import Finding, Limits
 from training.inspecting.gathered import Features, Gathered, NamedSet, small_greys
 
 _OWN_SHARE = 0.8  # of an image's variance that is its person's
 _SPREAD = 36.0  # grey levels
+
+LIMITS = Limits(threshold=0.65, pair_threshold=0.5)
 
 
 def crop(person: int, image: int) -> NDArray[np.uint8]:
@@ -97,3 +100,27 @@ def unit(vectors: Sequence[Sequence[float]]) -> NDArray[np.float32]:
         np.float32
     )
     return scaled
+
+
+def people(first: int, number: int, images: int = 5) -> dict[str, list[NDArray[np.uint8]]]:
+    """Some people without a mistake."""
+    return {
+        f"p{person:02d}": [crop(person, image) for image in range(images)]
+        for person in range(first, first + number)
+    }
+
+
+def random_units(num_images: int, dimension: int = 8, seed: int = 0) -> NDArray[np.float32]:
+    """Directions at random."""
+    rng = np.random.default_rng(seed)
+    return unit(rng.normal(size=(num_images, dimension)).tolist())
+
+
+def kinds(findings: Sequence[Finding], gathered: Gathered) -> list[tuple[str, str]]:
+    """Kind and key of each finding."""
+    return [(str(one.kind), gathered.key(one.row_a)) for one in findings]
+
+
+def different(numbers: Sequence[int]) -> list[NDArray[np.uint8]]:
+    """Pictures that are no copies, whatever the embeddings."""
+    return [crop(100 + number, number) for number in numbers]

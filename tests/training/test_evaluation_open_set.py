@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from embedding.errors import DataInvalid
 from tests.training.evaluation_samples import simulate
@@ -19,6 +20,7 @@ from training.evaluation.searches import (
     Fusion,
     best_other_of,
     search_all,
+    search_by,
 )
 from training.protocols import open_set_rates, open_set_table
 
@@ -195,3 +197,26 @@ def test_the_parts_of_lfw(shared_data: Path) -> None:
     found = plan_open_set(everybody.labels_N, num_templates=3, stranger_max_images=1, name="LFW")
     assert (found.num_subjects, found.num_stranger_people) == (439, 2722)
     assert (found.is_mated_R.sum(), found.is_stranger_R.sum()) == (1114, 2722)
+
+
+def test_searches_by_another_similarity_equal_a_loop() -> None:
+    """Minus the distance, all probes in one piece or in several: own and best other subject."""
+    unit_BD = simulate([5, 1, 4, 600, 1]).embedded.unit_BD
+    found = plan([5, 1, 4, 600, 1], strangers=1)
+
+    def near(probes_R: NDArray[np.int64]) -> NDArray[np.float32]:
+        apart_RSTD = unit_BD[probes_R][:, None, None] - unit_BD[found.templates_ST][None]
+        closest: NDArray[np.float32] = -np.linalg.norm(apart_RSTD, axis=-1).min(axis=-1)
+        return closest
+
+    searches = search_by(near, found)
+    for row, probe in enumerate(found.probes_R):
+        fused = [
+            -min(float(np.linalg.norm(unit_BD[probe] - unit_BD[one])) for one in templates)
+            for templates in found.templates_ST
+        ]
+        own = int(found.own_R[row])
+        others = [value for subject, value in enumerate(fused) if subject != own]
+        assert searches.best_other_R[row] == pytest.approx(max(others), abs=1e-5)
+        expected = NO_SIMILARITY if own == NOBODY else fused[own]
+        assert searches.own_R[row] == pytest.approx(expected, abs=1e-5)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from embedding.errors import DataInvalid
+from tests.training.conftest import write_lfw
 from training.data.decoding import load_crops
 from training.data.identity_folder import IdentityFolder
 from training.data.split import Selection, select_all
@@ -33,30 +34,6 @@ def mean_colours(crops_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     grid = grid - grid.mean(axis=1, keepdims=True)
     unit: NDArray[np.float32] = grid / np.linalg.norm(grid, axis=1, keepdims=True)
     return unit.astype(np.float32)
-
-
-def write_lfw(folder: Path, identities: Path, lines: list[str]) -> Path:
-    """LFW's layout, made of the first four small identities, with these lines as the list."""
-    for number in range(4):
-        name = f"person{number:03d}"
-        person = folder / "aligned" / name
-        person.mkdir(parents=True)
-        for image in range(5):
-            (person / f"{name}_{image + 1:04d}.jpg").symlink_to(identities / name / f"{image}.jpg")
-    (folder / "pairs.txt").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-@pytest.fixture
-def lfw(identities: Path, tmp_path: Path) -> Path:
-    """Two folds of two matched and two mismatched pairs."""
-    a, b, c, d = (f"person{number:03d}" for number in range(4))
-    lines = [
-        "2\t2",
-        f"{a}\t1\t2", f"{b}\t1\t3", f"{a}\t1\t{b}\t1", f"{c}\t2\t{d}\t1",
-        f"{c}\t1\t2", f"{d}\t1\t3", f"{a}\t1\t{c}\t1", f"{b}\t2\t{d}\t1",
-    ]  # fmt: skip
-    return write_lfw(tmp_path, identities, lines)
 
 
 def test_pairs_are_read_with_their_folds(lfw: Path) -> None:
@@ -217,6 +194,24 @@ def test_the_open_set_table_equals_a_loop() -> None:
     assert table.is_mated_P.tolist() == [False, False, True, True] * 3
 
 
+def test_the_table_takes_another_similarity() -> None:
+    """The nearest template by distance, of vectors of any length."""
+    vectors = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
+    table = open_set_table(
+        vectors,
+        np.repeat([0, 1], 4),
+        num_templates=2,
+        similarity=lambda probes, templates: (
+            -np.linalg.norm(probes[:, None] - templates[None], axis=2)
+        ),
+    )
+    for probe in range(8):
+        for column in range(2):
+            rows = (4 * column, 4 * column + 1)
+            nearest = min(float(np.linalg.norm(vectors[probe] - vectors[row])) for row in rows)
+            assert table.similarities_PS[probe, column] == pytest.approx(-nearest, abs=1e-6)
+
+
 def test_templates_are_no_mated_probes_but_everybody_is_a_stranger_once() -> None:
     """Counts: two mated probes of four images each, all twelve as strangers to the others."""
     unit = np.eye(12, 16, dtype=np.float32)
@@ -291,3 +286,17 @@ def test_without_two_sharp_people_there_are_no_figures_of_them(
     mixed = replace(everybody, sharp=tuple(number < num_sharp for number in range(24)))
     names = holdout_figures(mean_colours, mixed)
     assert {name.split("/")[0] for name in names} == {"all"}
+
+
+def test_some_subjects_of_a_table_are_a_table_of_them_alone() -> None:
+    """The same as if the others had never been there."""
+    rng = np.random.default_rng(2)
+    unit = rng.normal(size=(20, 6)).astype(np.float32)
+    subject = np.repeat(np.arange(5), 4)
+    kept = np.array([1, 2, 4])
+    found = open_set_table(unit, subject).of_subjects(kept)
+    images = np.isin(subject, kept)
+    alone = open_set_table(unit[images], np.repeat(np.arange(3), 4))
+    np.testing.assert_allclose(found.similarities_PS, alone.similarities_PS, atol=1e-6)
+    np.testing.assert_array_equal(found.own_subject_P, alone.own_subject_P)
+    np.testing.assert_array_equal(found.is_mated_P, alone.is_mated_P)

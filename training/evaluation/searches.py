@@ -4,7 +4,7 @@ Shape legend: B images, R searches, S subjects, T templates, K candidates, D emb
 G galleries.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,6 +59,25 @@ def search_all(
         galleries: subjects of some smaller galleries.
     """
     templates_LSD = _templates(unit_BD, open_set, fusion)
+    return search_by(
+        lambda probes_R: _fused(unit_BD[probes_R], templates_LSD), open_set, galleries=galleries
+    )
+
+
+def search_by(
+    similarities_of: Callable[[NDArray[np.int64]], NDArray[np.float32]],
+    open_set: OpenSet,
+    *,
+    galleries: Sequence[NDArray[np.int64]] = (),
+) -> Searches:
+    """Searches with every probe, by any similarity.
+
+    Args:
+        similarities_of: new fused similarities (R, S), all above `NO_SIMILARITY`, of the images
+            of some searches to all subjects.
+        open_set: who searches for whom.
+        galleries: subjects of some smaller galleries.
+    """
     num_searches, num_subjects = len(open_set.probes_R), open_set.num_subjects
     num_kept = min(NUM_KEPT, num_subjects)
     own_R = np.full(num_searches, NO_SIMILARITY)
@@ -67,7 +86,7 @@ def search_all(
     best_GR = np.empty((len(galleries), num_searches), np.float32)
     for start in range(0, num_searches, CHUNK):
         part = slice(start, start + CHUNK)
-        similarities_RS = _fused(unit_BD[open_set.probes_R[part]], templates_LSD)
+        similarities_RS = similarities_of(open_set.probes_R[part])
         has_own = np.flatnonzero(open_set.own_R[part] != NOBODY)
         own_subject = open_set.own_R[part][has_own]
         own_R[part][has_own] = similarities_RS[has_own, own_subject]

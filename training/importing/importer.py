@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from embedding.embedder import FaceEmbedder
 from embedding.errors import DataInvalid
-from embedding.model import MODEL_FILE, ModelCard, ModelDirectory, Threshold, write_card
+from embedding.model import MODEL_FILE, ModelCard, ModelDirectory, write_card
 from embedding.runtime import EmbeddingNet, OnnxRuntimeNet
+from training.calibration import Calibration, calibrate
 from training.data.opening import open_store
 from training.data.split import Selection
 from training.importing.checks import (
@@ -41,14 +42,12 @@ from training.importing.preprocessing import (
 from training.model_folder import (
     NORM_FLOOR_QUANTILE,
     bare_card,
-    calibrate,
     check_is_new,
     holdout_table,
     lfw_figures,
     sharp_norms,
     unfinished_folder,
 )
-from training.protocols import NUM_TEMPLATES, OpenSetTable
 
 logger = logging.getLogger(__name__)
 
@@ -155,15 +154,16 @@ def _measured(
 ) -> ModelCard:
     """The card with what is measured on the user's own people, and on LFW if given."""
     table, norms_B = holdout_table(served, people)
-    thresholds = calibrate(table)
+    calibration = calibrate(table, people.sharp)
     floor, floor_note = _norm_floor(people, norms_B)
-    notes = [_notes(people, table, thresholds), floor_note, _guess_note(guessed)]
+    notes = [_notes(people, calibration), floor_note, _guess_note(guessed)]
     return replace(
         card,
-        thresholds=thresholds,
+        thresholds=calibration.thresholds,
         norm_floor=floor,
         notes=" ".join(note for note in notes if note),
-        accuracy={} if lfw is None else lfw_figures(served, lfw),
+        accuracy=({} if lfw is None else lfw_figures(served, lfw))
+        | {"calibration": calibration.as_json()},
     )
 
 
@@ -241,16 +241,12 @@ def _norm_floor(people: Selection, norms_B: NDArray[np.float32]) -> tuple[float,
     return float(f"{floor:.4g}"), ""
 
 
-def _notes(people: Selection, table: OpenSetTable, thresholds: tuple[Threshold, ...]) -> str:
+def _notes(people: Selection, calibration: Calibration) -> str:
     """How the thresholds of the card were measured, in words."""
-    largest = max(one.num_subjects for one in thresholds)
     return (
-        f"Thresholds: {people.num_identities} people of the importer's own, "
-        f"{len(table.own_subject_P)} searches, up to {NUM_TEMPLATES} templates a subject, fused "
-        "by maximum, on aligned crops. Whether the network was trained on any of them is not "
-        "known here; if so, the thresholds are too low. More templates a subject raise the real "
-        "FPIR. Rates behind which fewer than 30 errors stand, such as FPIR 0.1 %, are marked as "
-        f"extrapolated, and gallery sizes beyond {largest} people are extrapolated over ln N."
+        f"{people.num_identities} people of the importer's own, of whom it is not known here "
+        "whether the network was trained on any; if so, the thresholds are too low. "
+        f"{calibration.in_words()}"
     )
 
 
