@@ -13,6 +13,7 @@ from index.galleries import Galleries
 from index.gallery import Gallery
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
+from index.memory import MemoryOptions
 from index.sealing import Sealer
 from service.auth import Keys
 from service.embedders import Embedders
@@ -100,6 +101,8 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
         settings.data_folder,
         database_url=None if url is None else url.get_secret_value(),
         sealer=sealer_of(settings),
+        ledger=settings.removal_ledger,
+        options=MemoryOptions(engine=settings.search_engine, storage=settings.vector_storage),
     ) as galleries:
         secret = galleries.secret("service")
         keys = Keys(galleries.keys, secret=secret)

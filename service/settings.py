@@ -3,7 +3,7 @@
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,6 +46,27 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="The lines of such a file, commas between; instead of the file."),
     ] = None
+    removal_ledger: Annotated[
+        Path | None,
+        Field(
+            description="File that remembers what was removed, outside the data folder and the "
+            "backups; a restored backup then brings nobody back. Unset: nothing remembers."
+        ),
+    ] = None
+    search_engine: Annotated[
+        Literal["auto", "exact", "compressed"],
+        Field(
+            description="`exact` compares every template; `compressed` looks at short codes "
+            "first; `auto` is exact up to half a million templates of a gallery."
+        ),
+    ] = "auto"
+    vector_storage: Annotated[
+        Literal["float32", "float16"],
+        Field(
+            description="How vectors lie in memory; `float16` takes half, at similarities that "
+            "differ by about 4e-5."
+        ),
+    ] = "float32"
     host: Annotated[
         str,
         Field(

@@ -19,7 +19,10 @@ from service.settings import ENV_PREFIX, KEY_VARIABLE, Settings
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
-PAGES = (REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")))
+PAGES = (
+    *(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "THREATS.md")),
+    *sorted(DOCS.rglob("*.md")),
+)
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
