@@ -4,6 +4,7 @@ Shapes: N vectors, D embedding dimension, Q queries, K results a query, R candid
 """
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -81,10 +82,12 @@ class CompressedMatrix(SegmentedMatrix):
     def _search_rows(
         self, segments: Sequence[Segment], queries_QD: NDArray[np.float32], num: int
     ) -> Results:
-        coded = [segment for segment in segments if segment.codes is not None]
-        if not coded or num > _MAX_BY_CODES:
-            return scan(segments, queries_QD, num).results()
-        best = scan([each for each in segments if each.codes is None], queries_QD, num)
+        # Where all rows would become candidates anyhow, codes have nothing to save.
+        few = math.inf if num > _MAX_BY_CODES else num + _MORE_OF_A_SEGMENT
+        coded = [each for each in segments if each.codes is not None and each.count > few]
+        best = scan([each for each in segments if each not in coded], queries_QD, num)
+        if not coded:
+            return best.results()
         places_QR = self._candidates(coded, queries_QD, num)
         refine = functools.partial(_refine, coded, queries_QD, num, places_QR)
         for found in share_out(refine, range(len(queries_QD))):

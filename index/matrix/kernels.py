@@ -186,7 +186,10 @@ class SignScan:
     def closest(
         self, queries_QD: NDArray[np.float32], num: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the highest estimates (Q, K) in [-1, 1] and their rows (Q, K)."""
+        """Return the highest estimates (Q, K) in [-1, 1] and their rows (Q, K).
+
+        The lowest of all may be missing: FAISS leaves them out, and the row there is -1.
+        """
         estimates_QK, rows_QK = self._index.search(queries_QD, num)
         return estimates_QK, rows_QK
 

@@ -98,14 +98,14 @@ def closest_live(
     """Return at least so many live results as there are: query numbers, similarities, rows (F,).
 
     Args:
-        fetch: gives the closest rows of each query, dead or alive: (Q, K) for a K.
+        fetch: gives the closest rows of each query, dead or alive: (Q, K) for a K; a row -1
+            is none.
         num: how many are wanted for each query.
         dead_N: which rows are not.
     """
     similarities_QK, rows_QK = fetch(min(num, len(dead_N)))
-    live_QK = ~dead_N[rows_QK]
-    if not live_QK.all():
+    if dead_N[rows_QK].any():
         # Rare: what was overwritten with zeros seldom comes among the closest.
         similarities_QK, rows_QK = fetch(min(num + int(dead_N.sum()), len(dead_N)))
-        live_QK = ~dead_N[rows_QK]
+    live_QK = (rows_QK >= 0) & ~dead_N[rows_QK]
     return np.nonzero(live_QK)[0], similarities_QK[live_QK], rows_QK[live_QK]
