@@ -62,6 +62,7 @@ def assert_equals_brute_force(
     similarities_QK, ids_QK = matrix.search(queries_QD, num)
     assert len(matrix) == len(held)
     for query_D, similarities, ids in zip(queries_QD, similarities_QK, ids_QK, strict=True):
+        by_id = {each: similarity for similarity, each in brute_force(held, query_D)}
         expected = brute_force(held, query_D)[:num]
         count = len(expected)
         np.testing.assert_allclose(
@@ -70,6 +71,6 @@ def assert_equals_brute_force(
         found = ids[:count].tolist()
         assert len(set(found)) == count
         for similarity, each in zip(similarities[:count], found, strict=True):
-            assert abs(float(held[each] @ query_D) - similarity) <= 1e-6
+            assert abs(by_id[each] - similarity) <= 1e-6
         assert (ids[count:] == -1).all()
         assert (similarities[count:] == -1.0).all()
