@@ -83,7 +83,7 @@ def callers_ms(matrix: VectorMatrix, probes_QD: NDArray[np.float32], *, num_each
 
 def agreement(
     matrix: VectorMatrix, vectors_ND: NDArray[np.float32], probes_QD: NDArray[np.float32]
-) -> dict[str, float]:
+) -> dict[str, object]:
     """Share of queries whose ids are those of brute force, and the largest error of a score."""
     similarities_QK, ids_QK = matrix.search(probes_QD, NUM_RESULTS)
     same, error = 0, 0.0

@@ -7,6 +7,7 @@ import pytest
 
 from index.galleries import Galleries
 from index.gallery import Gallery
+from tests.index.matrices import ENGINES, NewMatrix
 from tests.index.samples import FINGERPRINT
 
 
@@ -27,3 +28,9 @@ def galleries(data_folder: Path) -> Iterator[Galleries]:
 def gallery(galleries: Galleries) -> Gallery:
     """An empty gallery."""
     return galleries.create("people", fingerprint=FINGERPRINT)
+
+
+@pytest.fixture(params=list(ENGINES))
+def new(request: pytest.FixtureRequest) -> NewMatrix:
+    """What makes an empty matrix of the given dimension, for every engine and storage."""
+    return ENGINES[request.param]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from index.matrix.compressed import CompressedMatrix
 from index.matrix.exact import ExactMatrix
 from index.matrix.segmented import SegmentedMatrix
+from index.matrix.vectors import Vectors
 
 SEGMENT_ROWS = 8
 
@@ -32,9 +33,16 @@ def as_stored(matrix: SegmentedMatrix, vectors_ND: NDArray[np.float32]) -> NDArr
     return rounded_ND
 
 
-def storage_of(matrix: SegmentedMatrix) -> np.dtype[np.generic]:
+def rounded(vectors_ND: NDArray[np.float32], storage: type[np.floating]) -> Vectors:
+    """Return the vectors as float16 or float32."""
+    if storage == np.float16:
+        return vectors_ND.astype(np.float16)
+    return vectors_ND.astype(np.float32)
+
+
+def storage_of(matrix: SegmentedMatrix) -> type[np.float32] | type[np.float16]:
     """Return the type that the matrix stores."""
-    return matrix._dtype
+    return np.float16 if matrix._dtype == np.float16 else np.float32
 
 
 def all_bytes(matrix: SegmentedMatrix) -> bytes:

@@ -15,6 +15,7 @@ from index.matrix.compaction import copy_live, groups
 from index.matrix.compressed import CompressedMatrix
 from index.matrix.kernels import MatrixProduct, closest, share_out, to_float32
 from index.matrix.segment import Segment
+from tests.index.matrices import rounded
 from tests.index.samples import at_similarity, unit_vectors
 
 _D = 64
@@ -30,12 +31,12 @@ def test_every_float16_becomes_its_float32() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("num_vectors", [1, 7, 5000])
 def test_products_and_closest_are_those_of_numpy(
-    dtype: type[np.float32] | type[np.float16], num_vectors: int
+    dtype: type[np.floating], num_vectors: int
 ) -> None:
     """Both ways to compare rows with queries agree with a matrix product in float64."""
-    vectors_ND = unit_vectors(num_vectors, dimension=_D).astype(dtype)
+    vectors_ND = rounded(unit_vectors(num_vectors, dimension=_D), dtype)
     queries_QD = unit_vectors(3, seed=1, dimension=_D)
-    expected_NQ = vectors_ND.astype(float) @ queries_QD.astype(float).T
+    expected_NQ = vectors_ND.astype(np.float64) @ queries_QD.astype(np.float64).T
     np.testing.assert_allclose(
         MatrixProduct(queries_QD).of(vectors_ND), expected_NQ, rtol=0, atol=1e-6
     )
@@ -70,7 +71,7 @@ def test_best_are_those_of_a_whole_sort(
     random = np.random.default_rng(seed)
     total = sum(num_rows)
     # Few different values, so that there are ties.
-    all_NQ = random.integers(-5, 6, (total, num_queries)).astype(np.float32) / 5
+    all_NQ = (random.integers(-5, 6, (total, num_queries)) / 5).astype(np.float32)
     dead_N = random.random(total) < 0.3
     ids_N = random.permutation(total)
     best, start = Best(num_queries, num), 0

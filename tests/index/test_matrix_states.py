@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from numpy.typing import NDArray
 
 from embedding.errors import EmbeddingInvalid
@@ -84,7 +89,7 @@ class _Changes(RuleBasedStateMachine):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_any_order_of_changes_leaves_what_brute_force_finds(engine: str) -> None:
     """After any adds, adoptions, removals and compactions a search equals the slow one."""
-    machine = type("Changes", (_Changes,), {"engine": engine})
-    case = machine.TestCase
-    case.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
-    case("runTest").runTest()
+    run_state_machine_as_test(
+        type("Changes", (_Changes,), {"engine": engine}),
+        settings=settings(max_examples=15, stateful_step_count=25, deadline=None),
+    )
