@@ -73,7 +73,8 @@ def _templates(
     shares_N1 = random.uniform(*shares, (len(centres_ND), 1))
     shares_N1 = shares_N1.astype(np.float32)
     own_ND = _directions(len(centres_ND), random)
-    return _unit(shares_N1 * centres_ND + np.sqrt(1 - shares_N1**2) * own_ND)
+    rest_N1 = np.sqrt(1 - shares_N1**2).astype(np.float32)
+    return _unit(shares_N1 * centres_ND + rest_N1 * own_ND)
 
 
 def _directions(num: int, random: np.random.Generator) -> NDArray[np.float32]:
