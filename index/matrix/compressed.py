@@ -63,17 +63,19 @@ class CompressedMatrix(SegmentedMatrix):
 
         So a matrix that has just become large enough is coded in steps.
         """
-        if len(self) < self._coded_from:
-            return
-        with self._rebuilding:
+        if len(self) < self._coded_from or not self._rebuilding.acquire(blocking=False):
+            return  # Whoever rebuilds may take long; rows without codes are found all the same.
+        try:
             with self._lock.reading():
                 bare = [segment for segment in self._sealed if segment.codes is None]
-            for segment in bare[: num_rows // self._segment_rows + 2]:
+            for segment in bare[: num_rows // self._growing_rows + 2]:
                 codes = CodedRows(segment.vectors_ND[: segment.count])
                 with self._lock.writing():
                     # What was removed meanwhile, or is only marked as removed.
                     codes.erase(np.flatnonzero(segment.dead_N[: segment.count]))
                     segment.codes = codes
+        finally:
+            self._rebuilding.release()
 
     def _finish(self, segment: Segment) -> None:
         if len(self) >= self._coded_from:
@@ -84,8 +86,12 @@ class CompressedMatrix(SegmentedMatrix):
     ) -> Results:
         # Where all rows would become candidates anyhow, codes have nothing to save.
         few = math.inf if num > _MAX_BY_CODES else num + _MORE_OF_A_SEGMENT
-        coded = [each for each in segments if each.codes is not None and each.count > few]
-        best = scan([each for each in segments if each not in coded], queries_QD, num)
+        coded: list[Segment] = []
+        bare: list[Segment] = []
+        for segment in segments:
+            useful = segment.codes is not None and segment.count > few
+            (coded if useful else bare).append(segment)
+        best = scan(bare, queries_QD, num)
         if not coded:
             return best.results()
         places_QR = self._candidates(coded, queries_QD, num)

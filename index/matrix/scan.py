@@ -18,10 +18,10 @@ _PIECE_ROWS = 16_384
 """Small enough that the workers end at about the same time, large enough for little overhead."""
 
 _BLOCK_ROWS = 4096
-"""Rows whose similarities to all queries are kept at a time: 4 MB for `MAX_QUERIES`."""
+"""Rows whose similarities to all queries are kept at a time: 1 MB for `MAX_QUERIES`."""
 
-MAX_QUERIES = 256
-"""The most queries of one pass."""
+MAX_QUERIES = 64
+"""The most queries of one pass: more gain little speed, and changes wait for its end."""
 
 _MIN_QUERIES_FLOAT16 = 8
 """From so many on, a matrix product is worth the decoding; float32 needs none."""

@@ -10,7 +10,7 @@ from index.matrix.exact import ExactMatrix
 from index.matrix.segmented import SegmentedMatrix
 from index.matrix.vectors import Vectors
 
-SEGMENT_ROWS = 8
+SEGMENT_ROWS = 16
 
 NewMatrix = Callable[[int], SegmentedMatrix]
 

@@ -9,7 +9,6 @@ import pytest
 from embedding.errors import EmbeddingInvalid
 from index.matrix.vectors import NO_ID
 from tests.index.matrices import (
-    SEGMENT_ROWS,
     NewMatrix,
     as_stored,
     assert_equals_brute_force,
@@ -24,10 +23,11 @@ _D = 8
 def test_reserved_room_is_filled_without_new_segments(new: NewMatrix) -> None:
     """Afterwards adding so many vectors sets no more memory aside."""
     matrix = new(_D)
-    matrix.reserve(3 * SEGMENT_ROWS + 1)
-    assert len(matrix._spare) == 3
-    matrix.add(np.arange(3 * SEGMENT_ROWS + 1), unit_vectors(25, dimension=_D))
-    assert len(matrix._spare) == 0
+    matrix.reserve(25)
+    num_segments = 1 + len(matrix._spare)
+    assert num_segments * matrix._growing.capacity >= 25
+    matrix.add(np.arange(25), unit_vectors(25, dimension=_D))
+    assert len(matrix._all()) + len(matrix._spare) == num_segments
     assert len(matrix) == 25
 
 
@@ -113,7 +113,8 @@ def test_dead_share_counts_what_removals_left(new: NewMatrix) -> None:
     assert matrix.dead_share == 0.25
     matrix.compact()
     assert matrix.dead_share == 0.0
-    assert sum(segment.capacity for segment in matrix._sealed) == len(matrix)
+    assert sum(segment.capacity for segment in matrix._sealed) == 30 - matrix._growing.num_live
+    assert len(matrix._sealed) < 40 / matrix._growing.capacity - 1
 
 
 def test_searches_see_whole_changes_only(new: NewMatrix) -> None:

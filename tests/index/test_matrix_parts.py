@@ -169,7 +169,7 @@ def test_dead_rows_of_a_mapped_block_do_not_crowd_out_the_living() -> None:
 def test_codes_come_step_by_step_once_a_matrix_is_large() -> None:
     """Below the limit nothing is coded; beyond it every add codes a bounded number of segments."""
     vectors_ND = unit_vectors(100, dimension=_D)
-    matrix = CompressedMatrix(_D, segment_rows=8, coded_from=80)
+    matrix = CompressedMatrix(_D, segment_rows=32, coded_from=80)
     matrix.add(np.arange(79), vectors_ND[:79])
     assert all(segment.codes is None for segment in matrix._sealed)
     matrix.add(np.array([79]), vectors_ND[79:80])
