@@ -68,14 +68,18 @@ class CompressedMatrix(SegmentedMatrix):
         try:
             with self._lock.reading():
                 bare = [segment for segment in self._sealed if segment.codes is None]
-            for segment in bare[: num_rows // self._growing_rows + 2]:
-                codes = CodedRows(segment.vectors_ND[: segment.count])
-                with self._lock.writing():
-                    # What was removed meanwhile, or is only marked as removed.
-                    codes.erase(np.flatnonzero(segment.dead_N[: segment.count]))
-                    segment.codes = codes
+            chosen = bare[: num_rows // self._growing_rows + 2]
+            share_out(self._code, chosen, workers="coding")
         finally:
             self._rebuilding.release()
+
+    def _code(self, segments: Iterator[Segment]) -> None:
+        for segment in segments:
+            codes = CodedRows(segment.vectors_ND[: segment.count])
+            with self._lock.writing():
+                # What was removed meanwhile, or is only marked as removed.
+                codes.erase(np.flatnonzero(segment.dead_N[: segment.count]))
+                segment.codes = codes
 
     def _finish(self, segment: Segment) -> None:
         if len(self) >= self._coded_from:
