@@ -8,7 +8,8 @@ What is imitated, and how:
   (The engines turn vectors or compare whole ones, so the axes may be these.)
 - A subject has a centre, and a template is a mix of the centre with a direction of its own. The
   share of the centre differs from template to template (good and poor photos), so that two
-  templates of a subject have similarities spread over 0.55 to 0.75.
+  templates of a subject have similarities spread over 0.55 to 0.75. Probes go down to a share
+  of 0.5, so that some of the mated ones are hard: about 0.4.
 
 Every piece has a seed of its own, so the same call gives the same vectors.
 
@@ -24,8 +25,10 @@ DIMENSION = 512
 TEMPLATES_A_SUBJECT = 5
 
 _DEVIATION = 0.08
-_LOWEST_SHARE, _HIGHEST_SHARE = 0.74, 0.87
+_SHARES = (0.74, 0.87)
 """Their squares are about 0.55 and 0.75: a mated similarity is the product of two shares."""
+
+_PROBE_SHARES = (0.5, 0.87)
 
 _PIECE_SUBJECTS = 4000
 _STRANGERS, _PROBES = 1_000_000_000, 2_000_000_000
@@ -38,7 +41,9 @@ def gallery_pieces(num_templates: int) -> Iterator[NDArray[np.float32]]:
     for piece in range(-(-num_templates // (_PIECE_SUBJECTS * TEMPLATES_A_SUBJECT))):
         centres_SD = _centres(piece)
         random = np.random.default_rng([piece, 1])
-        vectors_ND = _templates(np.repeat(centres_SD, TEMPLATES_A_SUBJECT, axis=0), random)
+        vectors_ND = _templates(
+            np.repeat(centres_SD, TEMPLATES_A_SUBJECT, axis=0), _SHARES, random
+        )
         yield vectors_ND[:left]
         left -= len(vectors_ND)
 
@@ -50,7 +55,7 @@ def mated_probes(subjects: NDArray[np.int64], *, seed: int = 0) -> NDArray[np.fl
     for piece in np.unique(pieces):
         here = pieces == piece
         centres[here] = _centres(int(piece))[subjects[here] % _PIECE_SUBJECTS]
-    return _templates(centres, np.random.default_rng([_PROBES + seed]))
+    return _templates(centres, _PROBE_SHARES, np.random.default_rng([_PROBES + seed]))
 
 
 def strangers_probes(num: int, *, seed: int = 0) -> NDArray[np.float32]:
@@ -63,12 +68,13 @@ def _centres(piece: int) -> NDArray[np.float32]:
 
 
 def _templates(
-    centres_ND: NDArray[np.float32], random: np.random.Generator
+    centres_ND: NDArray[np.float32], shares: tuple[float, float], random: np.random.Generator
 ) -> NDArray[np.float32]:
-    shares_N1 = random.uniform(_LOWEST_SHARE, _HIGHEST_SHARE, (len(centres_ND), 1))
+    shares_N1 = random.uniform(*shares, (len(centres_ND), 1))
     shares_N1 = shares_N1.astype(np.float32)
     own_ND = _directions(len(centres_ND), random)
-    return _unit(shares_N1 * centres_ND + np.sqrt(1 - shares_N1**2) * own_ND)
+    rest_N1 = np.sqrt(1 - shares_N1**2).astype(np.float32)
+    return _unit(shares_N1 * centres_ND + rest_N1 * own_ND)
 
 
 def _directions(num: int, random: np.random.Generator) -> NDArray[np.float32]:

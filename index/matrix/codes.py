@@ -33,8 +33,7 @@ def rotation(dimension: int) -> MatrixProduct:
     """
     if dimension % 8:
         raise RequestInvalid(
-            f"codes need a dimension that is a multiple of 8, got {dimension}; take the exact "
-            f"engine"
+            f"codes need a dimension that is a multiple of 8, got {dimension}; use the exact kind"
         )
     random = np.random.default_rng(_SEED).standard_normal((dimension, dimension))
     orthogonal, triangular = np.linalg.qr(random)

@@ -18,9 +18,9 @@ _COPY_ROWS = 4096
 def groups(segments: Sequence[Segment], *, max_rows: int) -> list[tuple[Segment, ...]]:
     """Return runs of neighbours, each to become one segment; what is fine already is left out."""
     runs: list[list[Segment]] = []
-    num_rows = max_rows
+    num_rows = 0
     for segment in segments:
-        if num_rows + segment.num_live > max_rows:
+        if not runs or num_rows + segment.num_live > max_rows:
             runs.append([])
             num_rows = 0
         runs[-1].append(segment)

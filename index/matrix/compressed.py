@@ -4,6 +4,7 @@ Shapes: N vectors, D embedding dimension, Q queries, K results a query, R candid
 """
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -62,17 +63,23 @@ class CompressedMatrix(SegmentedMatrix):
 
         So a matrix that has just become large enough is coded in steps.
         """
-        if len(self) < self._coded_from:
-            return
-        with self._rebuilding:
+        if len(self) < self._coded_from or not self._rebuilding.acquire(blocking=False):
+            return  # Whoever rebuilds may take long; rows without codes are found all the same.
+        try:
             with self._lock.reading():
                 bare = [segment for segment in self._sealed if segment.codes is None]
-            for segment in bare[: num_rows // self._segment_rows + 2]:
-                codes = CodedRows(segment.vectors_ND[: segment.count])
-                with self._lock.writing():
-                    # What was removed meanwhile, or is only marked as removed.
-                    codes.erase(np.flatnonzero(segment.dead_N[: segment.count]))
-                    segment.codes = codes
+            chosen = bare[: num_rows // self._growing_rows + 2]
+            share_out(self._code, chosen, workers="coding")
+        finally:
+            self._rebuilding.release()
+
+    def _code(self, segments: Iterator[Segment]) -> None:
+        for segment in segments:
+            codes = CodedRows(segment.vectors_ND[: segment.count])
+            with self._lock.writing():
+                # What was removed meanwhile, or is only marked as removed.
+                codes.erase(np.flatnonzero(segment.dead_N[: segment.count]))
+                segment.codes = codes
 
     def _finish(self, segment: Segment) -> None:
         if len(self) >= self._coded_from:
@@ -81,10 +88,16 @@ class CompressedMatrix(SegmentedMatrix):
     def _search_rows(
         self, segments: Sequence[Segment], queries_QD: NDArray[np.float32], num: int
     ) -> Results:
-        coded = [segment for segment in segments if segment.codes is not None]
-        if not coded or num > _MAX_BY_CODES:
-            return scan(segments, queries_QD, num).results()
-        best = scan([each for each in segments if each.codes is None], queries_QD, num)
+        # Where all rows would become candidates anyhow, codes have nothing to save.
+        few = math.inf if num > _MAX_BY_CODES else num + _MORE_OF_A_SEGMENT
+        coded: list[Segment] = []
+        bare: list[Segment] = []
+        for segment in segments:
+            useful = segment.codes is not None and segment.count > few
+            (coded if useful else bare).append(segment)
+        best = scan(bare, queries_QD, num)
+        if not coded:
+            return best.results()
         places_QR = self._candidates(coded, queries_QD, num)
         refine = functools.partial(_refine, coded, queries_QD, num, places_QR)
         for found in share_out(refine, range(len(queries_QD))):

@@ -11,7 +11,7 @@ import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import faiss
 import numpy as np
@@ -35,12 +35,12 @@ _CODES_A_BLOCK = 32
 
 
 @functools.cache
-def _workers() -> tuple[ThreadPoolExecutor, int]:
-    """Return the workers of the process and their number: OMP_NUM_THREADS, or the cores."""
+def _workers(name: str) -> tuple[ThreadPoolExecutor, int]:
+    """Return the workers of this name and their number: OMP_NUM_THREADS, or the cores."""
     num = faiss.omp_get_max_threads()
     pool = ThreadPoolExecutor(
         num,
-        thread_name_prefix="matrix",
+        thread_name_prefix=f"matrix-{name}",
         initializer=faiss.omp_set_num_threads,
         initargs=(1,),
     )
@@ -48,9 +48,15 @@ def _workers() -> tuple[ThreadPoolExecutor, int]:
 
 
 def share_out(
-    work: Callable[[Iterator[_Piece]], _Found], pieces: Iterable[_Piece]
+    work: Callable[[Iterator[_Piece]], _Found],
+    pieces: Iterable[_Piece],
+    *,
+    workers: Literal["search", "coding"] = "search",
 ) -> list[_Found]:
-    """Return what each worker makes of its share of the pieces; a free worker takes the next."""
+    """Return what each worker makes of its share of the pieces; a free worker takes the next.
+
+    Coding has workers of its own, for no search could wait as long as it takes.
+    """
     supply = deque(pieces)
 
     def take() -> Iterator[_Piece]:
@@ -61,7 +67,7 @@ def share_out(
                 return
             yield piece
 
-    pool, num = _workers()
+    pool, num = _workers(workers)
     futures: list[Future[_Found]] = []
     try:
         futures += [pool.submit(work, take()) for _ in range(min(num, len(supply)))]
@@ -186,7 +192,10 @@ class SignScan:
     def closest(
         self, queries_QD: NDArray[np.float32], num: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the highest estimates (Q, K) in [-1, 1] and their rows (Q, K)."""
+        """Return the highest estimates (Q, K) in [-1, 1] and their rows (Q, K).
+
+        The lowest of all may be missing: FAISS leaves them out, and the row there is -1.
+        """
         estimates_QK, rows_QK = self._index.search(queries_QD, num)
         return estimates_QK, rows_QK
 

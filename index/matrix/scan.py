@@ -18,10 +18,10 @@ _PIECE_ROWS = 16_384
 """Small enough that the workers end at about the same time, large enough for little overhead."""
 
 _BLOCK_ROWS = 4096
-"""Rows whose similarities to all queries are kept at a time: 4 MB for `MAX_QUERIES`."""
+"""Rows whose similarities to all queries are kept at a time: 1 MB for `MAX_QUERIES`."""
 
-MAX_QUERIES = 256
-"""The most queries of one pass."""
+MAX_QUERIES = 64
+"""The most queries of one pass: more gain little speed, and changes wait for its end."""
 
 _MIN_QUERIES_FLOAT16 = 8
 """From so many on, a matrix product is worth the decoding; float32 needs none."""
@@ -98,14 +98,14 @@ def closest_live(
     """Return at least so many live results as there are: query numbers, similarities, rows (F,).
 
     Args:
-        fetch: gives the closest rows of each query, dead or alive: (Q, K) for a K.
+        fetch: gives the closest rows of each query, dead or alive: (Q, K) for a K; a row -1
+            is none.
         num: how many are wanted for each query.
         dead_N: which rows are not.
     """
     similarities_QK, rows_QK = fetch(min(num, len(dead_N)))
-    live_QK = ~dead_N[rows_QK]
-    if not live_QK.all():
+    if dead_N[rows_QK].any():
         # Rare: what was overwritten with zeros seldom comes among the closest.
         similarities_QK, rows_QK = fetch(min(num + int(dead_N.sum()), len(dead_N)))
-        live_QK = ~dead_N[rows_QK]
+    live_QK = (rows_QK >= 0) & ~dead_N[rows_QK]
     return np.nonzero(live_QK)[0], similarities_QK[live_QK], rows_QK[live_QK]

@@ -23,6 +23,10 @@ from index.matrix.vectors import Vectors
 SEGMENT_ROWS = 65_536
 """134 MB of float32 at 512 dimensions: copied in a tenth of a second when it is compacted."""
 
+_GROWING_SHARE = 4
+"""A growing segment is sealed at this part of the rows: what has no codes yet stays small, and
+compaction joins neighbours."""
+
 _CHECK_ROWS = 8192
 
 
@@ -42,6 +46,7 @@ class SegmentedMatrix(abc.ABC):
         self._dimension = dimension
         self._dtype: np.dtype[np.generic] = np.dtype(storage)
         self._segment_rows = segment_rows
+        self._growing_rows = max(segment_rows // _GROWING_SHARE, 1)
         self._sealed: list[Segment] = []
         self._growing = self._new_segment()
         self._spare: list[Segment] = []
@@ -73,7 +78,7 @@ class SegmentedMatrix(abc.ABC):
         with self._lock.writing():
             room = self._growing.capacity - self._growing.count
             missing = num_vectors - self._num_live() - room
-            while len(self._spare) * self._segment_rows < missing:
+            while len(self._spare) * self._growing_rows < missing:
                 self._spare.append(self._new_segment())
 
     def add(self, ids: NDArray[np.int64], vectors_ND: NDArray[np.float32]) -> None:
@@ -86,7 +91,7 @@ class SegmentedMatrix(abc.ABC):
         with self._lock.writing():
             self._check_new(ids_N)
             room = self._growing.capacity - self._growing.count
-            while room + len(self._spare) * self._segment_rows < len(ids_N):
+            while room + len(self._spare) * self._growing_rows < len(ids_N):
                 self._spare.append(self._new_segment())
             start = 0
             while start < len(ids_N):
@@ -220,7 +225,7 @@ class SegmentedMatrix(abc.ABC):
         return sum(segment.num_live for segment in self._all())
 
     def _new_segment(self) -> Segment:
-        return Segment.empty(self._segment_rows, dimension=self._dimension, dtype=self._dtype)
+        return Segment.empty(self._growing_rows, dimension=self._dimension, dtype=self._dtype)
 
     def _seal(self) -> None:
         self._sealed.append(self._growing)

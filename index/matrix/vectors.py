@@ -73,7 +73,9 @@ class VectorMatrix(Protocol):
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the closest vectors of each query, closest first, equals by ascending id.
 
-        Among vectors that tie for the last place it is not said which is returned.
+        Among vectors that tie for the last place it is not said which is returned. Similarities
+        may depend on the neighbours of a row in their last bit, so equal vectors that lie apart
+        need not tie.
 
         Args:
             queries_QD: (Q, D) float32, unit length.

@@ -7,6 +7,7 @@ import pytest
 
 from index.galleries import Galleries
 from index.gallery import Gallery
+from tests.index.matrices import ENGINES, NewMatrix
 from tests.index.postgres import new_database, postgres_server
 from tests.index.samples import FINGERPRINT
 
@@ -51,3 +52,9 @@ def galleries(open_galleries: OpenGalleries) -> Iterator[Galleries]:
 def gallery(galleries: Galleries) -> Gallery:
     """An empty gallery."""
     return galleries.create("people", fingerprint=FINGERPRINT)
+
+
+@pytest.fixture(params=list(ENGINES))
+def new(request: pytest.FixtureRequest) -> NewMatrix:
+    """What makes an empty matrix of the given dimension, for every engine and storage."""
+    return ENGINES[request.param]
