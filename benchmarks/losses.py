@@ -121,6 +121,12 @@ def experiments(teacher: Path | None) -> Iterator[Experiment]:
         ("norm-softmax s=16", with_head(name="norm-softmax", scale=16.0)),
     ):
         yield run("few", f"{NUM_FEW} identities, {name}", head=head, data=few, epochs=24)
+    # The recipe of the paper on the budget of all other runs, and what the preset makes of it.
+    fast = dataclasses.replace(_base("fast").optim, lr=0.1, warmup=0.0)
+    paper = with_head(scale=64.0, margin_warmup=0.0)
+    yield run("few", "1000 identities, s=64 m=0.5 at once, lr 0.1", head=paper, optim=fast)
+    gentle = with_head(scale=40.0, margin_rad=0.4)
+    yield run("few", "1000 identities, s=40 m=0.4 warmed up (few)", head=gentle)
 
 
 def write_exclude(file: Path) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Dialect, Table, insert
 
 from index.store.tables import UtcTime
 
@@ -19,15 +21,22 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         table: of the rows.
         rows: at least one, all with the same columns; times as `driver_time` returns them.
     """
-    columns = list(rows[0])
-    compiled = insert(table).compile(dialect=connection.dialect, column_keys=columns)
-    if compiled.positional:
-        order = compiled.positiontup or columns
-        connection.exec_driver_sql(
-            str(compiled), [tuple(row[name] for name in order) for row in rows]
-        )
+    statement, order = _statement(connection.dialect, table, tuple(rows[0]))
+    if order is None:
+        connection.exec_driver_sql(statement, [dict(row) for row in rows])
     else:
-        connection.exec_driver_sql(str(compiled), [dict(row) for row in rows])
+        take = itemgetter(*order)
+        connection.exec_driver_sql(statement, [take(row) for row in rows])
+
+
+@lru_cache(maxsize=64)
+def _statement(
+    dialect: Dialect, table: Table, columns: tuple[str, ...]
+) -> tuple[str, tuple[str, ...] | None]:
+    """The insert, and the order of its parameters; None where they have names."""
+    compiled = insert(table).compile(dialect=dialect, column_keys=list(columns))
+    order = tuple(compiled.positiontup or columns) if compiled.positional else None
+    return str(compiled), order
 
 
 def driver_time(connection: Connection, time: datetime) -> Any:  # noqa: ANN401 - the driver's
