@@ -88,7 +88,10 @@ class ThresholdAnswer(Answer):
         float, Field(description="Share of strangers who would pass it.", examples=[0.01])
     ]
     num_subjects: Annotated[int, Field(description="Gallery size N.", examples=[6])]
-    extrapolated: Annotated[bool, Field(description="Not measured at this size, or with fewer than 30 errors behind it.")]
+    extrapolated: Annotated[
+        bool,
+        Field(description="Not measured at this size, or with fewer than 30 errors behind it."),
+    ]
 
 
 class SubjectAnswer(Answer):

@@ -29,6 +29,9 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     # A removed template is overwritten, not only unlinked.
     "PRAGMA secure_delete = ON",
+    # In KiB: with the usual 2 MB, the indexes of a large gallery are read and written again and
+    # again.
+    "PRAGMA cache_size = -65536",
 )
 
 
