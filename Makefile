@@ -62,6 +62,10 @@ bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.open_set
 	$(BIN)/python -m benchmarks.holdout
+	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.snapshot
+	$(BIN)/python -m benchmarks.sealing
 	$(BIN)/python -m benchmarks.classifier
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.augment
