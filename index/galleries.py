@@ -11,7 +11,7 @@ from embedding.errors import GalleryExists, GalleryNotFound, StoreError
 from index.checks import check_fingerprint, check_gallery_name
 from index.following import Follower
 from index.gallery import Gallery
-from index.memory import GalleryMemory, MemoryOptions
+from index.memory import SNAPSHOT_FROM, GalleryMemory, MemoryOptions
 from index.records import EMBEDDING_DIMENSION
 from index.sealing import ClearSealer, Sealer
 from index.snapshot.folder import SnapshotFolder
@@ -99,6 +99,9 @@ class Galleries:
             if isinstance(store.database, PostgresDatabase):
                 galleries._follower = Follower(store.database, sync=galleries.sync)
             galleries._upkeep = Upkeep(galleries.maintain, every_s=upkeep_s)
+            if any(gallery.num_templates >= SNAPSHOT_FROM for gallery in galleries.list()):
+                # A large gallery that came from its snapshot is searched without codes until then.
+                galleries._upkeep.soon()
             undo.pop_all()
         logger.info("opened the data folder with %s galleries", len(galleries._galleries))
         return galleries

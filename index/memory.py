@@ -177,7 +177,8 @@ class GalleryMemory:
         self._snapshot_sequence = 0
 
     def compact(self) -> None:
-        """Give back what removals left, if it is much; searches go on."""
+        """Give back what removals left, if it is much, and code what is not; searches go on."""
+        self.matrix.settle()
         if self.matrix.dead_share > COMPACT_FROM:
             self.matrix.compact()
 

@@ -24,16 +24,26 @@ class Upkeep:
         self._maintain = maintain
         self._every_s = every_s
         self._stopping = threading.Event()
+        self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
         self._thread.start()
+
+    def soon(self) -> None:
+        """Make the next call now."""
+        self._due.set()
 
     def stop(self) -> None:
         """End the thread; returns when it has ended. A second call does nothing."""
         self._stopping.set()
+        self._due.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._every_s):
+        while True:
+            self._due.wait(self._every_s)
+            self._due.clear()
+            if self._stopping.is_set():
+                return
             try:
                 self._maintain()
             except FaceGalleryError as error:

@@ -48,8 +48,12 @@ class CompressedMatrix(SegmentedMatrix):
         storage: str = "float16",
         segment_rows: int = SEGMENT_ROWS,
         coded_from: int = 0,
+        codes_adopted: bool = True,
     ) -> None:
         """Take D, the storage, the rows of a segment, and how many vectors make codes worth it.
+
+        Without `codes_adopted`, blocks are compared exactly until `settle` codes them, so that
+        taking over a million vectors takes no longer than looking at them.
 
         Raises:
             RequestInvalid: the dimension is not a multiple of 8.
@@ -57,12 +61,27 @@ class CompressedMatrix(SegmentedMatrix):
         super().__init__(dimension, storage=storage, segment_rows=segment_rows)
         self._rotation = rotation(dimension)
         self._coded_from = coded_from
+        self._codes_adopted = codes_adopted
 
-    def _prepare(self, *, num_rows: int) -> None:
+    def settle(self) -> None:
+        """Code what was adopted without codes, segment by segment."""
+        left = 0
+        # Where somebody else is at it, nothing is done here, and the next call goes on.
+        while len(self) >= self._coded_from and (bare := self._num_bare()) not in (0, left):
+            left = bare
+            self._prepare(num_rows=len(self))
+
+    def _num_bare(self) -> int:
+        with self._lock.reading():
+            return sum(segment.codes is None for segment in self._sealed)
+
+    def _prepare(self, *, num_rows: int, adopted: bool = False) -> None:
         """Code sealed segments: as many as were filled by the rows, and one more.
 
         So a matrix that has just become large enough is coded in steps.
         """
+        if adopted and not self._codes_adopted:
+            return
         if len(self) < self._coded_from or not self._rebuilding.acquire(blocking=False):
             return  # Whoever rebuilds may take long; rows without codes are found all the same.
         try:

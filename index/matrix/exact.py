@@ -25,7 +25,10 @@ class ExactMatrix(SegmentedMatrix):
     ) -> Results:
         return scan(segments, queries_QD, num).results()
 
-    def _prepare(self, *, num_rows: int) -> None:
+    def settle(self) -> None:
+        """Nothing waits here."""
+
+    def _prepare(self, *, num_rows: int, adopted: bool = False) -> None:
         """Nothing: rows can be compared as soon as they are there."""
 
     def _finish(self, segment: Segment) -> None:

@@ -22,7 +22,8 @@ def new_matrix(
     Args:
         dimension: D.
         kind: ``exact`` compares every vector; ``compressed`` looks at codes first; ``auto`` is
-            exact until it holds half a million vectors, and then compressed.
+            exact until it holds half a million vectors, and then compressed; blocks that are
+            adopted are compared exactly until `settle`.
         storage: ``float16`` takes half the memory, at similarities that differ by about 4e-5.
 
     Raises:
@@ -35,5 +36,7 @@ def new_matrix(
     if kind == "compressed":
         return CompressedMatrix(dimension, storage=storage)
     if kind == "auto":
-        return CompressedMatrix(dimension, storage=storage, coded_from=_AUTO_CODED_FROM)
+        return CompressedMatrix(
+            dimension, storage=storage, coded_from=_AUTO_CODED_FROM, codes_adopted=False
+        )
     raise RequestInvalid(f"kind must be exact, compressed or auto, but is {kind!r}")

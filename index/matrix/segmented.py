@@ -124,7 +124,7 @@ class SegmentedMatrix(abc.ABC):
             self._check_new(ids_N)
             self._sealed += segments
             self._highest_id = max(self._highest_id, int(ids_N.max(initial=-1)))
-        self._prepare(num_rows=len(ids_N))
+        self._prepare(num_rows=len(ids_N), adopted=True)
 
     def remove(self, ids: Iterable[int]) -> int:
         """Remove vectors; returns how many of the ids were there."""
@@ -192,14 +192,18 @@ class SegmentedMatrix(abc.ABC):
                 self._replace(group, copied)
 
     @abc.abstractmethod
+    def settle(self) -> None:
+        """Do what makes searches faster and can wait; searches and changes go on."""
+
+    @abc.abstractmethod
     def _search_rows(
         self, segments: Sequence[Segment], queries_QD: NDArray[np.float32], num: int
     ) -> Results:
         """Return the results of 1 to `MAX_QUERIES` queries among segments, the lock held."""
 
     @abc.abstractmethod
-    def _prepare(self, *, num_rows: int) -> None:
-        """Do what the engine needs after so many rows were added; the lock is free."""
+    def _prepare(self, *, num_rows: int, adopted: bool = False) -> None:
+        """Do what the engine needs after so many rows were added or adopted; the lock is free."""
 
     @abc.abstractmethod
     def _finish(self, segment: Segment) -> None:

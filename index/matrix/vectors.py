@@ -99,3 +99,6 @@ class VectorMatrix(Protocol):
 
     def compact(self) -> None:
         """Give back the rows that removals left, piece by piece, while searches go on."""
+
+    def settle(self) -> None:
+        """Do what makes searches faster and can wait; searches and changes go on."""

@@ -4,6 +4,7 @@ Shapes: N templates, D embedding dimension.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,14 @@ class TemplateLoader:
         Raises:
             StoreCorrupt: rows do not fit their checksum; the message names template ids.
         """
-        last = -1
-        while rows := self._read(templates.c.id > last, templates.c.sequence <= up_to):
-            last = rows[-1].id
-            yield self._loaded(rows)
+        in_time = templates.c.sequence <= up_to
+        # The driver lets other threads run while it reads: the next rows come meanwhile.
+        with ThreadPoolExecutor(1, thread_name_prefix="loading") as reader:
+            rows = self._read(in_time)
+            while rows:
+                following = reader.submit(self._read, templates.c.id > rows[-1].id, in_time)
+                yield self._loaded(rows)
+                rows = following.result()
 
     def some(self, row_ids: Sequence[int]) -> Iterator[Loaded]:
         """Yield those of the templates that are still there, ascending by id.
@@ -78,21 +83,22 @@ class TemplateLoader:
                 f"template {foreign[0].public_id} and {len(foreign) - 1} more are of another "
                 f"gallery space than their gallery; restore the data folder from a backup"
             )
-        clear = [
-            self._sealer.unseal(
-                row.sealed_embedding,
-                context=TemplateContext(
-                    gallery_id=self._gallery.id,
-                    subject_id=row.owner,
-                    template_id=row.public_id,
-                    fingerprint=row.fingerprint,
-                    space_id=row.space_id,
-                ),
-            )
-            for row in rows
-        ]
+        if self._sealer.encrypts:
+            clear = [self._unsealed(row) for row in rows]
+        else:
+            clear = [row.sealed_embedding for row in rows]
         ids = np.fromiter((row.id for row in rows), dtype=np.int64, count=len(rows))
         return ids, template_rows.embeddings(clear)
+
+    def _unsealed(self, row: Row[Any]) -> bytes:
+        context = TemplateContext(
+            gallery_id=self._gallery.id,
+            subject_id=row.owner,
+            template_id=row.public_id,
+            fingerprint=row.fingerprint,
+            space_id=row.space_id,
+        )
+        return self._sealer.unseal(row.sealed_embedding, context=context)
 
     def _read(self, *conditions: ColumnElement[bool]) -> Sequence[Row[Any]]:
         query = (

@@ -43,9 +43,12 @@ class _Place:
         if self.url is not None:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 connection.execute("CHECKPOINT")
-                row = connection.execute("SHOW data_directory").fetchone()
+                row = connection.execute(
+                    "SELECT current_setting('data_directory'), oid FROM pg_database"
+                    " WHERE datname = current_database()"
+                ).fetchone()
                 assert row is not None
-                folders.append(Path(row[0]) / "base")
+                folders.append(Path(row[0]) / "base" / str(row[1]))
         for folder in folders:
             for path in folder.rglob("*"):
                 if path.is_file():

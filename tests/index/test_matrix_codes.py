@@ -120,3 +120,19 @@ def test_codes_come_step_by_step_once_a_matrix_is_large() -> None:
     for each in range(80, 100):
         matrix.add(np.array([each]), vectors_ND[each : each + 1])
     assert all(segment.codes is not None for segment in matrix._sealed)
+
+
+def test_what_is_adopted_can_be_coded_later() -> None:
+    """Before `settle` a block is compared exactly, after it by codes; the answer is the same."""
+    vectors_ND = unit_vectors(3000, seed=4)
+    matrix = CompressedMatrix(
+        512, storage="float32", segment_rows=1000, coded_from=2000, codes_adopted=False
+    )
+    matrix.adopt(np.arange(3000), vectors_ND)
+    assert all(segment.codes is None for segment in matrix._sealed)
+    before = matrix.search(vectors_ND[:20], 1)
+    matrix.settle()
+    assert all(segment.codes is not None for segment in matrix._sealed)
+    after = matrix.search(vectors_ND[:20], 1)
+    np.testing.assert_array_equal(before[1], after[1])
+    np.testing.assert_allclose(before[0], after[0], atol=1e-6)
