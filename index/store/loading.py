@@ -54,9 +54,9 @@ class TemplateLoader:
             StoreCorrupt: rows do not fit their checksum; the message names template ids.
         """
         last = -1
-        while rows := self._read(templates.c.id > last, templates.c.sequence <= up_to):
+        while rows := self.read(templates.c.id > last, templates.c.sequence <= up_to):
             last = rows[-1].id
-            yield self._loaded(rows)
+            yield self.loaded(rows)
 
     def some(self, row_ids: Sequence[int]) -> Iterator[Loaded]:
         """Yield those of the templates that are still there, ascending by id.
@@ -66,11 +66,17 @@ class TemplateLoader:
         """
         for start in range(0, len(row_ids), _ROWS_AT_A_TIME):
             wanted = sorted(row_ids)[start : start + _ROWS_AT_A_TIME]
-            rows = self._read(templates.c.id.in_(wanted))
+            rows = self.read(templates.c.id.in_(wanted))
             if rows:
-                yield self._loaded(rows)
+                yield self.loaded(rows)
 
-    def _loaded(self, rows: Sequence[Row[Any]]) -> Loaded:
+    def loaded(self, rows: Sequence[Row[Any]]) -> Loaded:
+        """Return ids and embeddings of rows that `read` gave, verified.
+
+        Raises:
+            StoreCorrupt: a row does not fit its checksum, its gallery or its place.
+            SealKeyMissing: one is sealed with a key that is not at hand.
+        """
         _verify(rows, gallery_id=self._gallery.id)
         foreign = [row for row in rows if row.space_id != self._gallery.space_id]
         if foreign:
@@ -94,7 +100,8 @@ class TemplateLoader:
         ids = np.fromiter((row.id for row in rows), dtype=np.int64, count=len(rows))
         return ids, template_rows.embeddings(clear)
 
-    def _read(self, *conditions: ColumnElement[bool]) -> Sequence[Row[Any]]:
+    def read(self, *conditions: ColumnElement[bool]) -> Sequence[Row[Any]]:
+        """Return the first some thousand rows of the gallery that meet conditions, by id."""
         query = (
             select(*_COLUMNS)
             .outerjoin_from(templates, subjects)
