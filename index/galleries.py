@@ -15,6 +15,7 @@ from index.memory import GalleryMemory, MemoryOptions
 from index.records import EMBEDDING_DIMENSION
 from index.sealing import ClearSealer, Sealer
 from index.snapshot.folder import SnapshotFolder
+from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.manifest import SnapshotOwner
 from index.store.folder import DataFolder
 from index.store.keys import ApiKeys
@@ -24,9 +25,6 @@ from index.store.stored_gallery import StoredGallery
 from index.upkeep import UPKEEP_S, Upkeep
 
 logger = logging.getLogger(__name__)
-
-SNAPSHOTS_NAME = "snapshots"
-"""Folder in the data folder with a folder for each gallery."""
 
 
 class Galleries:

@@ -18,6 +18,7 @@ from index.place import Place
 from index.records import EMBEDDING_DIMENSION
 from index.sealing import Sealer
 from index.snapshot.folder import SnapshotFolder
+from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.manifest import SnapshotOwner
 from index.store.database import Database
 from index.store.folder import DATABASE_NAME, SECRET_BYTES, SECRET_FILE, DataFolder
@@ -31,9 +32,6 @@ from index.store.store import (
 )
 from index.store.stored_gallery import StoredGallery
 from index.store.verification import GalleryVerification, removals_not_done
-
-SNAPSHOTS_NAME = "snapshots"
-"""Folder in the data folder with a folder for each gallery."""
 
 _LEFT_OVER = ("*.new", "restoring")
 """What a process leaves that died while it made a secret or restored a backup."""
@@ -65,10 +63,10 @@ def inspect(place: Place, *, repair: bool) -> Report:
     with place.folder() as folder, ExitStack() as stack:
         _inspect_files(folder, report, repair=repair)
         damaged = _inspect_file_of_database(place, folder, report)
-        store, sealer = None, place.sealer_in_use
+        store, usable = None, True
         if not damaged:
             store, usable = _opened_store(place, folder, report)
-            sealer = sealer if usable else None
+        sealer = place.sealer_in_use if usable else None
         if store is not None:
             stack.callback(store.close)
             report.num_removals_carried_out = store.num_carried_out

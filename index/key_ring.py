@@ -140,8 +140,8 @@ class KeyRing:
             create_private(path, (_FILE_HEAD + ring.current.line()).encode())
         except FileExistsError as error:
             raise SettingsInvalid(
-                f"{path} exists already and is left as it is; facegallery-index keys rotate adds a "
-                f"new key to it, or give another path"
+                f"{path} exists already and is left as it is; facegallery-index keys rotate adds "
+                f"a new key to it, or give another path"
             ) from error
         except OSError as error:
             raise _not_writable(path, error) from error

@@ -71,34 +71,8 @@ class TemplateLoader:
                 yield self.loaded(rows)
 
     def loaded(self, rows: Sequence[Row[Any]]) -> Loaded:
-        """Return ids and embeddings of rows that `read` gave, verified.
-
-        Raises:
-            StoreCorrupt: a row does not fit its checksum, its gallery or its place.
-            SealKeyMissing: one is sealed with a key that is not at hand.
-        """
-        _verify(rows, gallery_id=self._gallery.id)
-        foreign = [row for row in rows if row.space_id != self._gallery.space_id]
-        if foreign:
-            raise StoreCorrupt(
-                f"template {foreign[0].public_id} and {len(foreign) - 1} more are of another "
-                f"gallery space than their gallery; restore the data folder from a backup"
-            )
-        clear = [
-            self._sealer.unseal(
-                row.sealed_embedding,
-                context=TemplateContext(
-                    gallery_id=self._gallery.id,
-                    subject_id=row.owner,
-                    template_id=row.public_id,
-                    fingerprint=row.fingerprint,
-                    space_id=row.space_id,
-                ),
-            )
-            for row in rows
-        ]
-        ids = np.fromiter((row.id for row in rows), dtype=np.int64, count=len(rows))
-        return ids, template_rows.embeddings(clear)
+        """Return ids and embeddings of rows that `read` gave; raises as `unsealed_rows`."""
+        return unsealed_rows(rows, gallery=self._gallery, sealer=self._sealer)
 
     def read(self, *conditions: ColumnElement[bool]) -> Sequence[Row[Any]]:
         """Return the first some thousand rows of the gallery that meet conditions, by id."""
@@ -110,6 +84,42 @@ class TemplateLoader:
             .limit(_ROWS_AT_A_TIME)
         )
         return _all_rows(self._database, query)
+
+
+def unsealed_rows(rows: Sequence[Row[Any]], *, gallery: StoredGallery, sealer: Sealer) -> Loaded:
+    """Return ids (N,) and embeddings (N, D) of rows, verified.
+
+    Args:
+        rows: with `CHECKED_FIELDS` first, `checksum`, `id`, and the subject's id as `owner`.
+        gallery: of the rows.
+        sealer: unseals them.
+
+    Raises:
+        StoreCorrupt: a row does not fit its checksum, its gallery or its place.
+        SealKeyMissing: one is sealed with a key that is not at hand.
+    """
+    _verify(rows, gallery_id=gallery.id)
+    foreign = [row for row in rows if row.space_id != gallery.space_id]
+    if foreign:
+        raise StoreCorrupt(
+            f"template {foreign[0].public_id} and {len(foreign) - 1} more are of another "
+            f"gallery space than their gallery; restore the data folder from a backup"
+        )
+    clear = [
+        sealer.unseal(
+            row.sealed_embedding,
+            context=TemplateContext(
+                gallery_id=gallery.id,
+                subject_id=row.owner,
+                template_id=row.public_id,
+                fingerprint=row.fingerprint,
+                space_id=row.space_id,
+            ),
+        )
+        for row in rows
+    ]
+    ids = np.fromiter((row.id for row in rows), dtype=np.int64, count=len(rows))
+    return ids, template_rows.embeddings(clear)
 
 
 def _all_rows(database: Database, query: Executable) -> Sequence[Row[Any]]:

@@ -23,7 +23,7 @@ from index.store.gallery_store import GalleryStore
 from index.store.ids import new_ids
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
-from index.store.resealing import reseal_gallery
+from index.store.resealing import FirstSealing, reseal_gallery
 from index.store.seal_mark import check_sealer, mark_is_current, write_mark
 from index.store.spaces import new_space
 from index.store.sqlite import SqliteDatabase
@@ -175,13 +175,14 @@ class Store:
                 unseals; for sealing what lay in the clear.
         """
         sealer = new or self._sealer
+        old = self._sealer if new is None else FirstSealing(new)
         if not sealer.encrypts:
             return 0
         with self.database.transaction() as connection:
             if mark_is_current(connection, sealer):
                 return 0
         num_changed = sum(
-            reseal_gallery(self.database, gallery, old=self._sealer, new=sealer)
+            reseal_gallery(self.database, gallery, old=old, new=sealer)
             for gallery in self.galleries()
         )
         # Last: until here a stop leaves a mark that says there is work to do.
