@@ -233,10 +233,13 @@ class Galleries:
             self._check_open()
         return self._store.reseal()
 
-    def maintain(self) -> None:
+    def maintain(self, *, full: bool = False) -> None:
         """Purge what was removed, and keep memory, snapshots and sealing in order.
 
         The upkeep's thread calls it; a call of one's own only makes it sooner.
+
+        Args:
+            full: see `Database.purge`; purges whether or not something was removed.
 
         Raises:
             StoreError: something could not be done now; the next call tries again.
@@ -246,12 +249,14 @@ class Galleries:
             for gallery in galleries:
                 gallery.maintain()
             removed = {gallery: gallery.removed_sequence for gallery in galleries}
-            if self._purge_due.is_set() or any(
-                sequence > each.purged_sequence for each, sequence in removed.items()
+            if (
+                full
+                or self._purge_due.is_set()
+                or any(sequence > each.purged_sequence for each, sequence in removed.items())
             ):
                 self._purge_due.clear()
                 try:
-                    self._store.database.purge()
+                    self._store.database.purge(full=full)
                 except StoreError:
                     self._purge_due.set()
                     raise

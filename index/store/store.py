@@ -86,6 +86,11 @@ class Store:
         """The data folder."""
         return self._folder.path
 
+    @property
+    def sealer(self) -> Sealer:
+        """What seals the templates."""
+        return self._sealer
+
     def secret(self, name: str) -> bytes:
         """Return 32 random bytes for one purpose, the same for all processes of the store.
 

@@ -1,8 +1,9 @@
 """A gallery's templates with the people whose they are, in one picture of the database."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from index.exchange.rows import ExchangeRow
 from index.sealing import Sealer
@@ -27,7 +28,7 @@ def export_rows(
     """
     space = space_of(gallery, sealer)
     checked = [templates.c[name] for name in template_rows.CHECKED_FIELDS]
-    query = (
+    query: Select[Any] = (
         select(
             *checked,
             templates.c.checksum,
