@@ -172,6 +172,7 @@ def _lines(report: Report) -> list[str]:
     wrong = report.num_findings - report.num_repaired
     verdict = "all is well" if report.whole else f"{wrong} things are wrong"
     lines.append(
-        f"checked {report.num_galleries} galleries with {report.num_templates} templates: {verdict}"
+        f"checked {report.num_galleries} galleries with {report.num_templates} templates: "
+        f"{verdict}"
     )
     return lines

@@ -43,8 +43,8 @@ def new_command(
     check_outside(file, data_folder=data_folder, what="the key file")
     ring = KeyRing.generate(file)
     lines = [
-        f"made key {ring.current.id}; keep a copy of {file}, never beside the data or its backups: "
-        f"without it the templates are lost"
+        f"made key {ring.current.id}; keep a copy of {file}, never beside the data or its "
+        f"backups: without it the templates are lost"
     ]
     show(_ring(ring), as_json=as_json, lines=lines)
 
