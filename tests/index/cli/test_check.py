@@ -46,9 +46,7 @@ def test_a_whole_one_passes(any_home: Home, run: Run, sealed: bool) -> None:
         ("UPDATE galleries SET space_id = 'ab'", "sealing"),
     ],
 )  # fmt: skip
-def test_each_damage_in_sql_is_found(
-    any_home: Home, run: Run, statement: str, kind: str
-) -> None:
+def test_each_damage_in_sql_is_found(any_home: Home, run: Run, statement: str, kind: str) -> None:
     """What is wrong is told by kind, with exit code 1."""
     any_home.fill()
     _sql(any_home, statement)
@@ -139,9 +137,7 @@ def test_missing_and_wrong_keys_are_told(
         assert ran.json["num_templates"] == 12
 
 
-def test_a_wrong_ledger_is_told(
-    any_home: Home, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_ledger_is_told(any_home: Home, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the ledger, or with one that was cut, there is a finding, and templates are read."""
     subject = any_home.fill()[0]
     with any_home.open() as galleries:
