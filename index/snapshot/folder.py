@@ -176,10 +176,8 @@ class SnapshotFolder:
     def is_current(self) -> bool:
         """Return whether the snapshot, if there is one, is sealed with today's key.
 
-        The manifest answers for its files: what is sealed with another key is never kept.
-
-        Raises:
-            StoreError: it cannot be read.
+        The manifest answers for its files: what is sealed with another key is never kept. One
+        that cannot be read is not current either: it is to be written anew.
         """
         try:
             folder = self._opened()
@@ -187,8 +185,11 @@ class SnapshotFolder:
                 return True
             with folder:
                 content = read_manifest(folder)
-        except OSError as error:
-            raise SnapshotUnfit(f"the snapshot cannot be read: {error.strerror}") from error
+        except (OSError, SnapshotUnfit) as error:
+            logger.warning(
+                "the snapshot of gallery %s cannot be read: %s", self._owner.gallery_id, error
+            )
+            return False
         return content is None or self._sealer.is_current(sealed_body(content))
 
     def delete(self) -> None:
