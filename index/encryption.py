@@ -42,6 +42,18 @@ _MAX_KNOWN_SALTS = 4096
 """Subkeys that are kept for unsealing, a few megabytes: enough for 4 thousand million seals."""
 
 
+def sealed_start(key_id: str) -> bytes:
+    """Return how bytes begin that are sealed with a key."""
+    return FORM + bytes.fromhex(key_id)
+
+
+def key_id_of(sealed: bytes) -> str | None:
+    """Return the id of the key that bytes are sealed with; None for bytes in the clear."""
+    if len(sealed) < OVERHEAD_BYTES or not sealed.startswith(FORM):
+        return None
+    return sealed[len(FORM) : _KEY_ID_END].hex()
+
+
 class AesGcmSealer:
     """Seals with a key ring's current key and unseals with any of its keys; thread safe.
 
@@ -96,7 +108,7 @@ class AesGcmSealer:
 
     def is_current(self, sealed: bytes) -> bool:
         """Return whether `seal` would use the same key; False asks for sealing it anew."""
-        return sealed[:_KEY_ID_END] == FORM + bytes.fromhex(self.current_key_id)
+        return sealed[:_KEY_ID_END] == sealed_start(self.current_key_id)
 
     def check_value(self, owner_id: str) -> bytes:
         """Return bytes for a store to keep, by which `verify` knows its keys when it opens.

@@ -15,6 +15,7 @@ from index.memory import SNAPSHOT_FROM, GalleryMemory, MemoryOptions
 from index.records import EMBEDDING_DIMENSION
 from index.sealing import ClearSealer, Sealer
 from index.snapshot.folder import SnapshotFolder
+from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.manifest import SnapshotOwner
 from index.store.folder import DataFolder
 from index.store.keys import ApiKeys
@@ -24,9 +25,6 @@ from index.store.stored_gallery import StoredGallery
 from index.upkeep import UPKEEP_S, Upkeep
 
 logger = logging.getLogger(__name__)
-
-SNAPSHOTS_NAME = "snapshots"
-"""Folder in the data folder with a folder for each gallery."""
 
 
 class Galleries:
@@ -238,10 +236,13 @@ class Galleries:
             self._check_open()
         return self._store.reseal()
 
-    def maintain(self) -> None:
+    def maintain(self, *, full: bool = False) -> None:
         """Purge what was removed, and keep memory, snapshots and sealing in order.
 
         The upkeep's thread calls it; a call of one's own only makes it sooner.
+
+        Args:
+            full: see `Database.purge`; purges whether or not something was removed.
 
         Raises:
             StoreError: something could not be done now; the next call tries again.
@@ -251,12 +252,14 @@ class Galleries:
             for gallery in galleries:
                 gallery.maintain()
             removed = {gallery: gallery.removed_sequence for gallery in galleries}
-            if self._purge_due.is_set() or any(
-                sequence > each.purged_sequence for each, sequence in removed.items()
+            if (
+                full
+                or self._purge_due.is_set()
+                or any(sequence > each.purged_sequence for each, sequence in removed.items())
             ):
                 self._purge_due.clear()
                 try:
-                    self._store.database.purge()
+                    self._store.database.purge(full=full)
                 except StoreError:
                     self._purge_due.set()
                     raise

@@ -59,12 +59,12 @@ class SealKey:
         if len(self.secret) != KEY_BYTES:
             raise SettingsInvalid(
                 f"a sealing key must have {KEY_BYTES} bytes, got {len(self.secret)}; "
-                f"make one with `KeyRing.generate`"
+                f"make one with facegallery-index keys new"
             )
         if _is_placeholder(self.secret):
             raise SettingsInvalid(
                 "a sealing key is a placeholder: repeated bytes, a sequence or a text; it must be "
-                f"{KEY_BYTES} random bytes, such as `KeyRing.generate` makes"
+                f"{KEY_BYTES} random bytes, such as facegallery-index keys new makes"
             )
         digest = hmac.digest(self.secret, b"facegallery key id\x01", "sha256")
         object.__setattr__(self, "id", digest[:KEY_ID_BYTES].hex())
@@ -140,8 +140,8 @@ class KeyRing:
             create_private(path, (_FILE_HEAD + ring.current.line()).encode())
         except FileExistsError as error:
             raise SettingsInvalid(
-                f"{path} exists already and is left as it is; `KeyRing.rotate` adds a new key to "
-                f"it, or give another path"
+                f"{path} exists already and is left as it is; facegallery-index keys rotate adds "
+                f"a new key to it, or give another path"
             ) from error
         except OSError as error:
             raise _not_writable(path, error) from error

@@ -141,8 +141,10 @@ class GalleryMemory:
 
     @property
     def snapshot_is_due(self) -> bool:
-        """Whether the snapshot holds somebody who was removed, or is a tenth behind."""
+        """Whether it holds somebody removed, is a tenth behind, or sealed with an old key."""
         if self.removed_sequence > self._snapshot_sequence > 0:
+            return True
+        if self._snapshot_sequence > 0 and not self._snapshots.is_current():
             return True
         behind = self.state.sequence - self._snapshot_sequence
         return self.state.num_templates >= self._snapshot_from and (

@@ -69,6 +69,7 @@ class Template:
     """A stored template without its embedding; the fields are those of `NewTemplate`.
 
     Attributes:
+        image_hash: as enrolled; empty for a template that was imported.
         id: opaque, the only id that leaves the store.
         subject_id: None for a template that belongs to nobody.
         sequence: place in the gallery's change log; orders enrollments whatever the clock says.

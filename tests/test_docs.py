@@ -12,6 +12,7 @@ import typer.main
 from fastapi.routing import iter_route_contexts
 from typer.core import TyperGroup
 
+from index.cli.main import app as index_command_line
 from service.app import create_app
 from service.cli import app as command_line
 from service.errors import CODE_BY_STATUS, STATUS_BY_CLASS
@@ -72,11 +73,18 @@ def _commands(group: TyperGroup, path: str) -> Iterator[tuple[str, set[str]]]:
             yield f"{path} {name}", options
 
 
-def _all_commands() -> dict[str, set[str]]:
-    group = typer.main.get_command(command_line)
+_PROGRAMS = {
+    "facegallery": (command_line, DOCS / "command-line.md"),
+    "facegallery-index": (index_command_line, DOCS / "index-command.md"),
+}
+"""Each program with the page that documents it."""
+
+
+def _all_commands(program: str) -> dict[str, set[str]]:
+    group = typer.main.get_command(_PROGRAMS[program][0])
     if not isinstance(group, TyperGroup):
         raise TypeError(f"expected a group of commands, got {type(group).__name__}")
-    return dict(_commands(group, "facegallery"))
+    return dict(_commands(group, program))
 
 
 def _anchors(page: Path) -> set[str]:
@@ -155,17 +163,23 @@ def test_routes_stand_in_the_table() -> None:
     assert set(documented) == routes
 
 
-def test_commands_have_a_section_each() -> None:
+@pytest.mark.parametrize("program", _PROGRAMS)
+def test_commands_have_a_section_each(program: str) -> None:
     """Every command has a heading, and no heading names a command that does not exist."""
-    headings = re.findall(r"^## `(facegallery.*)`$", _text(DOCS / "command-line.md"), re.M)
-    assert headings == list(_all_commands())
+    headings = re.findall(rf"^## `({program} .*)`$", _text(_PROGRAMS[program][1]), re.M)
+    # Groups stand behind single commands in Typer's order, and where they belong on the page.
+    assert sorted(headings) == sorted(_all_commands(program))
+    assert len(set(headings)) == len(headings)
 
 
-@pytest.mark.parametrize("command", sorted(_all_commands()))
-def test_options_stand_in_the_command_s_section(command: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [(program, command) for program in _PROGRAMS for command in sorted(_all_commands(program))],
+)
+def test_options_stand_in_the_command_s_section(program: str, command: str) -> None:
     """Every option of a command stands in its section, and the section has an example."""
-    section = _section(DOCS / "command-line.md", f"`{command}`")
-    missing = {each for each in _all_commands()[command] if f"`{each}`" not in section}
+    section = _section(_PROGRAMS[program][1], f"`{command}`")
+    missing = {each for each in _all_commands(program)[command] if f"`{each}`" not in section}
     assert missing == set()
     assert f"```sh\n{command}" in section
 

@@ -30,6 +30,7 @@ from index.snapshot.manifest import (
     Manifest,
     SnapshotOwner,
     decode,
+    sealed_body,
 )
 from index.snapshot.manifest_file import (
     NEW_MANIFEST_NAME,
@@ -149,6 +150,47 @@ class SnapshotFolder:
                 return self._read(folder, mapped=mapped)
         except OSError as error:
             raise SnapshotUnfit(f"the snapshot cannot be read: {error.strerror}") from error
+
+    def verify(self) -> Manifest | None:
+        """Return the manifest, with one file after another verified; None without a snapshot.
+
+        Raises:
+            SnapshotUnfit: damaged, of another owner or of a newer version; says which.
+            SealKeyMissing: sealed with a key that is not at hand, or not sealed at all.
+        """
+        try:
+            folder = self._opened()
+            if folder is None:
+                return None
+            with folder:
+                content = read_manifest(folder)
+                if content is None:
+                    return None
+                manifest = self._decoded(content)
+                for entry in manifest.files:
+                    self._files.read(folder, entry, mapped=False)
+                return manifest
+        except OSError as error:
+            raise SnapshotUnfit(f"the snapshot cannot be read: {error.strerror}") from error
+
+    def is_current(self) -> bool:
+        """Return whether the snapshot, if there is one, is sealed with today's key.
+
+        The manifest answers for its files: what is sealed with another key is never kept. One
+        that cannot be read is not current either: it is to be written anew.
+        """
+        try:
+            folder = self._opened()
+            if folder is None:
+                return True
+            with folder:
+                content = read_manifest(folder)
+        except (OSError, SnapshotUnfit) as error:
+            logger.warning(
+                "the snapshot of gallery %s cannot be read: %s", self._owner.gallery_id, error
+            )
+            return False
+        return content is None or self._sealer.is_current(sealed_body(content))
 
     def delete(self) -> None:
         """Remove the snapshot and its folder; on return that is on the disk.

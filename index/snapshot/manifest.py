@@ -155,7 +155,7 @@ def decode(content: bytes, *, owner: SnapshotOwner, sealer: Sealer) -> Manifest:
         SnapshotUnfit: damaged, forged, of another owner, or of a newer version; says which.
         SealKeyMissing: sealed with a key that is not at hand, or not sealed at all.
     """
-    body = content[len(_first_line(b"")) :]
+    body = sealed_body(content)
     if content != _first_line(body) + body:
         raise SnapshotUnfit("the snapshot's manifest was changed: its sha256 does not fit")
     try:
@@ -165,6 +165,11 @@ def decode(content: bytes, *, owner: SnapshotOwner, sealer: Sealer) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise SnapshotUnfit("the snapshot's manifest is not JSON, or is sealed") from error
     return _checked(fields_found, owner=owner, encrypts=sealer.encrypts)
+
+
+def sealed_body(content: bytes) -> bytes:
+    """Return what the sealer made, not looked at."""
+    return content[len(_first_line(b"")) :]
 
 
 def _first_line(body: bytes) -> bytes:

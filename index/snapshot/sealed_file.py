@@ -111,6 +111,11 @@ class SealedFile:
         )
 
 
+def first_sealed(start: bytes) -> bytes:
+    """Return how the first sealed chunk begins, of the bytes that a file begins with."""
+    return start[_LENGTH.size :]
+
+
 def _next_sealed(stream: FileIO) -> bytes:
     header = stream.read(_LENGTH.size)
     if len(header) == _LENGTH.size:

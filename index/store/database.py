@@ -4,6 +4,7 @@
 share. Everything else in the store is the same for both.
 """
 
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -37,8 +38,21 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def purge(self) -> None:
+    def picture(self) -> AbstractContextManager[Connection]:
+        """Run a block that reads one state of the database, whatever others commit meanwhile.
+
+        Raises:
+            StoreCorrupt: the database is damaged.
+            StoreError: it cannot be read, or was closed.
+        """
+
+    @abstractmethod
+    def purge(self, *, full: bool = False) -> None:
         """Take what was deleted out of the live files too; returns when the bytes are gone.
+
+        Args:
+            full: write tables anew whatever their size, where the database needs that to
+                overwrite every page; readers wait meanwhile.
 
         Raises:
             StoreError: it cannot be done now; nothing is lost.
@@ -94,6 +108,16 @@ def store_error(error: SQLAlchemyError) -> StoreError:
     if isinstance(error, DatabaseError) and any(each in cause for each in _DAMAGE):
         return StoreCorrupt(_CORRUPT % cause)
     return StoreError(f"the database refused a change: {cause}")
+
+
+def driver_error(error: sqlite3.Error) -> StoreError:
+    """Return the project's error for one that came from SQLite's driver itself."""
+    cause = str(error)
+    if any(each in cause for each in _DAMAGE):
+        return StoreCorrupt(_CORRUPT % cause)
+    return StoreError(
+        f"the database answered: {cause}; check its free space and the rights of this user"
+    )
 
 
 def _cause(error: SQLAlchemyError) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, select
@@ -18,6 +18,12 @@ from index.store.tables import facts
 logger = logging.getLogger(__name__)
 
 _HEAD = "ledger_head"
+
+
+def remembered_head(connection: Connection) -> LedgerHead | None:
+    """Return how far the ledger went when the database last wrote to it; None without one."""
+    known = read_fact(connection, _HEAD)
+    return None if known is None else _decode(known)
 
 
 class Erasures:
@@ -71,6 +77,14 @@ class Erasures:
         if missing:
             logger.warning("carried out %s removals of the ledger again", len(missing))
         return len(missing)
+
+    def all(self) -> Iterator[Removal]:
+        """Give every removal that the ledger holds, the oldest first; none without a ledger.
+
+        Raises:
+            LedgerUnfit: the ledger was removed or changed since it was opened.
+        """
+        return iter(()) if self._ledger is None else self._ledger.entries()
 
     def close(self) -> None:
         """Let go of the ledger; a second call does nothing."""

@@ -8,23 +8,29 @@ import os
 import re
 import secrets
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from embedding.errors import StoreCorrupt, StoreError, StoreInUse
-from index.private_files import create_private, sync_folder
+from index.private_files import create_private, make_private_folder, sync_folder
 
 logger = logging.getLogger(__name__)
 
 DATABASE_NAME = "facegallery.sqlite"
 LOCK_NAME = "facegallery.lock"
+RESTORED_NAME = "restored"
+"""Folder in the data folder: there while a restore puts its files in the place of others."""
 
 _LOCK_BYTES = 512
 """The lock's content is padded to one sector, so that a reader never sees half of it."""
 
-_SECRET_BYTES = 32
+SECRET_BYTES = 32
 _SECRET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+SECRET_FILE = re.compile(_SECRET_NAME.pattern + r"\.secret")
+"""Names of the files that secrets lie in."""
 
 
 class DataFolder:
@@ -60,6 +66,7 @@ class DataFolder:
             raise _not_usable(path, error) from error
         try:
             _take(lock, shared=shared)
+            _check_whole(path)
             folder = cls(path, lock, shared=shared)
             if not shared:
                 folder.set_url(url)
@@ -113,13 +120,13 @@ class DataFolder:
                 if not path.exists():
                     # Another process that shares the folder may make it meanwhile.
                     with suppress(FileExistsError):
-                        create_private(path, secrets.token_bytes(_SECRET_BYTES))
+                        create_private(path, secrets.token_bytes(SECRET_BYTES))
             secret = path.read_bytes()
         except OSError as error:
             raise _not_usable(path, error) from error
-        if len(secret) != _SECRET_BYTES:
+        if len(secret) != SECRET_BYTES:
             raise StoreCorrupt(
-                f"{path.name} in the data folder must have {_SECRET_BYTES} bytes, but has "
+                f"{path.name} in the data folder must have {SECRET_BYTES} bytes, but has "
                 f"{len(secret)}; restore it from a backup"
             )
         return secret
@@ -131,6 +138,34 @@ class DataFolder:
                 os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = -1
+
+
+@contextmanager
+def held_folder(path: Path) -> Iterator[None]:
+    """Hold a data folder alone, made when it is missing, and look at nothing in it.
+
+    Raises:
+        StoreInUse: another process holds it, alone or together with others.
+        StoreError: it cannot be created or written.
+    """
+    try:
+        make_private_folder(path)
+        lock = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _not_usable(path, error) from error
+    try:
+        _take(lock, shared=False)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _check_whole(path: Path) -> None:
+    if (path / RESTORED_NAME).exists():
+        raise StoreError(
+            "a restore of this data folder was stopped half-way; run facegallery-index restore "
+            "again with --replace"
+        )
 
 
 def _take(lock: int, *, shared: bool) -> None:

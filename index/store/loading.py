@@ -57,10 +57,10 @@ class TemplateLoader:
         in_time = templates.c.sequence <= up_to
         # The driver lets other threads run while it reads: the next rows come meanwhile.
         with ThreadPoolExecutor(1, thread_name_prefix="loading") as reader:
-            rows = self._read(in_time)
+            rows = self.read(in_time)
             while rows:
-                following = reader.submit(self._read, templates.c.id > rows[-1].id, in_time)
-                yield self._loaded(rows)
+                following = reader.submit(self.read, templates.c.id > rows[-1].id, in_time)
+                yield self.loaded(rows)
                 rows = following.result()
 
     def some(self, row_ids: Sequence[int]) -> Iterator[Loaded]:
@@ -71,36 +71,16 @@ class TemplateLoader:
         """
         for start in range(0, len(row_ids), _ROWS_AT_A_TIME):
             wanted = sorted(row_ids)[start : start + _ROWS_AT_A_TIME]
-            rows = self._read(templates.c.id.in_(wanted))
+            rows = self.read(templates.c.id.in_(wanted))
             if rows:
-                yield self._loaded(rows)
+                yield self.loaded(rows)
 
-    def _loaded(self, rows: Sequence[Row[Any]]) -> Loaded:
-        _verify(rows, gallery_id=self._gallery.id)
-        foreign = [row for row in rows if row.space_id != self._gallery.space_id]
-        if foreign:
-            raise StoreCorrupt(
-                f"template {foreign[0].public_id} and {len(foreign) - 1} more are of another "
-                f"gallery space than their gallery; restore the data folder from a backup"
-            )
-        if self._sealer.encrypts:
-            clear = [self._unsealed(row) for row in rows]
-        else:
-            clear = [row.sealed_embedding for row in rows]
-        ids = np.fromiter((row.id for row in rows), dtype=np.int64, count=len(rows))
-        return ids, template_rows.embeddings(clear)
+    def loaded(self, rows: Sequence[Row[Any]]) -> Loaded:
+        """Return ids and embeddings of rows that `read` gave; raises as `unsealed_rows`."""
+        return unsealed_rows(rows, gallery=self._gallery, sealer=self._sealer)
 
-    def _unsealed(self, row: Row[Any]) -> bytes:
-        context = TemplateContext(
-            gallery_id=self._gallery.id,
-            subject_id=row.owner,
-            template_id=row.public_id,
-            fingerprint=row.fingerprint,
-            space_id=row.space_id,
-        )
-        return self._sealer.unseal(row.sealed_embedding, context=context)
-
-    def _read(self, *conditions: ColumnElement[bool]) -> Sequence[Row[Any]]:
+    def read(self, *conditions: ColumnElement[bool]) -> Sequence[Row[Any]]:
+        """Return the first some thousand rows of the gallery that meet conditions, by id."""
         query = (
             select(*_COLUMNS)
             .outerjoin_from(templates, subjects)
@@ -109,6 +89,44 @@ class TemplateLoader:
             .limit(_ROWS_AT_A_TIME)
         )
         return _all_rows(self._database, query)
+
+
+def unsealed_rows(rows: Sequence[Row[Any]], *, gallery: StoredGallery, sealer: Sealer) -> Loaded:
+    """Return ids (N,) and embeddings (N, D) of rows, verified.
+
+    Args:
+        rows: with `CHECKED_FIELDS` first, `checksum`, `id`, and the subject's id as `owner`.
+        gallery: of the rows.
+        sealer: unseals them.
+
+    Raises:
+        StoreCorrupt: a row does not fit its checksum, its gallery or its place.
+        SealKeyMissing: one is sealed with a key that is not at hand.
+    """
+    _verify(rows, gallery_id=gallery.id)
+    foreign = [row for row in rows if row.space_id != gallery.space_id]
+    if foreign:
+        raise StoreCorrupt(
+            f"template {foreign[0].public_id} and {len(foreign) - 1} more are of another "
+            f"gallery space than their gallery; restore the data folder from a backup"
+        )
+    if sealer.encrypts:
+        clear = [_unsealed(row, gallery=gallery, sealer=sealer) for row in rows]
+    else:
+        clear = [row.sealed_embedding for row in rows]
+    ids = np.fromiter((row.id for row in rows), dtype=np.int64, count=len(rows))
+    return ids, template_rows.embeddings(clear)
+
+
+def _unsealed(row: Row[Any], *, gallery: StoredGallery, sealer: Sealer) -> bytes:
+    context = TemplateContext(
+        gallery_id=gallery.id,
+        subject_id=row.owner,
+        template_id=row.public_id,
+        fingerprint=row.fingerprint,
+        space_id=row.space_id,
+    )
+    return sealer.unseal(row.sealed_embedding, context=context)
 
 
 def _all_rows(database: Database, query: Executable) -> Sequence[Row[Any]]:

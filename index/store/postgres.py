@@ -75,7 +75,14 @@ class PostgresDatabase(Database):
         with begun(self._engine) as connection:
             yield connection
 
-    def purge(self) -> None:
+    @contextmanager
+    def picture(self) -> Iterator[Connection]:
+        """See `Database.picture`."""
+        with self.transaction() as connection:
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            yield connection
+
+    def purge(self, *, full: bool = False) -> None:
         """Vacuum the templates; write-ahead logs and archives keep what they keep.
 
         A plain vacuum lets old bytes lie in the free space of pages until new rows take it. A
@@ -84,8 +91,8 @@ class PostgresDatabase(Database):
         check_open(closed=self._closed)
         with translated_errors(), self._outside_transactions() as connection:
             size = connection.scalar(text("SELECT pg_total_relation_size('templates')"))
-            full = "FULL" if size <= _REWRITTEN_BYTES else ""
-            connection.exec_driver_sql(f"VACUUM {full} templates")
+            anew = "FULL" if full or size <= _REWRITTEN_BYTES else ""
+            connection.exec_driver_sql(f"VACUUM {anew} templates")
 
     def notify(self) -> None:
         """Tell the other processes that something changed; a hint, nothing depends on it."""

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, select, update
 
 from embedding.errors import StoreCorrupt
-from index.sealing import Sealer, TemplateContext
+from index.sealing import SealContext, Sealer, TemplateContext
 from index.store import template_rows
 from index.store.database import Database
 from index.store.spaces import resealed_space
@@ -15,6 +15,36 @@ from index.store.tables import galleries, subjects, templates
 
 _ROWS_AT_A_TIME = 1_000
 """In one transaction: others wait for some tens of milliseconds at most."""
+
+
+class FirstSealing:
+    """Opens templates of which some lie in the clear and some were sealed before a stop.
+
+    Args:
+        new: what some are sealed with, not always with its current key.
+    """
+
+    def __init__(self, new: Sealer) -> None:
+        self._new = new
+
+    @property
+    def encrypts(self) -> bool:
+        """False: it seals nothing."""
+        return False
+
+    def seal(self, clear: bytes, *, context: SealContext) -> bytes:  # noqa: ARG002
+        """Return the bytes unchanged."""
+        return clear
+
+    def unseal(self, sealed: bytes, *, context: SealContext) -> bytes:
+        """Return the clear bytes; only those in the clear have a vector's length."""
+        if len(sealed) == template_rows.EMBEDDING_BYTES:
+            return sealed
+        return self._new.unseal(sealed, context=context)
+
+    def is_current(self, sealed: bytes) -> bool:  # noqa: ARG002
+        """False: everything is to be sealed."""
+        return False
 
 
 def reseal_gallery(database: Database, gallery: StoredGallery, *, old: Sealer, new: Sealer) -> int:

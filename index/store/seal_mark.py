@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, select
 
 from embedding.errors import SealKeyMissing
+from index.encryption import key_id_of
 from index.sealing import ChunkContext, Sealer
 from index.store.facts import read_fact, write_fact
 from index.store.tables import templates
@@ -44,6 +45,12 @@ def mark_is_current(connection: Connection, sealer: Sealer) -> bool:
     """Return whether all was sealed with the current key when the mark was written."""
     mark = read_fact(connection, _MARK)
     return mark is not None and sealer.is_current(mark)
+
+
+def marked_key_id(connection: Connection) -> str | None:
+    """Return the id of the key that all is sealed with; None where templates lie in the clear."""
+    mark = read_fact(connection, _MARK)
+    return None if mark is None else key_id_of(mark)
 
 
 def _context(database_id: str) -> ChunkContext:

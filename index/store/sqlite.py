@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import Error as SqliteError
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT_MS = 5_000
 """How long a transaction waits for a person's own SQLite shell before it gives up."""
+
+_PURGE_TIMEOUT_MS = 100
 
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}",
@@ -82,7 +84,11 @@ class SqliteDatabase(Database):
             with begun(self._engine) as connection:
                 yield connection
 
-    def purge(self) -> None:
+    def picture(self) -> AbstractContextManager[Connection]:
+        """See `Database.picture`; nobody else can commit, so a transaction is one."""
+        return self.transaction()
+
+    def purge(self, *, full: bool = False) -> None:  # noqa: ARG002 - rows are overwritten at once
         """Move the write-ahead log into the database and shorten it to nothing.
 
         Deleted rows are overwritten there already; the log may still hold their old pages.
@@ -123,9 +129,13 @@ class SqliteDatabase(Database):
     def _empty_log(self) -> bool:
         """Return whether somebody's reading was in the way."""
         raw = self._engine.raw_connection()
+        cursor = raw.cursor()
         try:
-            busy, _, _ = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # Everybody else waits meanwhile, and a backup may read for a minute: try again later.
+            cursor.execute(f"PRAGMA busy_timeout = {_PURGE_TIMEOUT_MS}")
+            busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
+            cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
             raw.close()
         return bool(busy)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, Row, insert, select
@@ -12,6 +13,7 @@ from index.key_file import KeyFileSealer
 from index.ledger.entries import Removal
 from index.places import check_outside
 from index.sealing import Sealer
+from index.store.change_log import anchor_at
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.erasures import Erasures, open_erasures
@@ -21,7 +23,7 @@ from index.store.gallery_store import GalleryStore
 from index.store.ids import new_ids
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
-from index.store.resealing import reseal_gallery
+from index.store.resealing import FirstSealing, reseal_gallery
 from index.store.seal_mark import check_sealer, mark_is_current, write_mark
 from index.store.spaces import new_space
 from index.store.sqlite import SqliteDatabase
@@ -59,11 +61,7 @@ class Store:
         """
         self._folder = folder
         self._sealer = sealer
-        self.database: Database = (
-            SqliteDatabase(folder.database)
-            if database_url is None
-            else PostgresDatabase(database_url)
-        )
+        self.database = open_database(folder, database_url)
         try:
             with self.database.transaction() as connection:
                 self.database_id = database_id(connection)
@@ -74,7 +72,10 @@ class Store:
             self.database.close()
             raise
         try:
-            self._erasures.carry_out_missing(self.database, self._remove_again)
+            self.num_carried_out = self._erasures.carry_out_missing(
+                self.database, self._remove_again
+            )
+            """Removals of the ledger that the database had not done when it was opened."""
         except BaseException:
             self.close()
             raise
@@ -84,6 +85,11 @@ class Store:
     def path(self) -> Path:
         """The data folder."""
         return self._folder.path
+
+    @property
+    def sealer(self) -> Sealer:
+        """What seals the templates."""
+        return self._sealer
 
     def secret(self, name: str) -> bytes:
         """Return 32 random bytes for one purpose, the same for all processes of the store.
@@ -110,9 +116,7 @@ class Store:
 
     def galleries(self) -> tuple[StoredGallery, ...]:
         """Return all galleries, oldest first."""
-        with self.database.transaction() as connection:
-            rows = connection.execute(select(galleries).order_by(galleries.c.id)).all()
-        return tuple(map(_stored, rows))
+        return read_galleries(self.database)
 
     def sequences(self) -> dict[str, int]:
         """Return where the change log of each gallery stands, by the gallery's id."""
@@ -176,13 +180,14 @@ class Store:
                 unseals; for sealing what lay in the clear.
         """
         sealer = new or self._sealer
+        old = self._sealer if new is None else FirstSealing(new)
         if not sealer.encrypts:
             return 0
         with self.database.transaction() as connection:
             if mark_is_current(connection, sealer):
                 return 0
         num_changed = sum(
-            reseal_gallery(self.database, gallery, old=self._sealer, new=sealer)
+            reseal_gallery(self.database, gallery, old=old, new=sealer)
             for gallery in self.galleries()
         )
         # Last: until here a stop leaves a mark that says there is work to do.
@@ -199,6 +204,24 @@ class Store:
             cursors=self._cursors,
             erasures=self._erasures,
         )
+
+    def removals(self) -> Iterator[Removal]:
+        """Give every removal that the ledger holds, the oldest first; none without a ledger.
+
+        Raises:
+            LedgerUnfit: the ledger was removed or changed since it was opened.
+        """
+        return self._erasures.all()
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether removals are remembered."""
+        return self._erasures.has_ledger
+
+    def remove_again(self, removal: Removal) -> None:
+        """Carry out an entry of the ledger; what is gone already stays so."""
+        with self.database.transaction() as connection:
+            self._remove_again(connection, removal)
 
     def close(self) -> None:
         """Close database and ledger; a second call does nothing."""
@@ -221,6 +244,34 @@ class Store:
         ).first()
         if row is not None:
             self.gallery_store(_stored(row)).remove_again(connection, removal)
+
+
+def open_database(folder: DataFolder, url: str | None) -> Database:
+    """Return the open database of a data folder, or the one at a URL.
+
+    Raises:
+        As `SqliteDatabase` and `PostgresDatabase`.
+    """
+    return SqliteDatabase(folder.database) if url is None else PostgresDatabase(url)
+
+
+def read_galleries(database: Database) -> tuple[StoredGallery, ...]:
+    """Return all galleries of a database, oldest first."""
+    with database.transaction() as connection:
+        rows = connection.execute(select(galleries).order_by(galleries.c.id)).all()
+    return tuple(map(_stored, rows))
+
+
+def read_database_id(database: Database) -> str:
+    """Return the id that a database keeps for life."""
+    with database.transaction() as connection:
+        return database_id(connection)
+
+
+def read_anchor(database: Database, gallery: StoredGallery, sequence: int) -> str | None:
+    """Return what tells the change of a gallery at a number from that of any other history."""
+    with database.transaction() as connection:
+        return anchor_at(connection, gallery.row_id, sequence)
 
 
 def _stored(row: Row[tuple[object, ...]]) -> StoredGallery:

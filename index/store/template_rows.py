@@ -42,7 +42,8 @@ _SEALED_PLACE = CHECKED_FIELDS.index("sealed_embedding")
 
 # The figures, then the lengths of what follows them.
 _FIGURES = struct.Struct("<7d3q4I")
-_EMBEDDING_BYTES = 4 * EMBEDDING_DIMENSION
+EMBEDDING_BYTES = 4 * EMBEDDING_DIMENSION
+"""Of a vector in the clear."""
 
 
 def pack(
@@ -147,9 +148,9 @@ def embeddings(clear: list[bytes]) -> NDArray[np.float32]:
     Raises:
         StoreCorrupt: one has another length.
     """
-    if any(len(each) != _EMBEDDING_BYTES for each in clear):
+    if any(len(each) != EMBEDDING_BYTES for each in clear):
         raise StoreCorrupt(
-            f"a stored embedding must have {_EMBEDDING_BYTES} bytes, but one has not; restore "
+            f"a stored embedding must have {EMBEDDING_BYTES} bytes, but one has not; restore "
             f"the data folder from a backup"
         )
     flat = np.frombuffer(b"".join(clear), dtype="<f4")

@@ -1,0 +1,1 @@
+"""``facegallery-index``: keeps, moves and checks galleries."""

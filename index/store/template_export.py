@@ -1,0 +1,70 @@
+"""A gallery's templates with the people whose they are, in one picture of the database."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from index.exchange.rows import ExchangeRow
+from index.sealing import Sealer
+from index.store import template_rows
+from index.store.database import Database
+from index.store.loading import unsealed_rows
+from index.store.spaces import space_of
+from index.store.stored_gallery import StoredGallery
+from index.store.tables import subjects, templates
+
+_ROWS_AT_A_TIME = 2_000
+
+
+def export_rows(
+    database: Database, gallery: StoredGallery, *, sealer: Sealer
+) -> Iterator[ExchangeRow]:
+    """Yield all templates, verified, their vectors in the model's own space.
+
+    Raises:
+        StoreCorrupt: a template does not fit its checksum.
+        SealKeyMissing: one is sealed with a key that is not at hand.
+    """
+    space = space_of(gallery, sealer)
+    checked = [templates.c[name] for name in template_rows.CHECKED_FIELDS]
+    query: Select[Any] = (
+        select(
+            *checked,
+            templates.c.checksum,
+            templates.c.id,
+            subjects.c.public_id.label("owner"),
+            subjects.c.name,
+            subjects.c.external_id,
+        )
+        .outerjoin_from(templates, subjects)
+        .where(templates.c.gallery_id == gallery.row_id)
+        .order_by(templates.c.id)
+        .limit(_ROWS_AT_A_TIME)
+    )
+    last = -1
+    with database.picture() as connection:
+        while rows := connection.execute(query.where(templates.c.id > last)).all():
+            last = rows[-1].id
+            _, embeddings_ND = unsealed_rows(rows, gallery=gallery, sealer=sealer)
+            if space is not None:
+                embeddings_ND = space.unrotate(embeddings_ND)
+            for row, embedding in zip(rows, embeddings_ND, strict=True):
+                known = template_rows.unpack(row, subject_id=row.owner)
+                yield ExchangeRow(
+                    subject_id=row.owner,
+                    name=row.name,
+                    external_id=row.external_id,
+                    template_id=known.id,
+                    embedding=embedding,
+                    norm=known.norm,
+                    quality=known.quality,
+                    confidence=known.confidence,
+                    box=known.box,
+                    photo_size=known.photo_size,
+                    landmarks=known.landmarks,
+                    face_id=known.face_id,
+                    image_id=known.image_id,
+                    fingerprint=known.fingerprint,
+                    created_at=known.created_at,
+                )

@@ -1,0 +1,114 @@
+"""Galleries out to exchange files, and in from them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedding.errors import GalleryNotFound
+from index.checks import check_gallery_name
+from index.exchange.files import read_gallery, verify, write_gallery
+from index.exchange.rows import ExchangeHeader, ExchangeRow
+from index.ids import id_bytes
+from index.ledger.entries import Removal
+from index.store.store import Store
+from index.store.stored_gallery import StoredGallery
+from index.store.tables import utc_now
+from index.store.template_export import export_rows
+from index.store.template_import import Imported, import_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transferred:
+    """What an import did.
+
+    Attributes:
+        imported: the figures.
+        left_out: ids of the templates that were erased here, and so were not written.
+        created: whether the gallery was made.
+    """
+
+    imported: Imported
+    left_out: tuple[str, ...]
+    created: bool
+
+
+def export_gallery(store: Store, name: str, target: Path) -> ExchangeHeader:
+    """Write a gallery to a new Parquet file in clear text; returns its header.
+
+    Raises:
+        GalleryNotFound: no gallery with this name.
+        RequestInvalid: the file exists.
+        SettingsInvalid: the extra package is not installed.
+        StoreCorrupt: a template does not fit its checksum; no file is left.
+        StoreError: the file cannot be written.
+    """
+    gallery = _gallery(store, name)
+    if gallery is None:
+        raise GalleryNotFound("no gallery with this name; give the name of one that is there")
+    header = ExchangeHeader(
+        fingerprint=gallery.fingerprint, gallery=gallery.name, exported_at=utc_now()
+    )
+    rows = export_rows(store.database, gallery, sealer=store.sealer)
+    return write_gallery(target, rows, header=header)
+
+
+def import_gallery(store: Store, name: str, source: Path, *, space: bool = False) -> Transferred:
+    """Write a Parquet file into a gallery, all or nothing; who was erased here is left out.
+
+    Args:
+        store: to write into.
+        name: of the gallery; it is made when it is missing.
+        source: of the file.
+        space: keep the gallery in a secret space of its own, where it is made.
+
+    Raises:
+        EmbeddingInvalid, NameInvalid: a value of the file cannot be used; says which row.
+        ModelMismatch: the file is of another model than the gallery.
+        RequestInvalid: the file is damaged, or contradicts what the gallery holds.
+        SettingsInvalid: the extra package is not installed.
+    """
+    check_gallery_name(name)
+    gallery = _gallery(store, name)
+    # All of it, before anything is written.
+    header = verify(source, fingerprint=None if gallery is None else gallery.fingerprint)
+    created = gallery is None
+    if gallery is None:
+        gallery = store.create_gallery(name, fingerprint=header.fingerprint, space=space)
+    erased = _Erased(store.removals())
+    try:
+        _, batches = read_gallery(source, fingerprint=gallery.fingerprint)
+        imported = import_rows(
+            store.database, gallery, map(erased.without, batches), sealer=store.sealer
+        )
+    except BaseException:
+        if created:
+            store.gallery_store(gallery).delete()
+        raise
+    return Transferred(imported=imported, left_out=tuple(erased.left_out), created=created)
+
+
+def _gallery(store: Store, name: str) -> StoredGallery | None:
+    return next((each for each in store.galleries() if each.name == name), None)
+
+
+class _Erased:
+    """Whom a ledger remembers as erased: about 100 bytes an entry."""
+
+    def __init__(self, removals: Iterator[Removal]) -> None:
+        self._ids: set[bytes] = set()
+        self.left_out: list[str] = []
+        for removal in removals:
+            gone = removal.template_id if removal.kind == "template" else removal.subject_id
+            if gone is not None:
+                self._ids.add(id_bytes(gone))
+
+    def without(self, rows: Sequence[ExchangeRow]) -> list[ExchangeRow]:
+        """Return the rows of those who were not erased."""
+        kept = []
+        for row in rows:
+            ids = (each for each in (row.template_id, row.subject_id) if each is not None)
+            if any(id_bytes(each) in self._ids for each in ids):
+                self.left_out.append(row.template_id)
+            else:
+                kept.append(row)
+        return kept
