@@ -261,6 +261,9 @@ class Galleries:
                 gallery.purged_sequence = sequence
             self._store.refresh_keys()
             self._store.reseal()
+            # Else the next start misses the old key, once it has been retired.
+            for gallery in galleries:
+                gallery.reseal_snapshot()
 
     @property
     def staleness_s(self) -> float:

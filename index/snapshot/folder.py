@@ -30,6 +30,7 @@ from index.snapshot.manifest import (
     Manifest,
     SnapshotOwner,
     decode,
+    is_sealed_with_current,
 )
 from index.snapshot.manifest_file import (
     NEW_MANIFEST_NAME,
@@ -149,6 +150,22 @@ class SnapshotFolder:
                 return self._read(folder, mapped=mapped)
         except OSError as error:
             raise SnapshotUnfit(f"the snapshot cannot be read: {error.strerror}") from error
+
+    def is_current(self) -> bool:
+        """Return whether there is none, or it is sealed with today's key.
+
+        Raises:
+            SnapshotUnfit: the manifest cannot be read.
+        """
+        try:
+            folder = self._opened() if self._sealer.encrypts else None
+            if folder is None:
+                return True
+            with folder:
+                content = read_manifest(folder)
+        except OSError as error:
+            raise SnapshotUnfit(f"the snapshot cannot be read: {error.strerror}") from error
+        return content is None or is_sealed_with_current(content, sealer=self._sealer)
 
     def delete(self) -> None:
         """Remove the snapshot and its folder; on return that is on the disk.

@@ -167,6 +167,11 @@ def decode(content: bytes, *, owner: SnapshotOwner, sealer: Sealer) -> Manifest:
     return _checked(fields_found, owner=owner, encrypts=sealer.encrypts)
 
 
+def is_sealed_with_current(content: bytes, *, sealer: Sealer) -> bool:
+    """Return whether sealing a manifest anew would use the same key."""
+    return not sealer.encrypts or sealer.is_current(content[len(_first_line(b"")) :])
+
+
 def _first_line(body: bytes) -> bytes:
     return b"facegallery-snapshot sha256=%s\n" % hashlib.sha256(body).hexdigest().encode()
 
