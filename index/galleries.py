@@ -16,6 +16,7 @@ from index.records import EMBEDDING_DIMENSION
 from index.sealing import ClearSealer, Sealer
 from index.snapshot.folder import SnapshotFolder
 from index.snapshot.manifest import SnapshotOwner
+from index.snapshot.orphans import remove_orphans
 from index.store.folder import DataFolder
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
@@ -247,6 +248,8 @@ class Galleries:
             galleries = self.list()
             for gallery in galleries:
                 gallery.maintain()
+            # Whoever deletes a gallery may die before its snapshot is gone.
+            remove_orphans(self.path / SNAPSHOTS_NAME, existing=self._store.sequences)
             removed = {gallery: gallery.removed_sequence for gallery in galleries}
             if self._purge_due.is_set() or any(
                 sequence > each.purged_sequence for each, sequence in removed.items()
