@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from benchmarks.face_vectors import gallery_pieces, strangers_probes
 from benchmarks.report import median_ms, print_report
 from benchmarks.two_services import two_services
-from index.galleries import SNAPSHOTS_NAME, Galleries
+from index.galleries import Galleries
 from index.gallery import Gallery
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
 from index.records import NewSubject, NewTemplate
+from index.snapshot.key_use import SNAPSHOTS_NAME
 
 FINGERPRINT = "a" * 64
 NUM_SINGLE = 300

@@ -17,6 +17,7 @@ from index.sealing import ClearSealer, Sealer
 from index.snapshot.folder import SnapshotFolder
 from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.manifest import SnapshotOwner
+from index.snapshot.orphans import remove_orphans
 from index.store.folder import DataFolder
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
@@ -251,6 +252,8 @@ class Galleries:
             galleries = self.list()
             for gallery in galleries:
                 gallery.maintain()
+            # Whoever deletes a gallery may die before its snapshot is gone.
+            remove_orphans(self.path / SNAPSHOTS_NAME, existing=self._store.sequences)
             removed = {gallery: gallery.removed_sequence for gallery in galleries}
             if (
                 full
@@ -267,6 +270,9 @@ class Galleries:
                 gallery.purged_sequence = sequence
             self._store.refresh_keys()
             self._store.reseal()
+            # Else the next start misses the old key, once it has been retired.
+            for gallery in galleries:
+                gallery.reseal_snapshot()
 
     @property
     def staleness_s(self) -> float:

@@ -384,6 +384,15 @@ class Gallery:
         if self._memory.snapshot_is_due:
             self._memory.write_snapshot(self._picture())
 
+    def reseal_snapshot(self) -> None:
+        """Write the snapshot anew if it is sealed with a key that is no longer current.
+
+        Raises:
+            StoreError: the disk is full or cannot be written; the last snapshot stays.
+        """
+        if not self._memory.snapshot_is_current:
+            self._memory.write_snapshot(self._picture())
+
     def close(self) -> None:
         """Forget the vectors; every later call raises `GalleryNotFound`.
 

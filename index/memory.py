@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embedding.errors import EmbeddingInvalid, SnapshotUnfit, StoreCorrupt
+from embedding.errors import EmbeddingInvalid, SealKeyMissing, SnapshotUnfit, StoreCorrupt
 from index.matrix.opening import Kind, Storage, new_matrix
 from index.matrix.vectors import Vectors
 from index.records import EMBEDDING_DIMENSION
@@ -157,6 +157,11 @@ class GalleryMemory:
         large = self.state.num_templates >= self._snapshot_from or self._snapshot_sequence > 0
         return large and self.state.sequence > self._snapshot_sequence
 
+    @property
+    def snapshot_is_current(self) -> bool:
+        """Whether it is sealed with today's key; one that cannot be read is not."""
+        return self._snapshots.is_current()
+
     def picture(self) -> Picture:
         """Return the memory as it is now, to be written while changes go on."""
         return Picture(sequence=self.state.sequence, segments=self.matrix.segments())
@@ -194,7 +199,8 @@ class GalleryMemory:
                 raise SnapshotUnfit("it is of a later state than the database")
             if snapshot.anchor != self._store.anchor(snapshot.sequence):
                 raise SnapshotUnfit("the database went another way since it was written")
-        except SnapshotUnfit as error:
+        except (SnapshotUnfit, SealKeyMissing) as error:
+            # Where the templates' own key is missing, too, reading them says so.
             logger.warning("a snapshot is not used and is made anew from the database: %s", error)
             self._snapshots.delete()
             return None

@@ -11,6 +11,7 @@ from embedding.errors import RequestInvalid, SealKeyMissing, SettingsInvalid
 from index.galleries import Galleries
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
+from index.memory import MemoryOptions
 from index.store.store import Store
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
@@ -24,13 +25,19 @@ class _Place:
         self.data = folder / "data"
         self.key_file = folder / "keys" / "sealing.keys"
         self.url = url
+        self.snapshot_from = 20_000
         self.key_file.parent.mkdir()
         KeyRing.generate(self.key_file)
 
     def open(self, *, sealed: bool = True) -> Galleries:
         """Open them."""
         sealer = KeyFileSealer(self.key_file, data_folder=self.data) if sealed else None
-        return Galleries.open(self.data, database_url=self.url, sealer=sealer)
+        return Galleries.open(
+            self.data,
+            database_url=self.url,
+            sealer=sealer,
+            options=MemoryOptions(snapshot_from=self.snapshot_from),
+        )
 
     def bytes(self) -> bytes:
         """All that lies on disk: the folder's files and, from PostgreSQL, every template."""
@@ -162,6 +169,44 @@ def test_a_key_that_goes_too_early_is_missed(place: _Place) -> None:
     place.key_file.write_bytes(before)
     with place.open() as galleries:
         assert identify(galleries.get("people"), _VECTORS[0]).decision == "match"
+
+
+def test_an_upkeep_seals_snapshots_anew(place: _Place, caplog: pytest.LogCaptureFixture) -> None:
+    """After a rotation and one upkeep nothing needs the old key, not even the snapshot."""
+    place.snapshot_from = 1
+    with place.open() as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.enroll([new_template(each) for each in _VECTORS])
+        galleries.maintain()
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        galleries.maintain()
+    KeyRing.retire(place.key_file, old)
+    with place.open() as galleries:
+        assert identify(galleries.get("people"), _VECTORS[3]).decision == "match"
+    assert not caplog.records
+
+
+def test_a_snapshot_without_its_key_is_made_anew(
+    place: _Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the templates open and only the snapshot's key is gone, it is told and replaced."""
+    place.snapshot_from = 1
+    with place.open() as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.enroll([new_template(each) for each in _VECTORS])
+        galleries.maintain()
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        assert galleries.reseal() == len(_VECTORS)
+    KeyRing.retire(place.key_file, old)
+    with place.open() as galleries:
+        assert "a snapshot is not used" in caplog.text
+        assert identify(galleries.get("people"), _VECTORS[3]).decision == "match"
+    caplog.clear()
+    place.open().close()
+    assert not caplog.records
 
 
 def test_a_space_without_sealing_is_refused(tmp_path: Path) -> None:

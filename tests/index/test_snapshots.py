@@ -175,3 +175,19 @@ def test_a_small_gallery_has_none(data_folder: Path) -> None:
     with Galleries.open(data_folder) as galleries:
         _fill(galleries, range(20)).maintain()
     assert not (data_folder / SNAPSHOTS_NAME).exists()
+
+
+def test_a_snapshot_whose_gallery_is_gone_is_removed(data_folder: Path) -> None:
+    """A process died between the two: the next upkeep removes what is left, and nothing else."""
+    kept = data_folder.with_name("kept")
+    with _open(data_folder) as galleries:
+        gone = _fill(galleries, range(10)).id
+        galleries.maintain()
+        shutil.copytree(data_folder / SNAPSHOTS_NAME / gone, kept)
+        galleries.delete("people")
+    shutil.copytree(kept, data_folder / SNAPSHOTS_NAME / gone)
+    with _open(data_folder) as galleries:
+        there = _fill(galleries, range(10)).id
+        galleries.maintain()
+        left = {each.name for each in (data_folder / SNAPSHOTS_NAME).iterdir()}
+    assert left == {there}
