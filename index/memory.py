@@ -124,6 +124,7 @@ class GalleryMemory:
         """Read the log up to a state and make its changes.
 
         Raises:
+            GalleryNotFound: another process deleted the gallery meanwhile.
             StoreCorrupt: the log ends too early, or a new template does not fit its checksum.
         """
         while self.state.sequence < target.sequence:
@@ -136,7 +137,9 @@ class GalleryMemory:
             self._remove(todo.removed, sequence=todo.sequence)
             for ids, embeddings_ND in self._store.load_some(todo.added):
                 self._add(ids, embeddings_ND)
-            # The log may be read beyond the target: its counts are then behind for a moment.
+            if todo.sequence > target.sequence:
+                # Read beyond the target, whose counts would stay wrong until the next change.
+                target = self._store.state()
             self.state = dataclasses.replace(target, sequence=todo.sequence)
 
     @property
