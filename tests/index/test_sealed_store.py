@@ -171,9 +171,7 @@ def test_a_key_that_goes_too_early_is_missed(place: _Place) -> None:
         assert identify(galleries.get("people"), _VECTORS[0]).decision == "match"
 
 
-def test_an_upkeep_seals_snapshots_anew(
-    place: _Place, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_upkeep_seals_snapshots_anew(place: _Place, caplog: pytest.LogCaptureFixture) -> None:
     """After a rotation and one upkeep nothing needs the old key, not even the snapshot."""
     place.snapshot_from = 1
     with place.open() as galleries:
