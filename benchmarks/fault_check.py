@@ -24,9 +24,7 @@ class CheckFailed(Exception):
     """Something is not as it must be; the message says what."""
 
 
-def check(
-    galleries: Galleries, expected: Expected, *, dice: random.Random
-) -> tuple[Change, ...]:
+def check(galleries: Galleries, expected: Expected, *, dice: random.Random) -> tuple[Change, ...]:
     """Return which of the open changes are there; everything else must be as expected.
 
     Raises:
@@ -47,7 +45,9 @@ def check(
     return made
 
 
-def check_files(folder: Path, present: Sequence[int], gone: Sequence[int], *, sealed: bool) -> None:
+def check_files(
+    folder: Path, present: Sequence[int], gone: Sequence[int], *, sealed: bool
+) -> None:
     """Pass live files that hold nothing of what is gone, and nothing at all in the clear if sealed.
 
     Args:

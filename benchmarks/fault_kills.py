@@ -28,6 +28,8 @@ _RIGHT_WARNINGS = ("carried out",)
 
 _RIGHT_WITHOUT_SERVER = (
     "cannot follow the database",
+    # The driver's own.
+    "error ignored terminating",
     "could not tell other processes",
     "the upkeep is tried again",
 )
@@ -48,6 +50,13 @@ class Count:
     failures: list[str] = field(default_factory=list)
     open_outcomes: Counter[str] = field(default_factory=Counter)
     acknowledged: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Count") -> None:
+        """Count what another one counted, too."""
+        self.numbers += other.numbers
+        self.failures += other.failures
+        self.open_outcomes += other.open_outcomes
+        self.acknowledged += other.acknowledged
 
     def figures(self) -> dict[str, object]:
         """Return it for the report."""
