@@ -31,10 +31,9 @@ def check(galleries: Galleries, expected: Expected, *, dice: random.Random) -> t
         CheckFailed: a change was lost, undone or half made, or SQL, memory and answers differ.
     """
     actual, rows_by_gallery = _read(galleries)
-    for state, made in expected.candidates():
-        if state == actual:
-            break
-    else:
+    fitting = (made for state, made in expected.candidates() if state == actual)
+    made = next(fitting, None)
+    if made is None:
         raise CheckFailed(_difference(expected, actual))
     gone = sorted(set(expected.gone) | (seeds_of(expected.state) - seeds_of(actual)))
     for gallery in galleries.list():
@@ -48,7 +47,7 @@ def check(galleries: Galleries, expected: Expected, *, dice: random.Random) -> t
 def check_files(
     folder: Path, present: Sequence[int], gone: Sequence[int], *, sealed: bool
 ) -> None:
-    """Pass live files that hold nothing of what is gone, and nothing at all in the clear if sealed.
+    """Pass live files that hold nothing of what is gone and, if sealed, nothing in the clear.
 
     Args:
         folder: the data folder, after an upkeep.

@@ -112,8 +112,8 @@ class Killer:
                 self.count.failures.append("a worker did not get ready")
             else:
                 self._read(lines, for_s=self._dice.uniform(0, _WORKING_S))
-            if crash and not self.count.failures:
-                self._crash(lines)
+            if crash and self._server is not None and not self.count.failures:
+                self._crash(self._server, lines)
         finally:
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
@@ -123,10 +123,9 @@ class Killer:
             # Otherwise the next worker opens while the server still works for the dead one.
             self._server.wait_for_dead_clients(self._server.backends() - dead)
 
-    def _crash(self, lines: "_Lines") -> None:
-        assert self._server is not None
+    def _crash(self, server: Server, lines: "_Lines") -> None:
         self._crashed = True
-        self._server.crash()
+        server.crash()
         self.count.numbers["server_crashes"] += 1
         if self._dice.random() < 0.5 and self._read(lines, until="recovered", for_s=_HANGS_S):
             self._read(lines, for_s=self._dice.uniform(0, _WORKING_S))

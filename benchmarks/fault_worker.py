@@ -53,7 +53,8 @@ class Worker:
                 self.say("opened")
                 self._check(galleries, at_start=True)
                 self._change_for_ever(galleries)
-        except Exception:  # noqa: BLE001 - the parent counts it as a failure
+        except Exception:
+            # The parent counts it as a failure.
             self.say("failure", text=traceback.format_exc())
 
     def say(self, what: str, **more: Any) -> None:  # noqa: ANN401 - JSON

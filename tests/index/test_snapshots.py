@@ -202,8 +202,8 @@ def test_a_row_that_is_passed_over_is_missed(data_folder: Path, column: str) -> 
         _fill(galleries, range(10))
     shutil.rmtree(data_folder / SNAPSHOTS_NAME)
     with closing(sqlite3.connect(data_folder / "facegallery.sqlite")) as connection:
-        flip = f"UPDATE templates SET {column} = {column} + 1048576 WHERE id = 5"
-        connection.execute(flip)
+        flip = "UPDATE templates SET column = column + 1048576 WHERE id = 5"
+        connection.execute(flip.replace("column", column))
         connection.commit()
     with pytest.raises(StoreCorrupt, match="counts 10 templates, but 9 are there"):
         _open(data_folder)
