@@ -221,8 +221,8 @@ class Chooser:
             number = expected.next_seed
             space = expected.sealed and dice.random() < 0.5
             # A seed is used up, so that no gallery has another's name.
-            people = (("", None, (number,)),)
-            return Change(kind="create", gallery=f"g{number}", people=people, space=space)
+            used = (("", None, (number,)),)
+            return Change(kind="create", gallery=f"g{number}", people=used, space=space)
         name = dice.choice(free)
         people = [(key, state[name][key]) for key in sorted(state[name])]
         crowded = sum(map(len, state.values())) > MOST_PEOPLE
@@ -259,7 +259,7 @@ class Chooser:
     def _enroll(self, gallery: str, people: list[tuple[str, Person]], seed: int) -> Change:
         dice = self._dice
         seeds = iter(range(seed, seed + 1_000))
-        added = []
+        added: list[tuple[str, str | None, tuple[int, ...]]] = []
         for _ in range(1 if dice.random() < 0.7 else dice.randint(2, 12)):
             some = tuple(itertools.islice(seeds, dice.randint(1, 3)))
             if people and dice.random() < 0.3:
