@@ -11,9 +11,8 @@ import numpy as np
 from sqlalchemy import func, select
 
 from benchmarks.fault_model import FINGERPRINT, Change, Expected, Person, State, seeds_of, vector
-from index.galleries import Galleries
+from index.galleries import SNAPSHOTS_NAME, Galleries
 from index.gallery import Gallery
-from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.store.tables import changes, subjects, templates
 from index.store.tables import galleries as gallery_rows
 
@@ -32,10 +31,9 @@ def check(galleries: Galleries, expected: Expected, *, dice: random.Random) -> t
         CheckFailed: a change was lost, undone or half made, or SQL, memory and answers differ.
     """
     actual, rows_by_gallery = _read(galleries)
-    for state, made in expected.candidates():  # noqa: B007 - returned below
-        if state == actual:
-            break
-    else:
+    fitting = (made for state, made in expected.candidates() if state == actual)
+    made = next(fitting, None)
+    if made is None:
         raise CheckFailed(_difference(expected, actual))
     gone = sorted(set(expected.gone) | (seeds_of(expected.state) - seeds_of(actual)))
     for gallery in galleries.list():
@@ -49,7 +47,7 @@ def check(galleries: Galleries, expected: Expected, *, dice: random.Random) -> t
 def check_files(
     folder: Path, present: Sequence[int], gone: Sequence[int], *, sealed: bool
 ) -> None:
-    """Pass live files that hold nothing of what is gone, and nothing clear where sealed.
+    """Pass live files that hold nothing of what is gone and, if sealed, nothing in the clear.
 
     Args:
         folder: the data folder, after an upkeep.

@@ -28,6 +28,8 @@ _RIGHT_WARNINGS = ("carried out",)
 
 _RIGHT_WITHOUT_SERVER = (
     "cannot follow the database",
+    # The driver's own.
+    "error ignored terminating",
     "could not tell other processes",
     "the upkeep is tried again",
 )
@@ -48,6 +50,13 @@ class Count:
     failures: list[str] = field(default_factory=list)
     open_outcomes: Counter[str] = field(default_factory=Counter)
     acknowledged: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Count") -> None:
+        """Count what another one counted, too."""
+        self.numbers += other.numbers
+        self.failures += other.failures
+        self.open_outcomes += other.open_outcomes
+        self.acknowledged += other.acknowledged
 
     def figures(self) -> dict[str, object]:
         """Return it for the report."""
@@ -103,8 +112,8 @@ class Killer:
                 self.count.failures.append("a worker did not get ready")
             else:
                 self._read(lines, for_s=self._dice.uniform(0, _WORKING_S))
-            if crash and not self.count.failures:
-                self._crash(lines)
+            if crash and self._server is not None and not self.count.failures:
+                self._crash(self._server, lines)
         finally:
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
@@ -114,11 +123,9 @@ class Killer:
             # Otherwise the next worker opens while the server still works for the dead one.
             self._server.wait_for_dead_clients(self._server.backends() - dead)
 
-    def _crash(self, lines: "_Lines") -> None:
-        if self._server is None:
-            raise AssertionError("there is no server to crash")
+    def _crash(self, server: Server, lines: "_Lines") -> None:
         self._crashed = True
-        self._server.crash()
+        server.crash()
         self.count.numbers["server_crashes"] += 1
         if self._dice.random() < 0.5 and self._read(lines, until="recovered", for_s=_HANGS_S):
             self._read(lines, for_s=self._dice.uniform(0, _WORKING_S))

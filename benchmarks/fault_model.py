@@ -221,8 +221,8 @@ class Chooser:
             number = expected.next_seed
             space = expected.sealed and dice.random() < 0.5
             # A seed is used up, so that no gallery has another's name.
-            people = (("", None, (number,)),)
-            return Change(kind="create", gallery=f"g{number}", people=people, space=space)
+            used = (("", None, (number,)),)
+            return Change(kind="create", gallery=f"g{number}", people=used, space=space)
         name = dice.choice(free)
         there = [(key, state[name][key]) for key in sorted(state[name])]
         crowded = sum(map(len, state.values())) > MOST_PEOPLE

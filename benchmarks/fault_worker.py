@@ -54,6 +54,7 @@ class Worker:
                 self._check(galleries, at_start=True)
                 self._change_for_ever(galleries)
         except Exception:
+            # The parent counts it as a failure.
             self.say("failure", text=traceback.format_exc())
 
     def say(self, what: str, **more: Any) -> None:  # noqa: ANN401 - JSON

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -254,25 +255,30 @@ class Galleries:
                 gallery.maintain()
             # Whoever deletes a gallery may die before its snapshot is gone.
             remove_orphans(self.path / SNAPSHOTS_NAME, existing=self._store.sequences)
-            removed = {gallery: gallery.removed_sequence for gallery in galleries}
-            if (
-                full
-                or self._purge_due.is_set()
-                or any(sequence > each.purged_sequence for each, sequence in removed.items())
-            ):
-                self._purge_due.clear()
-                try:
-                    self._store.database.purge(full=full)
-                except StoreError:
-                    self._purge_due.set()
-                    raise
-            for gallery, sequence in removed.items():
-                gallery.purged_sequence = sequence
             self._store.refresh_keys()
-            self._store.reseal()
+            if self._store.reseal():
+                # What an old key sealed lies in the log still.
+                self._purge_due.set()
             # Else the next start misses the old key, once it has been retired.
             for gallery in galleries:
                 gallery.reseal_snapshot()
+            self._purge(galleries, full=full)
+
+    def _purge(self, galleries: Sequence[Gallery], *, full: bool) -> None:
+        removed = {gallery: gallery.removed_sequence for gallery in galleries}
+        if (
+            full
+            or self._purge_due.is_set()
+            or any(sequence > each.purged_sequence for each, sequence in removed.items())
+        ):
+            self._purge_due.clear()
+            try:
+                self._store.database.purge(full=full)
+            except StoreError:
+                self._purge_due.set()
+                raise
+        for gallery, sequence in removed.items():
+            gallery.purged_sequence = sequence
 
     @property
     def staleness_s(self) -> float:

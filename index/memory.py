@@ -77,14 +77,18 @@ class GalleryMemory:
         """Fill the empty memory from the snapshot and what came after it, or all from SQL.
 
         Raises:
-            StoreCorrupt: a template does not fit its checksum; the message names its id.
+            StoreCorrupt: a template does not fit its checksum; the message names its id. Or some
+                are not there.
         """
         state = self._store.state()
         snapshot = self._fitting_snapshot(state)
         if snapshot is None:
             self.matrix.reserve(state.num_templates)
+            num_loaded = 0
             for ids, embeddings_ND in self._store.load(up_to=state.sequence):
                 self._add(ids, embeddings_ND)
+                num_loaded += len(ids)
+            self._check_complete(state, num_loaded)
             self.state = state
             return
         for ids, vectors_ND in snapshot.blocks:
@@ -208,6 +212,17 @@ class GalleryMemory:
             self._snapshots.delete()
             return None
         return snapshot
+
+    def _check_complete(self, state: GalleryState, num_loaded: int) -> None:
+        """A row whose number or gallery was damaged is not even read; the count misses it."""
+        if num_loaded == state.num_templates:
+            return
+        # Other processes may have removed some since the count was read.
+        if self._store.state().sequence == state.sequence:
+            raise StoreCorrupt(
+                f"the gallery counts {state.num_templates} templates, but {num_loaded} are there; "
+                f"restore the data folder from a backup"
+            )
 
     def _add(self, ids: NDArray[np.int64], embeddings_ND: NDArray[np.float32]) -> None:
         try:

