@@ -11,8 +11,9 @@ import numpy as np
 from sqlalchemy import func, select
 
 from benchmarks.fault_model import FINGERPRINT, Change, Expected, Person, State, seeds_of, vector
-from index.galleries import SNAPSHOTS_NAME, Galleries
+from index.galleries import Galleries
 from index.gallery import Gallery
+from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.store.tables import changes, subjects, templates
 from index.store.tables import galleries as gallery_rows
 

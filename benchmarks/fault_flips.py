@@ -12,8 +12,9 @@ from pathlib import Path
 from benchmarks.fault_model import FINGERPRINT, template, vector
 from benchmarks.fault_place import Place
 from embedding.errors import StoreCorrupt, StoreError
-from index.galleries import SNAPSHOTS_NAME, Galleries
+from index.galleries import Galleries
 from index.records import NewSubject
+from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.store.template_rows import CHECKED_FIELDS
 
 NUM_PEOPLE = 40

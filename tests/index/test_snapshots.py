@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from embedding.errors import StoreCorrupt
-from index.galleries import SNAPSHOTS_NAME, Galleries
+from index.galleries import Galleries
 from index.gallery import Gallery
 from index.memory import MemoryOptions
 from index.records import NewSubject
+from index.snapshot.key_use import SNAPSHOTS_NAME
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
 _VECTORS = unit_vectors(300)
