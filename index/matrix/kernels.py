@@ -8,6 +8,7 @@ Shapes: Q queries, N vectors, D embedding dimension, K results a query, B bytes 
 """
 
 import functools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -45,6 +46,10 @@ def _workers(name: str) -> tuple[ThreadPoolExecutor, int]:
         initargs=(1,),
     )
     return pool, num
+
+
+# A forked process has the pools' bookkeeping and none of their threads.
+os.register_at_fork(after_in_child=_workers.cache_clear)
 
 
 def share_out(

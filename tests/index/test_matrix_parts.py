@@ -1,5 +1,7 @@
 """The parts of the search in memory, each against a slow second way."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -146,3 +148,25 @@ def test_neighbours_are_joined_and_whole_segments_left_alone() -> None:
     segments[4].erase(np.array([0]))
     todo = groups(segments, max_rows=8)
     assert [[segments.index(each) for each in group] for group in todo] == [[1, 2], [4]]
+
+
+def test_a_forked_process_has_workers_of_its_own() -> None:
+    """A search in a child of a process that has searched already comes to its end."""
+    matrix = ExactMatrix(512)
+    vectors_ND = unit_vectors(50)
+    matrix.add(np.arange(50), vectors_ND)
+    matrix.search(vectors_ND[:1], 1)
+    process = os.fork()
+    if process == 0:
+        found = matrix.search(vectors_ND[7:8], 1)[1][0, 0]
+        os._exit(0 if found == 7 else 1)
+    for _ in range(200):
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        pytest.fail("the child's search never ended")
+    assert os.waitstatus_to_exitcode(status) == 0
