@@ -150,6 +150,7 @@ def test_neighbours_are_joined_and_whole_segments_left_alone() -> None:
     assert [[segments.index(each) for each in group] for group in todo] == [[1, 2], [4]]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_has_workers_of_its_own() -> None:
     """A search in a child of a process that has searched already comes to its end."""
     matrix = ExactMatrix(512)
