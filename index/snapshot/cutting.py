@@ -27,8 +27,13 @@ def cut(ids_N: NDArray[np.int64], *, first_ids_F: NDArray[np.int64], max_rows: i
     for start, stop in pairwise([*inner, len(ids_N)]):
         if stop - joined[-1] > max_rows // 2:
             joined.append(start)
-    return [
-        slice(row, min(row + max_rows, stop))
-        for start, stop in pairwise([*joined, len(ids_N)])
-        for row in range(start, stop, max_rows)
-    ]
+    files: list[slice] = []
+    for start, stop in pairwise([*joined, len(ids_N)]):
+        for row in range(start, stop, max_rows):
+            end = min(row + max_rows, stop)
+            # What is left of a part that was too long for one file may be a crumb.
+            if files and end - files[-1].start <= max_rows // 2:
+                files[-1] = slice(files[-1].start, end)
+            else:
+                files.append(slice(row, end))
+    return files

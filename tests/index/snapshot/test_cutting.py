@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from index.snapshot.cutting import cut
@@ -29,6 +29,7 @@ def test_every_row_goes_into_one_file(ids: list[int], first_ids: list[int], rows
 
 
 @given(_IDS, _IDS, st.integers(2, 20))
+@example([0, 1, 2, 3, 4, 5], [5], 4)
 def test_files_are_not_crumbs(ids: list[int], first_ids: list[int], rows: int) -> None:
     """Any two neighbours hold more than half of a full file: their number stays bounded."""
     pieces = _pieces(ids, first_ids, rows)
