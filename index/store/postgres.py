@@ -1,6 +1,7 @@
 """A PostgreSQL server that any number of processes share."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 
-from embedding.errors import SettingsInvalid
+from embedding.errors import SettingsInvalid, StoreError
 from index.store.database import Database, begun, check_open, translated_errors
 from index.store.migrate import migrate
 
@@ -26,6 +27,17 @@ _LOCK_TIMEOUT_MS = 15_000
 
 _REWRITTEN_BYTES = 64 << 20
 """Up to this size a table is written anew in about a second."""
+
+_OLDER_WITHIN_S = 5.0
+"""How long a purge waits for transactions that may still see what was removed."""
+
+_POLL_S = 0.02
+
+_NUM_OLDER = text("""
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND greatest(age(backend_xmin), age(backend_xid)) > age(CAST(:now AS xid))
+""")
 
 _MIGRATION_LOCK = 0x66616365
 """Any number, but the same one in every version: one process migrates, the others wait."""
@@ -87,9 +99,13 @@ class PostgresDatabase(Database):
 
         A plain vacuum lets old bytes lie in the free space of pages until new rows take it. A
         table that is small is written anew instead, which stops its readers for a moment.
+
+        Raises:
+            StoreError: a transaction that began before the last removal is still open.
         """
         check_open(closed=self._closed)
         with translated_errors(), self._outside_transactions() as connection:
+            _wait_for_older(connection)
             size = connection.scalar(text("SELECT pg_total_relation_size('templates')"))
             anew = "FULL" if full or size <= _REWRITTEN_BYTES else ""
             connection.exec_driver_sql(f"VACUUM {anew} templates")
@@ -134,6 +150,25 @@ class PostgresDatabase(Database):
     def _outside_transactions(self) -> Iterator[Connection]:
         with self._engine.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _wait_for_older(connection: Connection) -> None:
+    """Return when no transaction of the database is older than now.
+
+    A vacuum keeps, without a word, what any of them may still see.
+
+    Raises:
+        StoreError: one stays open.
+    """
+    now = connection.scalar(text("SELECT CAST(CAST(pg_current_xact_id() AS xid) AS text)"))
+    deadline = time.monotonic() + _OLDER_WITHIN_S
+    while num_older := connection.scalar(_NUM_OLDER, {"now": now}):
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"what was removed cannot be purged yet: {num_older} older transactions of other "
+                f"sessions are open; end them (a dump ends by itself)"
+            )
+        time.sleep(_POLL_S)
 
 
 def _driver_url(url: str) -> URL:

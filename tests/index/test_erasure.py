@@ -107,6 +107,27 @@ def test_bytes_leave_live_storage_with_the_upkeep(place: _Place) -> None:
         assert not any(_pattern(8) in content for content in place.live_bytes())
 
 
+@pytest.mark.postgres
+def test_a_purge_does_not_count_while_an_older_transaction_sees_the_removed(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL keeps the rows then: the purge says so, and is done when the other has ended."""
+    monkeypatch.setattr("index.store.postgres._OLDER_WITHIN_S", 0.2)
+    place = _Place(tmp_path, database_url)
+    with place.open() as galleries, psycopg.connect(database_url) as other:
+        gallery = _fill(galleries)
+        other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        other.execute("SELECT 1")
+        _remove(gallery, 3)
+        with pytest.raises(StoreError, match="older transactions"):
+            galleries.maintain()
+        assert gallery.removed_sequence > gallery.purged_sequence
+        other.rollback()
+        galleries.maintain()
+        assert gallery.purged_sequence == gallery.removed_sequence
+        assert not any(_pattern(6) in content for content in place.live_bytes())
+
+
 def test_what_died_before_it_was_purged_is_purged_after_the_next_start(tmp_path: Path) -> None:
     """A crash leaves the log; the first upkeep empties it."""
     place = _Place(tmp_path, None)
