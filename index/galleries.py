@@ -250,6 +250,9 @@ class Galleries:
             StoreError: something could not be done now; the next call tries again.
         """
         with self._purging:
+            self._store.settle()
+            # What was settled, now or before another change, is not in every memory yet.
+            self.sync()
             galleries = self.list()
             for gallery in galleries:
                 gallery.maintain()

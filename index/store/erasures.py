@@ -2,18 +2,20 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from embedding.errors import LedgerUnfit
+from embedding.errors import GalleryError, LedgerUnfit
 from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal
 from index.ledger.ledger import RemovalLedger
 from index.store.database import Database
 from index.store.facts import read_fact, write_fact
-from index.store.tables import facts
+from index.store.tables import facts, galleries
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +29,27 @@ def remembered_head(connection: Connection) -> LedgerHead | None:
 
 
 class Erasures:
-    """Writes removals into the ledger of a database, if it has one; thread safe."""
+    """Writes removals into the ledger of a database, if it has one; thread safe.
 
-    def __init__(self, ledger: RemovalLedger | None) -> None:
+    Args:
+        ledger: of the database; None without one.
+        database: open.
+        carry_out: removes what an entry names and is still there, in a transaction.
+    """
+
+    def __init__(
+        self,
+        ledger: RemovalLedger | None,
+        *,
+        database: Database,
+        carry_out: Callable[[Connection, Removal], None],
+    ) -> None:
         self._ledger = ledger
+        self._database = database
+        self._carry_out = carry_out
+        self._settling = threading.Lock()
+        self._num_failed = 0
+        self._num_settled = 0
 
     @property
     def has_ledger(self) -> bool:
@@ -52,28 +71,62 @@ class Erasures:
         ).one()
         write_fact(connection, _HEAD, _encode(self._ledger.append(removals)))
 
-    def carry_out_missing(
-        self, database: Database, carry_out: Callable[[Connection, Removal], None]
-    ) -> int:
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """Run a block that changes a gallery in one transaction, as `Database.transaction` does.
+
+        When a removal's commit fails, its entry is in the ledger and decides: the removal is
+        carried out before the next change, so that none is acknowledged that it would undo.
+        """
+        self.settle()
+        try:
+            with self._database.transaction() as connection:
+                yield connection
+        except GalleryError:
+            # Raised before anything was written.
+            raise
+        except BaseException:
+            with self._settling:
+                self._num_failed += 1
+            raise
+
+    def settle(self) -> None:
+        """Carry out removals whose commit failed in this process.
+
+        Raises:
+            StoreError: it fails again; nothing else must be changed before.
+        """
+        if self._num_failed == self._num_settled:
+            return
+        with self._settling:
+            self.carry_out_missing()
+            self._num_settled = self._num_failed
+
+    def carry_out_missing(self) -> int:
         """Carry out what the ledger holds and the database has not done; returns how many.
 
-        Such entries are there after a restore from a backup, and where a process died between
-        the ledger and the commit.
-
-        Args:
-            database: of the ledger.
-            carry_out: removes what is still there, in the transaction that it is given.
+        Such entries are there after a restore from a backup, and where a process died, or the
+        database failed, between the ledger and the commit.
         """
         if self._ledger is None:
             return 0
-        with database.transaction() as connection:
-            known = connection.execute(
-                select(facts.c.value).where(facts.c.name == _HEAD).with_for_update()
-            ).scalar_one()
-            missing = list(self._ledger.entries_after(_decode(known)))
-            for removal in missing:
-                carry_out(connection, removal)
-            write_fact(connection, _HEAD, _encode(self._ledger.head()))
+        held: frozenset[str] = frozenset()
+        while True:
+            with self._database.transaction() as connection:
+                # Galleries first, then the head, as every removal does.
+                _hold(connection, held)
+                known = connection.execute(
+                    select(facts.c.value).where(facts.c.name == _HEAD).with_for_update()
+                ).scalar_one()
+                missing = list(self._ledger.entries_after(_decode(known)))
+                named = frozenset(each.gallery_id for each in missing)
+                if named <= held:
+                    for removal in missing:
+                        self._carry_out(connection, removal)
+                    if missing:
+                        write_fact(connection, _HEAD, _encode(self._ledger.head()))
+                    break
+            held |= named
         if missing:
             logger.warning("carried out %s removals of the ledger again", len(missing))
         return len(missing)
@@ -93,7 +146,12 @@ class Erasures:
 
 
 def open_erasures(
-    database: Database, *, path: Path | None, database_id: str, key: Callable[[], bytes]
+    database: Database,
+    *,
+    path: Path | None,
+    database_id: str,
+    key: Callable[[], bytes],
+    carry_out: Callable[[Connection, Removal], None],
 ) -> Erasures:
     """Return the erasures of a database, its ledger verified; one that never had one may begin.
 
@@ -102,6 +160,7 @@ def open_erasures(
         path: of the ledger; None where removals are not remembered.
         database_id: of the database.
         key: gives the ledger's key.
+        carry_out: removes what an entry names and is still there.
 
     Raises:
         LedgerUnfit: the database has a ledger and none was given, or not its own or newest one.
@@ -116,7 +175,7 @@ def open_erasures(
                 "this database has a removal ledger, without which removed people could come "
                 "back; give its path with FACEGALLERY_REMOVAL_LEDGER"
             )
-        return Erasures(None)
+        return Erasures(None, database=database, carry_out=carry_out)
     ledger = RemovalLedger.open(
         path, database_id=database_id, key=key(), create=head is None and not path.exists()
     )
@@ -129,7 +188,17 @@ def open_erasures(
     except BaseException:
         ledger.close()
         raise
-    return Erasures(ledger)
+    return Erasures(ledger, database=database, carry_out=carry_out)
+
+
+def _hold(connection: Connection, gallery_ids: Iterable[str]) -> None:
+    """Keep galleries from other changes until the commit, in the order of their rows."""
+    connection.execute(
+        select(galleries.c.id)
+        .where(galleries.c.public_id.in_(list(gallery_ids)))
+        .order_by(galleries.c.id)
+        .with_for_update()
+    ).all()
 
 
 def _encode(head: LedgerHead) -> bytes:

@@ -107,7 +107,7 @@ class GalleryStore(GalleryReads):
             RequestInvalid: a name and an external id belong to different subjects.
             SubjectNotFound: no subject with an id that was given.
         """
-        with self._database.transaction() as connection:
+        with self._erasures.changing() as connection:
             before = begin_change(connection, self._row)
             found = find_or_create(connection, self._row, new)
             now = utc_now()
@@ -138,7 +138,7 @@ class GalleryStore(GalleryReads):
             SubjectNotFound: no subject with this id.
         """
         column = subjects.c[field]
-        with self._database.transaction() as connection:
+        with self._erasures.changing() as connection:
             before = begin_change(connection, self._row)
             row_id = row_of(connection, self._row, public_id)
             taken = select(subjects.c.id).where(
@@ -167,9 +167,10 @@ class GalleryStore(GalleryReads):
 
         Raises:
             SubjectNotFound: no subject with this id.
-            StoreError: the removal ledger cannot be written; the subject stays.
+            StoreError: the ledger or the database cannot be written. The subject stays, or goes
+                with the next change if it is in the ledger already.
         """
-        with self._database.transaction() as connection:
+        with self._erasures.changing() as connection:
             removed = self._remove_subject(connection, public_id)
             self._remember(connection, removed)
         return removed
@@ -179,9 +180,9 @@ class GalleryStore(GalleryReads):
 
         Raises:
             TemplateNotFound: no template with this id.
-            StoreError: the removal ledger cannot be written; the template stays.
+            StoreError: as `remove_subject`.
         """
-        with self._database.transaction() as connection:
+        with self._erasures.changing() as connection:
             removed = self._remove_template(connection, public_id)
             self._remember(connection, removed)
         return removed
@@ -191,9 +192,9 @@ class GalleryStore(GalleryReads):
 
         Raises:
             GalleryNotFound: it was deleted before.
-            StoreError: the removal ledger cannot be written; the gallery stays.
+            StoreError: as `remove_subject`.
         """
-        with self._database.transaction() as connection:
+        with self._erasures.changing() as connection:
             state = begin_change(connection, self._row)
             connection.execute(delete(galleries).where(galleries.c.id == self._row))
             self._erasures.remember(connection, [self._removal("gallery")])

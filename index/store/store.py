@@ -72,9 +72,7 @@ class Store:
             self.database.close()
             raise
         try:
-            self.num_carried_out = self._erasures.carry_out_missing(
-                self.database, self._remove_again
-            )
+            self.num_carried_out = self._erasures.carry_out_missing()
             """Removals of the ledger that the database had not done when it was opened."""
         except BaseException:
             self.close()
@@ -162,6 +160,14 @@ class Store:
             ).one()
         return _stored(row)
 
+    def settle(self) -> None:
+        """Carry out removals whose commit failed.
+
+        Raises:
+            StoreError: it fails again.
+        """
+        self._erasures.settle()
+
     def refresh_keys(self) -> None:
         """Look whether the keys were rotated.
 
@@ -236,6 +242,7 @@ class Store:
             path=path,
             database_id=self.database_id,
             key=lambda: self.secret("ledger"),
+            carry_out=self._remove_again,
         )
 
     def _remove_again(self, connection: Connection, removal: Removal) -> None:

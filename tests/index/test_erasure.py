@@ -2,12 +2,15 @@
 
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import psycopg
 import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 
 from embedding.errors import LedgerUnfit, SettingsInvalid, StoreError
 from index.galleries import Galleries
@@ -266,3 +269,39 @@ def test_a_ledger_in_the_data_folder_is_refused(place: _Place) -> None:
     place.ledger = place.data / "removals.ledger"
     with pytest.raises(SettingsInvalid):
         place.open()
+
+
+def _fail_to_remove(galleries: Galleries, gallery: Gallery, number: int) -> None:
+    """Try to remove a subject; the commit fails as on a full disk."""
+    subject = gallery.find_subject(name=f"S{number}")
+    assert subject is not None
+    engine = galleries._store.database._engine  # type: ignore[attr-defined]
+    here = threading.get_ident()
+
+    def fail(_: Connection) -> None:
+        if threading.get_ident() == here:
+            raise OperationalError("COMMIT", None, Exception("database or disk is full"))
+
+    event.listen(engine, "commit", fail)
+    with pytest.raises(StoreError, match="disk is full"):
+        gallery.remove_subject(subject.id)
+    event.remove(engine, "commit", fail)
+
+
+def test_a_removal_whose_commit_failed_undoes_no_later_enroll(place: _Place) -> None:
+    """It is in the ledger, so it is carried out before the next change, not at the next start."""
+    with place.open() as galleries:
+        gallery = _fill(galleries)
+        others = galleries.create("others", fingerprint=FINGERPRINT)
+        _fail_to_remove(galleries, gallery, 3)
+        assert gallery.find_subject(name="S3") is not None
+        gallery.enroll([new_template(_VECTORS[6])], name="S3")
+        _fail_to_remove(galleries, gallery, 4)
+        others.enroll([new_template(_VECTORS[0])], name="S0")
+        galleries.maintain()
+        assert _found(gallery) == set(range(20)) - {4}
+        assert (gallery.num_subjects, gallery.num_templates) == (19, 37)
+    with place.open() as galleries:
+        gallery = galleries.get("people")
+        assert _found(gallery) == set(range(20)) - {4}
+        assert (gallery.num_subjects, gallery.num_templates) == (19, 37)
