@@ -343,11 +343,11 @@ class Galleries:
             self._galleries.setdefault(gallery.name, gallery)
 
     def _drop(self, gallery: Gallery) -> None:
-        """Forget a gallery that another process deleted."""
+        """Forget a gallery that another process deleted; once it is not listed it is gone."""
+        gallery.forget()
         with self._lock:
             if self._galleries.get(gallery.name) is gallery:
                 del self._galleries[gallery.name]
-        gallery.forget()
 
     def _tell_others(self) -> None:
         if self._follower is not None:

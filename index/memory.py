@@ -80,8 +80,8 @@ class GalleryMemory:
             StoreCorrupt: a template does not fit its checksum; the message names its id. Or some
                 are not there.
         """
+        snapshot = self._fitting_snapshot()
         state = self._store.state()
-        snapshot = self._fitting_snapshot(state)
         if snapshot is None:
             self.matrix.reserve(state.num_templates)
             num_loaded = 0
@@ -196,13 +196,14 @@ class GalleryMemory:
         if self.matrix.dead_share > COMPACT_FROM:
             self.matrix.compact()
 
-    def _fitting_snapshot(self, state: GalleryState) -> Snapshot | None:
+    def _fitting_snapshot(self) -> Snapshot | None:
         """The snapshot, if it is of this history; one that is not is told and removed."""
         try:
             snapshot = self._snapshots.read()
             if snapshot is None:
                 return None
-            if snapshot.sequence > state.sequence:
+            # Read after the snapshot, which another process may have written a moment ago.
+            if snapshot.sequence > self._store.state().sequence:
                 raise SnapshotUnfit("it is of a later state than the database")
             if snapshot.anchor != self._store.anchor(snapshot.sequence):
                 raise SnapshotUnfit("the database went another way since it was written")

@@ -93,8 +93,9 @@ class VectorMatrix(Protocol):
         """Return all vectors as they are now, piece by piece, while changes go on.
 
         Returns:
-            Pairs of ids (N,) and vectors (N, D) in the storage's type, to be read only. The
-            vector of a row that is removed after the call may be zero.
+            Pairs of ids (N,) and vectors (N, D) in the storage's type, to be read only; no
+            change reaches them. The vector of a row that is removed between the call and its
+            piece may be zero.
         """
 
     def compact(self) -> None:

@@ -8,6 +8,7 @@ steps: the old or the new snapshot is there, and whoever comes next removes the 
 Shapes: N vectors, D embedding dimension.
 """
 
+import errno
 import logging
 import os
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,7 @@ from index.snapshot.manifest import (
 )
 from index.snapshot.manifest_file import (
     NEW_MANIFEST_NAME,
+    only_ours,
     read_manifest,
     remove_left_over,
     remove_snapshot,
@@ -121,7 +123,10 @@ class SnapshotFolder:
         """
         try:
             make_private_folder(self._path)
-            with PrivateFolder(self._path) as folder, folder.locking(wait=False) as held:
+            folder = self._opened()
+            if folder is None:
+                return False
+            with folder, folder.locking(wait=False) as held:
                 return held and self._write(folder, sequence, segments, anchor=anchor)
         except OSError as error:
             raise StoreError(
@@ -205,13 +210,23 @@ class SnapshotFolder:
                 with folder, folder.locking(wait=True) as held:
                     if held:
                         remove_snapshot(folder)
-                        self._path.rmdir()
-                        sync_folder(self._path.parent)
+                        self._remove_folder(folder)
         except OSError as error:
             raise StoreError(
                 f"the snapshot of gallery {self._owner.gallery_id} cannot be removed: "
                 f"{error.strerror}"
             ) from error
+
+    def _remove_folder(self, folder: PrivateFolder) -> None:
+        """Remove the folder that is empty now, unless a writer has begun in it again."""
+        try:
+            self._path.rmdir()
+        except OSError as error:
+            # Its lock is a new one: it is waited for next.
+            if error.errno != errno.ENOTEMPTY or not only_ours(folder):
+                raise
+            return
+        sync_folder(self._path.parent)
 
     def _opened(self) -> PrivateFolder | None:
         try:

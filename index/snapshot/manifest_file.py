@@ -84,6 +84,12 @@ def remove_snapshot(folder: PrivateFolder) -> None:
     folder.remove(LOCK_NAME)
 
 
+def only_ours(folder: PrivateFolder) -> bool:
+    """Return whether everything in the folder is of a snapshot."""
+    ours = {MANIFEST_NAME, NEW_MANIFEST_NAME, LOCK_NAME}
+    return all(name in ours or SEGMENT_NAME.fullmatch(name) for name in folder.names())
+
+
 def _unnamed(folder: PrivateFolder, manifest: Manifest | None) -> list[str]:
     """Names of the snapshot's files that the manifest does not name."""
     named = {entry.name for entry in manifest.files} if manifest is not None else set()

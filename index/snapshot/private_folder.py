@@ -84,7 +84,12 @@ class PrivateFolder:
         Yields:
             Whether it is held; False also when the lock was removed with the folder meanwhile.
         """
-        lock = os.open(LOCK_NAME, _LOCK, 0o600, dir_fd=self._descriptor)
+        try:
+            lock = os.open(LOCK_NAME, _LOCK, 0o600, dir_fd=self._descriptor)
+        except FileNotFoundError:
+            # Nothing can be made in a folder that was removed.
+            yield False
+            return
         try:
             yield self._take(lock, wait=wait)
         finally:

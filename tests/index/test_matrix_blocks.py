@@ -104,6 +104,17 @@ def test_segments_give_everything_as_it_was_when_they_were_asked_for(new: NewMat
         assert vector_D.tobytes() == stored_ND[each].tobytes()
 
 
+def test_a_removal_does_not_reach_a_piece_that_was_given(new: NewMatrix) -> None:
+    """Who writes a piece to disk sees the same bytes at every look."""
+    matrix = new(_D)
+    vectors_ND = unit_vectors(40, dimension=_D)
+    matrix.add(np.arange(40), vectors_ND)
+    pieces = list(matrix.segments())
+    matrix.remove(range(40))
+    found_ND = np.concatenate([vectors for _, vectors in pieces])
+    assert found_ND.tobytes() == vectors_ND.astype(storage_of(matrix)).tobytes()
+
+
 def test_dead_share_counts_what_removals_left(new: NewMatrix) -> None:
     """A quarter of the rows removed is a quarter, and none after compaction."""
     matrix = new(_D)

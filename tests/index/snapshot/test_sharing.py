@@ -72,6 +72,26 @@ def test_readers_see_whole_snapshots(tmp_path: Path) -> None:
     assert num_read > 1
 
 
+def test_writing_and_deleting_go_beside_each_other(tmp_path: Path) -> None:
+    """Whichever comes first, neither is an error, and after the last deletion nothing is left."""
+    path = tmp_path / "a"
+    writer, deleter = open_snapshot(path), open_snapshot(path)
+
+    def write_all() -> int:
+        return sum(writer.write(sequence, [segment(range(5))]) for sequence in range(1, 300))
+
+    num_deleted = 0
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write_all)
+        while not writing.done():
+            deleter.delete()
+            num_deleted += 1
+        assert writing.result() > 0
+    assert num_deleted > 1
+    deleter.delete()
+    assert not path.exists()
+
+
 def test_mapped_vectors_outlive_their_files(tmp_path: Path) -> None:
     """What a reader has mapped stays readable after a write and after delete."""
     path = written(tmp_path / "a")
