@@ -307,6 +307,8 @@ class _Import:
             sequence=sequence,
             created_at=at.isoformat(),
         )
+        owner_id = None if owner is None else owner.id
+        template_rows.add_checksums([packed], gallery_id=self._gallery.id, owners=[owner_id])
         packed["gallery_id"] = self._gallery.row_id
         packed["subject_id"] = None if owner is None else owner.row_id
         return packed
