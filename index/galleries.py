@@ -288,6 +288,11 @@ class Galleries:
         """How many seconds ago this process knew all that others had changed; 0 when alone."""
         return 0.0 if self._follower is None else self._follower.staleness_s
 
+    @property
+    def upkeep_failing_s(self) -> float:
+        """For how many seconds the upkeep has failed at every try; 0 while it does its work."""
+        return 0.0 if self._upkeep is None else self._upkeep.failing_s
+
     def close(self) -> None:
         """Give the folder back; later calls raise `StoreError`. A second call does nothing."""
         for each in (self._upkeep, self._follower):

@@ -1,8 +1,7 @@
 """Several processes on one PostgreSQL database: each follows what the others change."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,11 @@ import pytest
 from embedding.errors import GalleryExists, GalleryNotFound, StoreError
 from index.galleries import Galleries
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
+from tests.index.waiting import wait_until
 
 pytestmark = pytest.mark.postgres
 
 _VECTORS = unit_vectors(40)
-_PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -27,19 +26,12 @@ def both(data_folder: Path, database_url: str) -> Iterator[tuple[Galleries, Gall
         yield one, other
 
 
-def _wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + _PATIENCE_S
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
-
-
 def test_an_enroll_is_seen_by_the_other(both: tuple[Galleries, Galleries]) -> None:
     """Gallery, subject and templates come over without anybody asking."""
     one, other = both
     gallery = one.create("people", fingerprint=FINGERPRINT)
     gallery.enroll([new_template(_VECTORS[0])], name="Anna")
-    _wait_until(lambda: bool(other.list()) and other.list()[0].num_templates == 1)
+    wait_until(lambda: bool(other.list()) and other.list()[0].num_templates == 1)
     found = identify(other.get("people"), _VECTORS[0])
     assert found.candidates[0].subject.name == "Anna"
     assert other.get("people").num_subjects == 1
@@ -51,10 +43,10 @@ def test_a_removal_is_never_answered_by_the_other(both: tuple[Galleries, Galleri
     gallery = one.create("people", fingerprint=FINGERPRINT)
     for number in range(10):
         enrolled = gallery.enroll([new_template(_VECTORS[number])], name=f"S{number}")
-        _wait_until(lambda: bool(identify(other.get("people"), _VECTORS[number]).candidates))  # noqa: B023
+        wait_until(lambda: bool(identify(other.get("people"), _VECTORS[number]).candidates))  # noqa: B023
         gallery.remove_subject(enrolled.subject_id)
         assert identify(other.get("people"), _VECTORS[number]).candidates == ()
-    _wait_until(lambda: other.get("people").num_templates == 0)
+    wait_until(lambda: other.get("people").num_templates == 0)
 
 
 def test_changes_of_both_end_in_the_same_memory(both: tuple[Galleries, Galleries]) -> None:
@@ -80,7 +72,7 @@ def test_changes_of_both_end_in_the_same_memory(both: tuple[Galleries, Galleries
     expected = {f"S{number}" for number in range(40) if number % 3}
     for galleries in both:
         gallery = galleries.get("people")
-        _wait_until(lambda: gallery.num_templates == len(expected))  # noqa: B023
+        wait_until(lambda: gallery.num_templates == len(expected))  # noqa: B023
         names = {
             candidate.subject.name
             for number in range(40)
@@ -98,7 +90,7 @@ def test_a_deleted_gallery_is_gone_for_the_other(both: tuple[Galleries, Gallerie
     one.delete("people")
     with pytest.raises(GalleryNotFound):
         held.enroll([new_template(_VECTORS[1])])
-    _wait_until(lambda: other.list() == ())
+    wait_until(lambda: other.list() == ())
     with pytest.raises(GalleryNotFound):
         identify(held, _VECTORS[0])
 
@@ -120,4 +112,4 @@ def test_a_service_with_other_secrets_is_refused(database_url: str, tmp_path: Pa
 
 def test_staleness_is_reported(both: tuple[Galleries, Galleries]) -> None:
     """It is small while the database answers."""
-    _wait_until(lambda: all(each.staleness_s < 2.0 for each in both))
+    wait_until(lambda: all(each.staleness_s < 2.0 for each in both))
