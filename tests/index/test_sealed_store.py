@@ -1,5 +1,6 @@
 """A store whose templates are sealed: nothing in the clear, nothing without the key."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid, SealKeyMissing, SettingsInvalid
+from index.encryption import sealed_start
 from index.galleries import Galleries
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
 from index.memory import MemoryOptions
+from index.snapshot.key_use import SNAPSHOTS_NAME, sealed_snapshots
+from index.store.key_use import sealed_with
 from index.store.store import Store
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
@@ -29,7 +33,7 @@ class _Place:
         self.key_file.parent.mkdir()
         KeyRing.generate(self.key_file)
 
-    def open(self, *, sealed: bool = True) -> Galleries:
+    def open(self, *, sealed: bool = True, upkeep_s: float | None = 3600.0) -> Galleries:
         """Open them."""
         sealer = KeyFileSealer(self.key_file, data_folder=self.data) if sealed else None
         return Galleries.open(
@@ -37,6 +41,7 @@ class _Place:
             database_url=self.url,
             sealer=sealer,
             options=MemoryOptions(snapshot_from=self.snapshot_from),
+            upkeep_s=upkeep_s,
         )
 
     def bytes(self) -> bytes:
@@ -59,6 +64,17 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> _Place:
 def _patterns(vectors_ND: NDArray[np.float32]) -> list[bytes]:
     """Some bytes of each vector as float32 and float16, as a search of a disk would look for."""
     return [each.astype(form).tobytes()[64:96] for each in vectors_ND for form in ("<f4", "<f2")]
+
+
+def _sealed_with(place: _Place, galleries: Galleries, key_id: str) -> list[str]:
+    """What a key is still needed for: in the database, then names of snapshots."""
+    with galleries._store.database.transaction() as connection:
+        found = sealed_with(connection, key_id)
+    snapshots = sealed_snapshots(place.data / SNAPSHOTS_NAME)
+    start = sealed_start(key_id)
+    return found + [
+        each.path.name for each in snapshots if any(s.startswith(start) for s in each.starts)
+    ]
 
 
 @pytest.mark.parametrize("space", [False, True])
@@ -187,6 +203,45 @@ def test_an_upkeep_seals_snapshots_anew(place: _Place, caplog: pytest.LogCapture
     assert not caplog.records
 
 
+def test_resealing_seals_snapshots_anew(place: _Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Without an upkeep, too: the next start uses the snapshot, and finds everybody."""
+    place.snapshot_from = 1
+    with place.open(upkeep_s=None) as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.enroll([new_template(each) for each in _VECTORS])
+        galleries.maintain()
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        assert galleries.reseal() == len(_VECTORS)
+        assert _sealed_with(place, galleries, old) == []
+    KeyRing.retire(place.key_file, old)
+    with place.open(upkeep_s=None) as galleries:
+        gallery = galleries.get("people")
+        assert gallery._memory._snapshot_sequence == gallery.sequence
+        assert all(identify(gallery, each).decision == "match" for each in _VECTORS)
+    assert not caplog.records
+
+
+def test_resealing_removes_what_a_deleted_gallery_left(place: _Place) -> None:
+    """A snapshot whose gallery is gone would keep its old key from being retired."""
+    place.snapshot_from = 1
+    kept = place.data.with_name("kept")
+    with place.open(upkeep_s=None) as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.enroll([new_template(each) for each in _VECTORS])
+        galleries.maintain()
+        left = place.data / SNAPSHOTS_NAME / gallery.id
+        shutil.copytree(left, kept)
+        galleries.delete("people")
+        shutil.copytree(kept, left)
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        galleries.reseal()
+        assert _sealed_with(place, galleries, old) == []
+
+
 def test_a_snapshot_without_its_key_is_made_anew(
     place: _Place, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -199,7 +254,8 @@ def test_a_snapshot_without_its_key_is_made_anew(
         old = KeyRing.read(place.key_file).current.id
         KeyRing.rotate(place.key_file)
         assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
-        assert galleries.reseal() == len(_VECTORS)
+        # As where a process dies between the two.
+        assert galleries._store.reseal() == len(_VECTORS)
     KeyRing.retire(place.key_file, old)
     with place.open() as galleries:
         assert "a snapshot is not used" in caplog.text
