@@ -48,7 +48,7 @@ class Housekeeping:
                 gallery.maintain()
             try:
                 self._store.refresh_keys()
-                self._seal_anew(galleries)
+                self._seal_anew(galleries, self._store.reseal_if_due)
             finally:
                 # Erasure does not wait for a key file that is not there.
                 self._purge(removed, full=full)
@@ -64,10 +64,12 @@ class Housekeeping:
             StoreError: a snapshot cannot be written.
         """
         with self._working:
-            return self._seal_anew(self._galleries())
+            return self._seal_anew(self._galleries(), self._store.reseal)
 
-    def _seal_anew(self, galleries: Sequence[Gallery]) -> int:
-        num_changed = self._store.reseal()
+    def _seal_anew(
+        self, galleries: Sequence[Gallery], seal_templates_anew: Callable[[], int]
+    ) -> int:
+        num_changed = seal_templates_anew()
         if num_changed:
             # What an old key sealed lies in the log still.
             self._purge_due.set()

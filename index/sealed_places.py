@@ -36,7 +36,8 @@ def retire_key(place: Place, key_file: Path, key_id: str) -> KeyRing:
     if needed:
         raise RequestInvalid(
             f"key {key_id} is still needed for {', '.join(needed)}; a running service seals them "
-            f"anew within a minute, and without one facegallery-index reseal does"
+            f"anew within a minute, and what is left then, or without one, facegallery-index "
+            f"reseal does"
         )
     age_s = time.time() - key_file.stat().st_mtime if key_file.exists() else SETTLING_S
     if abs(age_s) < SETTLING_S and _may_be_served(place):
