@@ -12,12 +12,8 @@ from index.checks import check_fingerprint, check_gallery_name
 from index.following import Follower
 from index.gallery import Gallery
 from index.housekeeping import Housekeeping
-from index.memory import SNAPSHOT_FROM, GalleryMemory, MemoryOptions
-from index.records import EMBEDDING_DIMENSION
+from index.memory import SNAPSHOT_FROM, MemoryOptions
 from index.sealing import ClearSealer, Sealer
-from index.snapshot.folder import SnapshotFolder
-from index.snapshot.key_use import SNAPSHOTS_NAME
-from index.snapshot.manifest import SnapshotOwner
 from index.store.folder import DataFolder
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
@@ -264,7 +260,7 @@ class Galleries:
         for each in (self._upkeep, self._follower):
             if each is not None:
                 each.stop()
-        with self._lock:
+        with self._housekeeping.resting(), self._lock:
             if self._closed:
                 return
             self._closed = True
@@ -296,20 +292,7 @@ class Galleries:
             self._drop(gallery)
 
     def _gallery(self, stored: StoredGallery) -> Gallery:
-        store = self._store.gallery_store(stored)
-        owner = SnapshotOwner(
-            gallery_id=stored.id,
-            database_id=self._store.database_id,
-            fingerprint=stored.fingerprint,
-            space_id=stored.space_id,
-            dimension=EMBEDDING_DIMENSION,
-            dtype=self._options.storage,
-        )
-        folder = SnapshotFolder(
-            self.path / SNAPSHOTS_NAME / stored.id, owner=owner, sealer=store.sealer
-        )
-        memory = GalleryMemory(store, snapshots=folder, options=self._options)
-        return Gallery(store, memory=memory, changed=self._tell_others)
+        return Gallery(stored, store=self._store, options=self._options, changed=self._tell_others)
 
     def _load(self, gallery: Gallery) -> None:
         gallery.load()

@@ -1,7 +1,8 @@
 """What keeps a data folder in order: purging, compacting, snapshots, sealing anew."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from index.gallery import Gallery
 from index.snapshot.key_use import SNAPSHOTS_NAME
@@ -28,6 +29,12 @@ class Housekeeping:
     def expect_purge(self) -> None:
         """Have the next call purge, for something removed that no gallery tells of."""
         self._purge_due.set()
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Wait for the work that is under way, and keep more of it out during a block."""
+        with self._working:
+            yield
 
     def maintain(self, *, full: bool = False) -> None:
         """Purge what was removed, and keep memory, snapshots and sealing in order.

@@ -1,17 +1,20 @@
 """Housekeeping: what fails, or comes in between, leaves no removal unpurged or called purged."""
 
 import errno
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from embedding.errors import SealKeyMissing
+from embedding.errors import SealKeyMissing, StoreError
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
-from tests.index.samples import FINGERPRINT, new_template, unit_vectors
+from index.memory import MemoryOptions
+from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
 _VECTORS = unit_vectors(4)
 
@@ -92,3 +95,42 @@ def test_a_purge_that_failed_for_any_reason_stays_due(
         galleries.maintain()
         galleries.maintain()
         assert len(calls) == 2
+
+
+def test_closing_waits_for_the_work(data_folder: Path, key_file: Path) -> None:
+    """A snapshot that is being written must not lose the vectors that it is written from."""
+    sealer = _InterruptedSealer(key_file, data_folder=data_folder)
+    begun, going_on = threading.Event(), threading.Event()
+
+    def waiting() -> None:
+        begun.set()
+        assert going_on.wait(30.0)
+
+    with ThreadPoolExecutor() as threads:
+        galleries = Galleries.open(data_folder, sealer=sealer, upkeep_s=None)
+        sealer.first = waiting
+        working = threads.submit(galleries.maintain)
+        assert begun.wait(30.0)
+        closing = threads.submit(galleries.close)
+        with pytest.raises(TimeoutError):
+            closing.result(timeout=0.3)
+        going_on.set()
+        working.result(timeout=30.0)
+        closing.result(timeout=30.0)
+    with pytest.raises(StoreError, match="closed"):
+        galleries.maintain()
+
+
+def test_a_closed_gallery_writes_no_snapshot(data_folder: Path, key_file: Path) -> None:
+    """Its vectors are forgotten: what it wrote would look whole, and nobody would be found."""
+    sealer = KeyFileSealer(key_file, data_folder=data_folder)
+    options = MemoryOptions(snapshot_from=1)
+    with Galleries.open(data_folder, sealer=sealer, options=options, upkeep_s=None) as galleries:
+        gallery, _ = _filled(galleries)
+        gallery.close()
+        KeyRing.rotate(key_file)
+        assert sealer.refresh()
+        gallery.reseal_snapshot()
+    with Galleries.open(data_folder, sealer=sealer, options=options, upkeep_s=None) as galleries:
+        gallery = galleries.get("people")
+        assert all(identify(gallery, each).decision == "match" for each in _VECTORS)
