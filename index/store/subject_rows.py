@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, func, select
 
 from embedding.errors import RequestInvalid, SubjectNotFound
+from index.exchange.rows import ExchangeRow
 from index.records import NewSubject, Subject
 from index.store.bulk import driver_time, insert_rows
 from index.store.ids import new_ids
@@ -23,7 +25,8 @@ class FoundSubject:
     """A subject inside a transaction; `row_id` never leaves the store.
 
     Attributes:
-        num_templates: before the transaction.
+        num_templates: when it was looked up.
+        created_at: of one that is to be made at another time than now.
     """
 
     row_id: int
@@ -32,6 +35,7 @@ class FoundSubject:
     external_id: str | None
     num_templates: int
     created: bool
+    created_at: datetime | None = None
 
 
 def in_lots(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
@@ -89,9 +93,9 @@ def find_or_create(
         RequestInvalid: a name and an external id belong to different subjects.
         SubjectNotFound: no subject with an id that was given.
     """
-    known = _Known(_existing(connection, gallery, wanted), ids=new_ids(len(wanted)))
+    known = _Known(existing_subjects(connection, gallery, wanted), ids=new_ids(len(wanted)))
     found = [known.find(each) or known.add(each) for each in wanted]
-    _create(connection, gallery, known.new)
+    create_subjects(connection, gallery, known.new)
     return found
 
 
@@ -135,7 +139,7 @@ class _Known:
         return subject
 
     def add(self, wanted: NewSubject) -> FoundSubject:
-        """Return a new subject, whose row `_create` will write."""
+        """Return a new subject, whose row `create_subjects` will write."""
         subject = FoundSubject(
             row_id=-1,
             id=next(self._ids),
@@ -161,10 +165,10 @@ def _labels(subject: NewSubject | FoundSubject) -> Iterator[tuple[str, str]]:
         yield "external_id", subject.external_id
 
 
-def _existing(
-    connection: Connection, gallery: int, wanted: Sequence[NewSubject]
+def existing_subjects(
+    connection: Connection, gallery: int, wanted: Sequence[NewSubject | ExchangeRow]
 ) -> Iterator[FoundSubject]:
-    """All subjects that are meant by id, name or external id; one may come several times."""
+    """Yield all that are meant by id, name or external id; one may come several times."""
     for field, values in (
         ("public_id", {each.subject_id for each in wanted}),
         ("name", {each.name for each in wanted}),
@@ -184,7 +188,7 @@ def _existing(
                 )
 
 
-def _create(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -> None:
+def create_subjects(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -> None:
     """Write the rows of new subjects and enter their row ids."""
     if not new:
         return
@@ -198,7 +202,9 @@ def _create(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -
                 "gallery_id": gallery,
                 "name": each.name,
                 "external_id": each.external_id,
-                "created_at": now,
+                "created_at": (
+                    now if each.created_at is None else driver_time(connection, each.created_at)
+                ),
             }
             for each in new
         ],
