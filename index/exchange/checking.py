@@ -141,13 +141,15 @@ class RowCheck:
         if row.created_at is not None and row.created_at.tzinfo is None:
             raise RequestInvalid("the time must have a time zone")
         check_figures(row)
-        return replace(
-            row,
-            name=None if row.name is None else check_name(row.name),
-            external_id=None if row.external_id is None else check_external_id(row.external_id),
-            face_id=check_name(row.face_id, what="face id", max_length=255),
-            image_id=check_name(row.image_id, what="image id", max_length=255),
-        )
+        name = None if row.name is None else check_name(row.name)
+        external_id = None if row.external_id is None else check_external_id(row.external_id)
+        face_id = check_name(row.face_id, what="face id", max_length=255)
+        image_id = check_name(row.image_id, what="image id", max_length=255)
+        given = (row.name, row.external_id, row.face_id, row.image_id)
+        if (name, external_id, face_id, image_id) == given:
+            # A copy takes a third of the time of all checks, and texts are seldom changed.
+            return row
+        return replace(row, name=name, external_id=external_id, face_id=face_id, image_id=image_id)
 
 
 def _check_once(keys_N2: NDArray[np.uint64], rows_N: NDArray[np.intp], *, what: str) -> None:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from embedding.errors import RequestInvalid
 from index.exchange.rows import ExchangeRow
+from index.store.bulk import driver_time, insert_rows
 from index.store.change_log import Change
-from index.store.subject_rows import FoundSubject, create_subjects, existing_subjects
+from index.store.subject_rows import FoundSubject, existing_subjects, in_lots
 from index.store.tables import subjects
 
 _Label = Literal["id", "name", "external id"]
@@ -32,7 +34,9 @@ class Owners:
     log: Sequence[Change]
 
 
-def find_or_import(connection: Connection, gallery: int, rows: Sequence[ExchangeRow]) -> Owners:
+def find_or_import(
+    connection: Connection, gallery: int, rows: Sequence[ExchangeRow], *, now: datetime
+) -> Owners:
     """Return whose the rows are, as if one after the other was written.
 
     A subject is the gallery's with the same id, or the one with the same name or external id;
@@ -42,6 +46,7 @@ def find_or_import(connection: Connection, gallery: int, rows: Sequence[Exchange
         connection: in a transaction that holds the gallery.
         gallery: row id.
         rows: checked; no id of theirs is another gallery's.
+        now: when a subject was made whose row does not say it.
 
     Raises:
         RequestInvalid: a name or external id is another subject's or another one than the
@@ -51,7 +56,7 @@ def find_or_import(connection: Connection, gallery: int, rows: Sequence[Exchange
     known = _Known(existing_subjects(connection, gallery, wanted))
     for row in wanted:
         known.take(row)
-    create_subjects(connection, gallery, known.new)
+    _create(connection, gallery, known.new, now=now)
     _write_labels(connection, list(known.filled.values()))
     distinct = {owner.id: owner for owner in known.owners.values()}
     return Owners(
@@ -76,7 +81,7 @@ class _Known:
 
     def __init__(self, existing: Iterable[FoundSubject]) -> None:
         self.owners: dict[str, FoundSubject] = {}
-        self.new: list[FoundSubject] = []
+        self.new: list[tuple[FoundSubject, ExchangeRow]] = []
         self.filled: dict[str, FoundSubject] = {}
         self.log: list[Change] = []
         self._by: dict[tuple[_Label, str], FoundSubject] = {}
@@ -133,10 +138,9 @@ class _Known:
             external_id=row.external_id,
             num_templates=0,
             created=True,
-            created_at=row.created_at,
         )
         self._enter(owner)
-        self.new.append(owner)
+        self.new.append((owner, row))
         self.log.append(Change(kind="subject_added", subject_id=owner.id))
         return owner
 
@@ -163,6 +167,38 @@ def _labels(
     subject_id: str | None, called: ExchangeRow | FoundSubject
 ) -> tuple[tuple[_Label, str | None], ...]:
     return ("id", subject_id), ("name", called.name), ("external id", called.external_id)
+
+
+def _create(
+    connection: Connection,
+    gallery: int,
+    new: Sequence[tuple[FoundSubject, ExchangeRow]],
+    *,
+    now: datetime,
+) -> None:
+    """Write the rows of new subjects and enter their row ids; each with the first row of its."""
+    if not new:
+        return
+    insert_rows(
+        connection,
+        subjects,
+        [
+            {
+                "public_id": owner.id,
+                "gallery_id": gallery,
+                "name": owner.name,
+                "external_id": owner.external_id,
+                "created_at": driver_time(connection, row.created_at or now),
+            }
+            for owner, row in new
+        ],
+    )
+    for some in in_lots(new):
+        by_id = {owner.id: owner for owner, _ in some}
+        for known in connection.execute(
+            select(subjects.c.id, subjects.c.public_id).where(subjects.c.public_id.in_(by_id))
+        ):
+            by_id[known.public_id].row_id = known.id
 
 
 def _write_labels(connection: Connection, filled: Sequence[FoundSubject]) -> None:

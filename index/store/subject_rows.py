@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, func, select
@@ -25,8 +24,7 @@ class FoundSubject:
     """A subject inside a transaction; `row_id` never leaves the store.
 
     Attributes:
-        num_templates: when it was looked up.
-        created_at: of one that is to be made at another time than now.
+        num_templates: before the transaction.
     """
 
     row_id: int
@@ -35,7 +33,6 @@ class FoundSubject:
     external_id: str | None
     num_templates: int
     created: bool
-    created_at: datetime | None = None
 
 
 def in_lots(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
@@ -95,7 +92,7 @@ def find_or_create(
     """
     known = _Known(existing_subjects(connection, gallery, wanted), ids=new_ids(len(wanted)))
     found = [known.find(each) or known.add(each) for each in wanted]
-    create_subjects(connection, gallery, known.new)
+    _create(connection, gallery, known.new)
     return found
 
 
@@ -139,7 +136,7 @@ class _Known:
         return subject
 
     def add(self, wanted: NewSubject) -> FoundSubject:
-        """Return a new subject, whose row `create_subjects` will write."""
+        """Return a new subject, whose row `_create` will write."""
         subject = FoundSubject(
             row_id=-1,
             id=next(self._ids),
@@ -188,7 +185,7 @@ def existing_subjects(
                 )
 
 
-def create_subjects(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -> None:
+def _create(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -> None:
     """Write the rows of new subjects and enter their row ids."""
     if not new:
         return
@@ -202,9 +199,7 @@ def create_subjects(connection: Connection, gallery: int, new: Sequence[FoundSub
                 "gallery_id": gallery,
                 "name": each.name,
                 "external_id": each.external_id,
-                "created_at": (
-                    now if each.created_at is None else driver_time(connection, each.created_at)
-                ),
+                "created_at": now,
             }
             for each in new
         ],

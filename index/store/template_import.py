@@ -93,7 +93,7 @@ class _Import:
         self._check_elsewhere(
             subjects, {row.subject_id for row in new if row.subject_id is not None}
         )
-        owners = find_or_import(self._connection, self._gallery.row_id, new)
+        owners = find_or_import(self._connection, self._gallery.row_id, new, now=self._now)
         first = self._state.sequence + len(owners.log) + 1
         row_ids = self._templates.write(new, owners.by_id, first=first)
         self._log(new, owners, row_ids)
