@@ -45,7 +45,8 @@ from index.records import (
     Template,
 )
 from index.search import best_subjects
-from index.store.gallery_store import Committed, GalleryStore
+from index.store.change_log import Committed
+from index.store.gallery_store import GalleryStore
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Public ids are random UUIDs, written in lower case; here they are checked and made bytes."""
+"""Public ids are UUIDs, written in lower case; here they are checked and made bytes."""
 
 import re
 

@@ -18,9 +18,8 @@ from index.matrix.opening import Kind, Storage, new_matrix
 from index.matrix.vectors import Vectors
 from index.records import EMBEDDING_DIMENSION
 from index.snapshot.folder import Snapshot, SnapshotFolder
-from index.store.change_log import GalleryState
+from index.store.change_log import Committed, GalleryState
 from index.store.gallery_reads import GalleryReads
-from index.store.gallery_store import Committed
 
 logger = logging.getLogger(__name__)
 

@@ -54,6 +54,17 @@ class GalleryState:
     num_subjects: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The gallery's state before and after a committed change.
+
+    A copy in memory that was at `before` is at `after` once it has made the change too.
+    """
+
+    before: GalleryState
+    after: GalleryState
+
+
 def read_state(connection: Connection, gallery: int, *, hold: bool = False) -> GalleryState:
     """Return the gallery's state.
 

@@ -3,62 +3,32 @@
 Every public method is one transaction and thread safe; what it returned from is on disk.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from embedding.errors import RequestInvalid, SubjectNotFound, TemplateNotFound
 from index.ledger.entries import Removal, RemovalKind
-from index.records import Enrolled, NewSubject, Subject
-from index.sealing import Sealer, TemplateContext
-from index.store import template_rows
-from index.store.bulk import driver_time, insert_rows
-from index.store.change_log import Change, GalleryState, begin_change, write_changes
+from index.records import NewSubject, Subject
+from index.sealing import Sealer
+from index.store.change_log import Change, Committed, begin_change, write_changes
 from index.store.cursors import Cursors
 from index.store.database import Database
+from index.store.enrolling import AddedTemplates, write_enroll
 from index.store.erasures import Erasures
 from index.store.gallery_reads import GalleryReads
-from index.store.ids import new_ids
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
-    FoundSubject,
-    find_or_create,
     row_of,
     select_subjects,
     subject_of,
 )
 from index.store.tables import galleries, subjects, templates, utc_now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
-    """The gallery's state before and after a committed change.
-
-    A copy in memory that was at `before` is at `after` once it has made the change too.
-    """
-
-    before: GalleryState
-    after: GalleryState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AddedTemplates(Committed):
-    """A committed enroll.
-
-    Attributes:
-        enrolled: what was done, in the order of the subjects given.
-        row_ids: (N,) int64, the ids for the matrix, ascending, in the order of the templates.
-    """
-
-    enrolled: tuple[Enrolled, ...]
-    row_ids: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,25 +78,7 @@ class GalleryStore(GalleryReads):
             SubjectNotFound: no subject with an id that was given.
         """
         with self._erasures.changing() as connection:
-            before = begin_change(connection, self._row)
-            found = find_or_create(connection, self._row, new)
-            now = utc_now()
-            log = _planned(new, found)
-            rows = self._rows(new, found, embeddings_ND, log, before=before, now=now)
-            row_ids = self._insert(connection, rows, now=now)
-            were_empty = {each.id for each in found if each.num_templates == 0}
-            after = write_changes(
-                connection,
-                self._row,
-                _with_rows(log, row_ids),
-                before=before,
-                at=now,
-                num_templates=len(rows),
-                num_subjects=len(were_empty),
-            )
-        return AddedTemplates(
-            before=before, after=after, enrolled=_enrolled(new, found, rows), row_ids=row_ids
-        )
+            return write_enroll(connection, self.gallery, new, embeddings_ND, sealer=self._sealer)
 
     def relabel(
         self, public_id: str, field: Literal["name", "external_id"], value: str | None
@@ -280,111 +232,6 @@ class GalleryStore(GalleryReads):
             kind=kind,
             at=utc_now(),
         )
-
-    def _rows(
-        self,
-        new: Sequence[NewSubject],
-        found: Sequence[FoundSubject],
-        embeddings_ND: NDArray[np.float32],
-        log: Sequence[Change],
-        *,
-        before: GalleryState,
-        now: datetime,
-    ) -> list[dict[str, Any]]:
-        """The templates' rows, numbered as the log says."""
-        added = (
-            (sequence, one)
-            for sequence, one in enumerate(log, start=before.sequence + 1)
-            if one.template_id is not None
-        )
-        given = (
-            (template, subject)
-            for each, subject in zip(new, found, strict=True)
-            for template in each.templates
-        )
-        rows = []
-        time = now.isoformat()
-        for (sequence, one), (template, subject), embedding in zip(
-            added, given, embeddings_ND.astype("<f4", copy=False), strict=True
-        ):
-            row = template_rows.pack(
-                template,
-                embedding=embedding.tobytes(),
-                context=self._context(subject.id, str(one.template_id)),
-                sealer=self._sealer,
-                sequence=sequence,
-                created_at=time,
-            )
-            row["gallery_id"], row["subject_id"] = self._row, subject.row_id
-            rows.append(row)
-        return rows
-
-    def _context(self, subject_id: str, template_id: str) -> TemplateContext:
-        return TemplateContext(
-            gallery_id=self.gallery.id,
-            subject_id=subject_id,
-            template_id=template_id,
-            fingerprint=self.gallery.fingerprint,
-            space_id=self.gallery.space_id,
-        )
-
-    def _insert(
-        self, connection: Connection, rows: list[dict[str, Any]], *, now: datetime
-    ) -> NDArray[np.int64]:
-        """Write the rows; returns their ids, which ascend with their sequence."""
-        own = templates.c.gallery_id == self._row
-        newest = connection.scalar(select(func.max(templates.c.id)).where(own)) or 0
-        written_at = driver_time(connection, now)
-        for row in rows:
-            row["created_at"] = written_at
-        insert_rows(connection, templates, rows)
-        ids = connection.scalars(
-            select(templates.c.id).where(own, templates.c.id > newest).order_by(templates.c.id)
-        ).all()
-        return np.array(ids, dtype=np.int64)
-
-
-def _planned(new: Sequence[NewSubject], found: Sequence[FoundSubject]) -> list[Change]:
-    """The entries of an enroll, the templates' without row ids."""
-    ids = iter(new_ids(sum(len(each.templates) for each in new)))
-    announced: set[str] = set()
-    log = []
-    for each, subject in zip(new, found, strict=True):
-        if subject.created and subject.id not in announced:
-            announced.add(subject.id)
-            log.append(Change(kind="subject_added", subject_id=subject.id))
-        log += [
-            Change(kind="template_added", subject_id=subject.id, template_id=next(ids))
-            for _ in each.templates
-        ]
-    return log
-
-
-def _with_rows(log: Sequence[Change], row_ids: NDArray[np.int64]) -> list[Change]:
-    ids = iter(row_ids.tolist())
-    return [
-        one if one.template_id is None else dataclasses.replace(one, template_row=next(ids))
-        for one in log
-    ]
-
-
-def _enrolled(
-    new: Sequence[NewSubject], found: Sequence[FoundSubject], rows: Sequence[dict[str, Any]]
-) -> tuple[Enrolled, ...]:
-    ids = iter(row["public_id"] for row in rows)
-    created = {each.id for each in found if each.created}
-    results = []
-    for each, subject in zip(new, found, strict=True):
-        results.append(
-            Enrolled(
-                subject_id=subject.id,
-                template_ids=tuple(next(ids) for _ in each.templates),
-                created=subject.id in created,
-            )
-        )
-        # Whoever comes again in the same call was there by then.
-        created.discard(subject.id)
-    return tuple(results)
 
 
 def _removed(*, subject_id: str | None, template_id: str, row_id: int) -> Change:

@@ -1,21 +1,33 @@
-"""Public ids: random UUIDs, as many at once as are needed."""
+"""Public ids: UUIDs that begin with their time, as many at once as are needed."""
 
 import os
+import time
 
-_BYTES = 16
-# A random UUID has a 4 in one place and one of four digits in another (RFC 9562, 5.4).
-_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+_RANDOM_BYTES = 10
 
 
 def new_ids(num: int) -> list[str]:
-    """Return so many new UUIDs of version 4; a tenth of the time that `uuid` takes for each."""
-    digits = os.urandom(_BYTES * num).hex()
-    each_has = 2 * _BYTES
-    return [
-        _uuid(digits[start : start + each_has]) for start in range(0, each_has * num, each_has)
-    ]
+    """Return so many new UUIDs of version 7 (RFC 9562, 5.7), ascending.
+
+    They begin with the milliseconds since 1970, so new ones lie beside each other in an index:
+    with random ones, every commit into a large gallery rewrites pages all over it. The other 74
+    bits are random.
+    """
+    milliseconds = f"{time.time_ns() // 1_000_000:012x}"
+    begin = f"{milliseconds[:8]}-{milliseconds[8:]}-7"
+    digits = os.urandom(_RANDOM_BYTES * num).hex()
+    each_has = 2 * _RANDOM_BYTES
+    # In order, a lot goes to one place of an index even within its millisecond.
+    return sorted(
+        begin + _rest(digits[start : start + each_has])
+        for start in range(0, each_has * num, each_has)
+    )
 
 
-def _uuid(digits: str) -> str:
-    head, variant, tail = digits[13:16], _VARIANT[digits[16]], digits[17:20]
-    return f"{digits[:8]}-{digits[8:12]}-4{head}-{variant}{tail}-{digits[20:]}"
+def _rest(digits: str) -> str:
+    """Return what follows the time and the version; its first two bits are the variant."""
+    variant = _VARIANT[digits[3]]
+    return f"{digits[:3]}-{variant}{digits[4:7]}-{digits[7:19]}"
+
+
+_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, func, select
 from embedding.errors import RequestInvalid, SubjectNotFound
 from index.exchange.rows import ExchangeRow
 from index.records import NewSubject, Subject
-from index.store.bulk import driver_time, insert_rows
+from index.store.bulk import driver_time, insert_numbered
 from index.store.ids import new_ids
 from index.store.tables import subjects, templates, utc_now
 
@@ -190,23 +190,16 @@ def _create(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -
     if not new:
         return
     now = driver_time(connection, utc_now())
-    insert_rows(
-        connection,
-        subjects,
-        [
-            {
-                "public_id": each.id,
-                "gallery_id": gallery,
-                "name": each.name,
-                "external_id": each.external_id,
-                "created_at": now,
-            }
-            for each in new
-        ],
-    )
-    for some in in_lots(new):
-        by_id = {each.id: each for each in some}
-        for row in connection.execute(
-            select(subjects.c.id, subjects.c.public_id).where(subjects.c.public_id.in_(by_id))
-        ):
-            by_id[row.public_id].row_id = row.id
+    rows = [
+        {
+            "public_id": each.id,
+            "gallery_id": gallery,
+            "name": each.name,
+            "external_id": each.external_id,
+            "created_at": now,
+        }
+        for each in new
+    ]
+    ids = insert_numbered(connection, subjects, rows, gallery=gallery)
+    for each, row_id in zip(new, ids, strict=True):
+        each.row_id = row_id

@@ -1,5 +1,6 @@
 """Many subjects in one commit: as if enrolled one after the other, or not at all."""
 
+import time
 import uuid
 
 import numpy as np
@@ -74,10 +75,23 @@ def test_none_changes_nothing(gallery: Gallery) -> None:
     assert gallery.sequence == before
 
 
-def test_new_ids_are_random_uuids() -> None:
-    """Each is a version-4 UUID in its usual form, and none comes twice."""
+def test_new_ids_are_uuids_of_this_moment() -> None:
+    """Each is a version-7 UUID in its usual form that says when; they ascend, none comes twice."""
+    before = time.time_ns() // 1_000_000
     ids = new_ids(2000)
-    assert len(set(ids)) == 2000
+    after = time.time_ns() // 1_000_000
+    assert ids == sorted(set(ids))
+    assert len(ids) == 2000
     for each in ids:
         parsed = uuid.UUID(each)
-        assert (str(parsed), parsed.version, parsed.variant) == (each, 4, uuid.RFC_4122)
+        assert (str(parsed), parsed.version, parsed.variant) == (each, 7, uuid.RFC_4122)
+        assert before <= parsed.int >> 80 <= after
+
+
+def test_new_ids_differ_in_all_random_bits() -> None:
+    """Over many ids every bit behind the time, but for version and variant, is set in half."""
+    numbers = [uuid.UUID(each).int for each in new_ids(4000)]
+    shares = [sum(each >> bit & 1 for each in numbers) / len(numbers) for bit in range(80)]
+    fixed = {62: 0, 63: 1, 76: 1, 77: 1, 78: 1, 79: 0}
+    for bit, share in enumerate(shares):
+        assert share == fixed[bit] if bit in fixed else 0.45 < share < 0.55

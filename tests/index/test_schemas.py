@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import psycopg
 import pytest
 
 from index.galleries import Galleries
+from index.gallery import Gallery
 from index.store.tables import REVISION
 from tests.index.samples import new_template, unit_vectors
 from tests.index.schemas.make import answers
+
+_TIED = 0.8
 
 _SCHEMAS = Path(__file__).parent / "schemas"
 _REVISIONS = sorted(each.name for each in _SCHEMAS.iterdir() if (each / "data").is_dir())
@@ -45,10 +49,30 @@ def _expected(earlier: Path) -> dict[str, Any]:
     return expected
 
 
+def _settle_ties(
+    found: list[dict[str, Any]], expected: list[dict[str, Any]], *, gallery: Gallery
+) -> None:
+    """Take the expected one of two templates that lie equally close to a probe.
+
+    Both of a subject of 0001 were made so; which is closer in the last bit depends on the CPU.
+    """
+    pairs = zip(
+        chain.from_iterable(each["candidates"] for each in found),
+        chain.from_iterable(each["candidates"] for each in expected),
+        strict=True,
+    )
+    for one, other in pairs:
+        own = {each.id for each in gallery.templates(one["subject"])}
+        if one["similarity"] == _TIED and {one["template"], other["template"]} <= own:
+            one["template"] = other["template"]
+
+
 def test_it_answers_as_it_did(opened: Galleries, earlier: Path) -> None:
     """Decisions, candidates in their order, similarities, names and counts are the same."""
     gallery, expected = opened.get("people"), _expected(earlier)
-    assert answers(gallery, np.load(earlier / "probes.npy")) == expected["answers"]
+    found = answers(gallery, np.load(earlier / "probes.npy"))
+    _settle_ties(found, expected["answers"], gallery=gallery)
+    assert found == expected["answers"]
     assert gallery.num_subjects == expected["num_subjects"]
     assert gallery.num_templates == expected["num_templates"]
     assert gallery.fingerprint == expected["fingerprint"]

@@ -51,7 +51,7 @@ def fill(gallery: Gallery) -> NDArray[np.float32]:
     for number, centre in enumerate(centres_ND):
         new = [
             new_template(
-                at_similarity(centre, 0.8, seed=10 * number + k),
+                at_similarity(centre, 0.8 - 0.05 * k, seed=10 * number + k),
                 image_id=f"image-{number}-{k}",
                 quality=0.5 + 0.1 * k,
             )
