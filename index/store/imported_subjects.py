@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, update
 
 from embedding.errors import RequestInvalid
 from index.exchange.rows import ExchangeRow
-from index.store.bulk import driver_time, insert_rows
+from index.store.bulk import driver_time, insert_numbered
 from index.store.change_log import Change
-from index.store.subject_rows import FoundSubject, existing_subjects, in_lots
+from index.store.subject_rows import FoundSubject, existing_subjects
 from index.store.tables import subjects
 
 _Label = Literal["id", "name", "external id"]
@@ -176,29 +176,22 @@ def _create(
     *,
     now: datetime,
 ) -> None:
-    """Write the rows of new subjects and enter their row ids; each with the first row of its."""
+    """Write new subjects, each with its first row in the file, and enter their row ids."""
     if not new:
         return
-    insert_rows(
-        connection,
-        subjects,
-        [
-            {
-                "public_id": owner.id,
-                "gallery_id": gallery,
-                "name": owner.name,
-                "external_id": owner.external_id,
-                "created_at": driver_time(connection, row.created_at or now),
-            }
-            for owner, row in new
-        ],
-    )
-    for some in in_lots(new):
-        by_id = {owner.id: owner for owner, _ in some}
-        for known in connection.execute(
-            select(subjects.c.id, subjects.c.public_id).where(subjects.c.public_id.in_(by_id))
-        ):
-            by_id[known.public_id].row_id = known.id
+    rows = [
+        {
+            "public_id": owner.id,
+            "gallery_id": gallery,
+            "name": owner.name,
+            "external_id": owner.external_id,
+            "created_at": driver_time(connection, row.created_at or now),
+        }
+        for owner, row in new
+    ]
+    row_ids = insert_numbered(connection, subjects, rows, gallery=gallery)
+    for (owner, _), row_id in zip(new, row_ids, strict=True):
+        owner.row_id = row_id
 
 
 def _write_labels(connection: Connection, filled: Sequence[FoundSubject]) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from index.exchange.rows import ExchangeRow
 from index.records import NewTemplate
 from index.sealing import Sealer, TemplateContext
 from index.space import GallerySpace
 from index.store import template_rows
-from index.store.bulk import driver_time, insert_rows
+from index.store.bulk import driver_time, insert_numbered
 from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import FoundSubject
@@ -57,14 +57,8 @@ class TemplateWriter:
             owners: all their subjects, by the ids of the file.
             first: number of the first one in the change log; those of the others follow.
         """
-        own = templates.c.gallery_id == self._gallery.row_id
-        newest = self._connection.scalar(select(func.max(templates.c.id)).where(own)) or 0
-        insert_rows(self._connection, templates, list(self._packed(rows, owners, first=first)))
-        return list(
-            self._connection.scalars(
-                select(templates.c.id).where(own, templates.c.id > newest).order_by(templates.c.id)
-            )
-        )
+        packed = list(self._packed(rows, owners, first=first))
+        return insert_numbered(self._connection, templates, packed, gallery=self._gallery.row_id)
 
     def _packed(
         self, rows: Sequence[ExchangeRow], owners: Mapping[str, FoundSubject], *, first: int
