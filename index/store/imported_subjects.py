@@ -86,9 +86,8 @@ class _Known:
         self.log: list[Change] = []
         self._by: dict[tuple[_Label, str], FoundSubject] = {}
         for subject in existing:
-            # One that is found in several ways comes several times, but must change as one.
-            if ("id", subject.id) not in self._by:
-                self._enter(subject)
+            # One that comes several times is, in the end, the same by all that it is called.
+            self._enter(subject)
 
     def take(self, row: ExchangeRow) -> None:
         """Enter whose a row is.
