@@ -9,6 +9,7 @@ Shapes: N vectors, D embedding dimension.
 import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,10 +83,10 @@ class GalleryMemory:
         snapshot = self._fitting_snapshot()
         state = self._store.state()
         if snapshot is None:
-            self.matrix.reserve(state.num_templates)
             num_loaded = 0
             for ids, embeddings_ND in self._store.load(up_to=state.sequence):
-                self._add(ids, embeddings_ND)
+                with _usable("restore the data folder from a backup"):
+                    self.matrix.adopt(ids, embeddings_ND)
                 num_loaded += len(ids)
             self._check_complete(state, num_loaded)
             self.state = state
@@ -95,13 +96,8 @@ class GalleryMemory:
             whole_N = vectors_ND[:, :_TELLING].any(axis=1)
             if not whole_N.all():
                 ids, vectors_ND = ids[whole_N], vectors_ND[whole_N]
-            try:
+            with _usable("delete the folder snapshots in the data folder"):
                 self.matrix.adopt(ids, vectors_ND)
-            except EmbeddingInvalid as error:
-                raise StoreCorrupt(
-                    f"the snapshot holds what is no embedding: {error}; delete the folder "
-                    f"snapshots in the data folder"
-                ) from error
         self._snapshot_sequence = snapshot.sequence
         self.state = dataclasses.replace(state, sequence=snapshot.sequence)
         self.follow(state)
@@ -225,15 +221,18 @@ class GalleryMemory:
             )
 
     def _add(self, ids: NDArray[np.int64], embeddings_ND: NDArray[np.float32]) -> None:
-        try:
+        with _usable("restore the data folder from a backup"):
             self.matrix.add(ids, embeddings_ND)
-        except EmbeddingInvalid as error:
-            raise StoreCorrupt(
-                f"a stored embedding cannot be used: {error}; restore the data folder from a "
-                f"backup"
-            ) from error
 
     def _remove(self, row_ids: Sequence[int], *, sequence: int) -> None:
         if row_ids:
             self.matrix.remove(row_ids)
             self.removed_sequence = sequence
+
+
+@contextmanager
+def _usable(advice: str) -> Iterator[None]:
+    try:
+        yield
+    except EmbeddingInvalid as error:
+        raise StoreCorrupt(f"a stored embedding cannot be used: {error}; {advice}") from error

@@ -76,14 +76,6 @@ class SegmentedMatrix(abc.ABC):
         with self._lock.reading():
             return self._num_live()
 
-    def reserve(self, num_vectors: int) -> None:
-        """Set memory aside for so many vectors in all."""
-        with self._lock.writing():
-            room = self._growing.capacity - self._growing.count
-            missing = num_vectors - self._num_live() - room
-            while len(self._spare) * self._growing_rows < missing:
-                self._spare.append(self._new_segment())
-
     def add(self, ids: NDArray[np.int64], vectors_ND: NDArray[np.float32]) -> None:
         """Add vectors, all or none."""
         ids_N = np.asarray(ids, dtype=np.int64)

@@ -33,9 +33,6 @@ class VectorMatrix(Protocol):
 
     def __len__(self) -> int: ...
 
-    def reserve(self, num_vectors: int) -> None:
-        """Set memory aside for so many vectors in all before they are added."""
-
     def add(self, ids: NDArray[np.int64], vectors_ND: NDArray[np.float32]) -> None:
         """Add vectors, all or none.
 

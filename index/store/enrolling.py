@@ -158,6 +158,8 @@ def _rows(
         )
         row["gallery_id"], row["subject_id"] = gallery.row_id, one.owner.row_id
         rows.append(row)
+    owners = [one.owner.id for one in planned]
+    template_rows.add_checksums(rows, gallery_id=gallery.id, owners=owners)
     return rows
 
 

@@ -3,9 +3,8 @@
 Shapes: N rows, D embedding dimension.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,33 +56,35 @@ class TemplateWriter:
             owners: all their subjects, by the ids of the file.
             first: number of the first one in the change log; those of the others follow.
         """
-        packed = list(self._packed(rows, owners, first=first))
-        return insert_numbered(self._connection, templates, packed, gallery=self._gallery.row_id)
-
-    def _packed(
-        self, rows: Sequence[ExchangeRow], owners: Mapping[str, FoundSubject], *, first: int
-    ) -> Iterator[dict[str, Any]]:
-        for sequence, (row, embedding) in enumerate(
-            zip(rows, self._embeddings(rows), strict=True), start=first
-        ):
-            owner = None if row.subject_id is None else owners[row.subject_id]
-            at = (
-                self._now
-                if row.created_at is None
-                else row.created_at.astimezone(self._now.tzinfo)
-            )
-            packed = template_rows.pack(
+        whose = [None if row.subject_id is None else owners[row.subject_id] for row in rows]
+        times = [self._time(row) for row in rows]
+        packed = [
+            template_rows.pack(
                 _template(row),
                 embedding=embedding.tobytes(),
                 context=self._context(row, owner),
                 sealer=self._sealer,
                 sequence=sequence,
-                created_at=at.isoformat(),
+                created_at=time.isoformat(),
             )
-            packed["created_at"] = driver_time(self._connection, at)
-            packed["gallery_id"] = self._gallery.row_id
-            packed["subject_id"] = None if owner is None else owner.row_id
-            yield packed
+            for sequence, (row, owner, time, embedding) in enumerate(
+                zip(rows, whose, times, self._embeddings(rows), strict=True), start=first
+            )
+        ]
+        template_rows.add_checksums(
+            packed,
+            gallery_id=self._gallery.id,
+            owners=[None if owner is None else owner.id for owner in whose],
+        )
+        for one, owner, time in zip(packed, whose, times, strict=True):
+            one["created_at"] = driver_time(self._connection, time)
+            one["gallery_id"] = self._gallery.row_id
+            one["subject_id"] = None if owner is None else owner.row_id
+        return insert_numbered(self._connection, templates, packed, gallery=self._gallery.row_id)
+
+    def _time(self, row: ExchangeRow) -> datetime:
+        """When the row's template was enrolled, in UTC."""
+        return row.created_at.astimezone(UTC) if row.created_at is not None else self._now
 
     def _embeddings(self, rows: Sequence[ExchangeRow]) -> NDArray[np.float32]:
         """The vectors to store, (N, D) little-endian."""

@@ -113,7 +113,7 @@ def _changes(
     for row in rows:
         if new.encrypts and new.is_current(row.sealed_embedding):
             continue
-        if not template_rows.intact(row, gallery_id=gallery.id, subject_id=row.owner):
+        if template_rows.damaged([row], gallery_id=gallery.id):
             raise StoreCorrupt(
                 f"template {row.public_id} does not fit its checksum; restore from a backup"
             )
@@ -125,8 +125,6 @@ def _changes(
             space_id=row.space_id,
         )
         sealed = new.seal(old.unseal(row.sealed_embedding, context=context), context=context)
-        checksum = template_rows.checksum_with(
-            row, sealed, gallery_id=gallery.id, subject_id=row.owner
-        )
+        checksum = template_rows.checksum_with(row, sealed, gallery_id=gallery.id)
         changes.append({"row": row.id, "sealed": sealed, "new_checksum": checksum})
     return changes

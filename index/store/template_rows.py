@@ -1,9 +1,10 @@
 """A template as a row: packing, unpacking and the checksum over all of it."""
 
-import hashlib
 import struct
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def pack(
     sequence: int,
     created_at: str,
 ) -> dict[str, Any]:
-    """Return the columns of a new row, without the ids of gallery and subject.
+    """Return the columns of a new row, without the ids of gallery and subject and the checksum.
 
     Args:
         template: checked; its embedding is not looked at.
@@ -67,7 +68,7 @@ def pack(
     """
     left, top, right, bottom = map(float, template.box)
     width, height = map(int, template.photo_size)
-    row: dict[str, Any] = {
+    return {
         "public_id": context.template_id,
         "face_id": template.face_id,
         "image_id": template.image_id,
@@ -88,38 +89,42 @@ def pack(
         "created_at": created_at,
         "space_id": context.space_id,
     }
-    row["checksum"] = _checksum(
-        context.gallery_id, context.subject_id, [row[name] for name in CHECKED_FIELDS]
-    )
-    return row
 
 
-def intact(row: Row[Any], *, gallery_id: str, subject_id: str | None) -> bool:
-    """Return whether a row's checksum fits everything in it, and whose it is.
+def add_checksums(
+    rows: Sequence[dict[str, Any]], *, gallery_id: str, owners: Sequence[str | None]
+) -> None:
+    """Give packed rows their checksums, all of them together: it takes half the time.
 
     Args:
-        row: begins with `CHECKED_FIELDS`, in their order.
-        gallery_id: public id of its gallery.
-        subject_id: public id of its subject.
+        rows: as `pack` returned them.
+        gallery_id: public id of their gallery.
+        owners: public ids of their subjects.
     """
-    try:
-        fields = list(row[: len(CHECKED_FIELDS)])
-        fields[_TIME_PLACE] = _iso(fields[_TIME_PLACE])
-        checksum = _checksum(gallery_id, subject_id, fields)
-    except (TypeError, AttributeError, UnicodeError, struct.error):
-        # A flipped bit may turn a number into text or NULL.
-        return False
-    return bool(checksum == row.checksum)
+    columns = [[row[name] for row in rows] for name in CHECKED_FIELDS]
+    for row, checksum in zip(rows, _checksums(columns, gallery_id, owners), strict=True):
+        row["checksum"] = checksum
 
 
-def checksum_with(
-    row: Row[Any], sealed: bytes, *, gallery_id: str, subject_id: str | None
-) -> bytes:
-    """Return the checksum of a row whose embedding is sealed anew; arguments as `intact`'s."""
-    fields = list(row[: len(CHECKED_FIELDS)])
-    fields[_TIME_PLACE] = _iso(fields[_TIME_PLACE])
-    fields[_SEALED_PLACE] = sealed
-    return _checksum(gallery_id, subject_id, fields)
+def damaged(rows: Sequence[Row[Any]], *, gallery_id: str) -> list[Row[Any]]:
+    """Return the rows whose checksum does not fit everything in them, and whose they are.
+
+    Args:
+        rows: with `CHECKED_FIELDS` first, in their order, then `checksum`; and the public id of
+            their subject as `owner`.
+        gallery_id: public id of their gallery.
+    """
+    if not rows or _all_intact(rows, gallery_id):
+        return []
+    return [row for row in rows if not _all_intact([row], gallery_id)]
+
+
+def checksum_with(row: Row[Any], sealed: bytes, *, gallery_id: str) -> bytes:
+    """Return the checksum of a row, as `damaged` takes it, whose embedding is sealed anew."""
+    columns = [[value] for value in row[: len(CHECKED_FIELDS)]]
+    columns[_TIME_PLACE] = [_iso(row.created_at)]
+    columns[_SEALED_PLACE] = [sealed]
+    return _checksums(columns, gallery_id, [row.owner])[0]
 
 
 def unpack(row: Row[Any], *, subject_id: str | None) -> Template:
@@ -143,7 +148,7 @@ def unpack(row: Row[Any], *, subject_id: str | None) -> Template:
 
 
 def embeddings(clear: list[bytes]) -> NDArray[np.float32]:
-    """Return (N, D) float32 from unsealed bytes.
+    """Return (N, D) float32, which can be written to, from unsealed bytes.
 
     Raises:
         StoreCorrupt: one has another length.
@@ -153,19 +158,47 @@ def embeddings(clear: list[bytes]) -> NDArray[np.float32]:
             f"a stored embedding must have {EMBEDDING_BYTES} bytes, but one has not; restore "
             f"the data folder from a backup"
         )
-    flat = np.frombuffer(b"".join(clear), dtype="<f4")
+    flat = np.frombuffer(bytearray().join(clear), dtype="<f4")
     return flat.reshape(len(clear), EMBEDDING_DIMENSION).astype(np.float32, copy=False)
 
 
-def _checksum(gallery_id: str, subject_id: str | None, fields: Sequence[Any]) -> bytes:
-    """Return sha256 over everything that a row says, as it lies on disk (sealed)."""
-    *texts, image_hash, landmarks, sealed, created_at = fields[:8]
-    *figures, space_id = fields[8:]
+def _all_intact(rows: Sequence[Row[Any]], gallery_id: str) -> bool:
+    num = len(CHECKED_FIELDS)
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    try:
+        columns[_TIME_PLACE] = tuple(map(_iso, columns[_TIME_PLACE]))
+        found = _checksums(columns[:num], gallery_id, [row.owner for row in rows])
+    except (TypeError, AttributeError, UnicodeError, struct.error):
+        # A flipped bit may turn a number into text or NULL.
+        return False
+    return found == list(columns[num])
+
+
+def _checksums(
+    columns: Sequence[Sequence[Any]], gallery_id: str, owners: Sequence[str | None]
+) -> list[bytes]:
+    """Return sha256 over everything that each row says, as it lies on disk (sealed).
+
+    Args:
+        columns: of `CHECKED_FIELDS`, with the times as `datetime.isoformat` writes them.
+        gallery_id: public id of their gallery.
+        owners: public ids of their subjects.
+    """
+    *names, image_hashes, landmarks, sealed, times = columns[:8]
+    *figures, spaces = columns[8:]
     # None of these texts can hold a NUL. Rows that are older than spaces have none.
-    spaces = () if space_id is None else (space_id,)
-    text = "\0".join((gallery_id, subject_id or "", *texts, created_at, *spaces)).encode()
-    head = _FIGURES.pack(*figures, len(text), len(image_hash), len(landmarks), len(sealed))
-    return hashlib.sha256(b"".join((head, text, image_hash, landmarks, sealed))).digest()
+    ends = [
+        time if space is None else f"{time}\0{space}"
+        for time, space in zip(times, spaces, strict=True)
+    ]
+    subject_ids = [owner or "" for owner in owners]
+    texts = [
+        "\0".join(each).encode()
+        for each in zip(repeat(gallery_id, len(ends)), subject_ids, *names, ends, strict=True)
+    ]
+    blobs = (texts, image_hashes, landmarks, sealed)
+    heads = map(_FIGURES.pack, *figures, *(map(len, each) for each in blobs))
+    return [sha256(b"".join(parts)).digest() for parts in zip(heads, *blobs, strict=True)]
 
 
 def _iso(time: datetime | str) -> str:

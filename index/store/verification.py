@@ -109,7 +109,7 @@ class GalleryVerification:
         return all(row.fingerprint == self._gallery.fingerprint for row in rows)
 
     def _problem(self, row: Row[Any]) -> str | None:
-        if not template_rows.intact(row, gallery_id=self._gallery.id, subject_id=row.owner):
+        if template_rows.damaged([row], gallery_id=self._gallery.id):
             return "does not fit its checksum"
         if row.fingerprint != self._gallery.fingerprint:
             return "is of another model than its gallery"

@@ -20,17 +20,6 @@ from tests.index.samples import unit_vectors
 _D = 8
 
 
-def test_reserved_room_is_filled_without_new_segments(new: NewMatrix) -> None:
-    """Afterwards adding so many vectors sets no more memory aside."""
-    matrix = new(_D)
-    matrix.reserve(25)
-    num_segments = 1 + len(matrix._spare)
-    assert num_segments * matrix._growing.capacity >= 25
-    matrix.add(np.arange(25), unit_vectors(25, dimension=_D))
-    assert len(matrix._all()) + len(matrix._spare) == num_segments
-    assert len(matrix) == 25
-
-
 def test_an_adopted_block_is_not_copied(new: NewMatrix) -> None:
     """Its rows are searched where they lie, and overwritten there when they are removed."""
     matrix = new(_D)

@@ -107,9 +107,10 @@ def test_every_broken_page_is_a_finding(home: Home, run: Run) -> None:
     """Whatever page of the database is overwritten, the check ends with findings."""
     home.fill()
     whole = home.database.read_bytes()
-    for start in range(0, len(whole), 4096):
+    page_bytes = int.from_bytes(whole[16:18], "big")
+    for start in range(0, len(whole), page_bytes):
         broken = bytearray(whole)
-        broken[start : start + 4096] = b"\xa5" * 4096
+        broken[start : start + page_bytes] = b"\xa5" * page_bytes
         home.database.write_bytes(broken)
         ran = run("check", "--json")
         assert ran.code in {1, 3}, start

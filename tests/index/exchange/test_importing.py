@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from index.records import NewSubject, Subject
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
 from index.store.tables import changes, subjects, templates
+from index.store.template_export import export_rows
 from index.store.template_import import Imported, import_rows
-from tests.index.exchange.samples import row
+from tests.index.exchange.samples import fields, row
 from tests.index.samples import FINGERPRINT, OTHER_FINGERPRINT, new_template, unit_vectors
 
 
@@ -288,6 +289,18 @@ def test_a_subject_is_as_old_as_its_first_row(target: Target) -> None:
     first, second = (each.created_at for each in target.subjects())
     assert first == then
     assert start <= second <= datetime.now(UTC)
+
+
+def test_what_is_imported_is_exported_again(target: Target) -> None:
+    """Every checksum fits, for times of any zone and for a template of nobody, too."""
+    zone = timezone(timedelta(hours=2))
+    rows = [
+        _of(0, 0, external_id="a-1", created_at=datetime(2020, 1, 1, 1, tzinfo=zone)),
+        row(1, subject_id=None, name=None),
+    ]
+    target.take(rows)
+    found = export_rows(target.store.database, target.gallery, sealer=target.store.sealer)
+    assert fields(list(found)) == fields(rows)
 
 
 def test_a_hundred_people_take_no_more_statements_than_ten(target: Target) -> None:
