@@ -1,10 +1,11 @@
 """Galleries out to exchange files, and in from them."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedding.errors import GalleryNotFound
+from embedding.errors import GalleryNotFound, StoreError
 from index.checks import check_gallery_name
 from index.exchange.files import read_gallery, verify, write_gallery
 from index.exchange.rows import ExchangeHeader, ExchangeRow
@@ -15,6 +16,8 @@ from index.store.stored_gallery import StoredGallery
 from index.store.tables import utc_now
 from index.store.template_export import export_rows
 from index.store.template_import import Imported, import_rows
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,9 @@ def import_gallery(store: Store, name: str, source: Path, *, space: bool = False
     created = gallery is None
     if gallery is None:
         gallery = store.create_gallery(name, fingerprint=header.fingerprint, space=space)
-    erased = _Erased(store.removals())
+    # So that the file's rows go to nobody whose removal is still to be carried out.
+    store.settle()
+    erased = _Erased(store.removals)
     try:
         _, batches = read_gallery(source, fingerprint=gallery.fingerprint)
         imported = import_rows(
@@ -82,7 +87,7 @@ def import_gallery(store: Store, name: str, source: Path, *, space: bool = False
         )
     except BaseException:
         if created:
-            store.gallery_store(gallery).delete()
+            _delete(store, gallery)
         raise
     return Transferred(imported=imported, left_out=tuple(erased.left_out), created=created)
 
@@ -91,19 +96,31 @@ def _gallery(store: Store, name: str) -> StoredGallery | None:
     return next((each for each in store.galleries() if each.name == name), None)
 
 
-class _Erased:
-    """Whom a ledger remembers as erased: about 100 bytes an entry."""
+def _delete(store: Store, gallery: StoredGallery) -> None:
+    """Delete the empty gallery of an import that failed."""
+    try:
+        store.gallery_store(gallery).delete()
+    except StoreError as error:
+        # Why the import failed matters more; a later import of the same file finds it and goes on.
+        logger.warning("the empty gallery %s is left: %s", gallery.id, error)
 
-    def __init__(self, removals: Iterator[Removal]) -> None:
-        self._ids: set[bytes] = set()
+
+class _Erased:
+    """Whom a ledger remembers as erased: about 100 bytes an entry.
+
+    It is read when the first rows are asked for, within the import's transaction: by then nobody
+    else removes anything from the gallery.
+    """
+
+    def __init__(self, removals: Callable[[], Iterator[Removal]]) -> None:
+        self._removals = removals
+        self._ids: set[bytes] | None = None
         self.left_out: list[str] = []
-        for removal in removals:
-            gone = removal.template_id if removal.kind == "template" else removal.subject_id
-            if gone is not None:
-                self._ids.add(id_bytes(gone))
 
     def without(self, rows: Sequence[ExchangeRow]) -> list[ExchangeRow]:
         """Return the rows of those who were not erased."""
+        if self._ids is None:
+            self._ids = set(map(id_bytes, filter(None, map(_gone, self._removals()))))
         kept = []
         for row in rows:
             ids = (each for each in (row.template_id, row.subject_id) if each is not None)
@@ -112,3 +129,7 @@ class _Erased:
             else:
                 kept.append(row)
         return kept
+
+
+def _gone(removal: Removal) -> str | None:
+    return removal.template_id if removal.kind == "template" else removal.subject_id

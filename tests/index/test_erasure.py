@@ -5,6 +5,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -13,9 +14,11 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
 from embedding.errors import LedgerUnfit, SettingsInvalid, StoreError
+from index.exchange.files import read_gallery
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.memory import MemoryOptions
+from index.transfer import export_gallery, import_gallery
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
 _VECTORS = unit_vectors(40)
@@ -215,7 +218,8 @@ def test_a_backup_of_before_does_not_bring_anybody_back(
 def _die_before_the_commit(galleries: Galleries, gallery: Gallery, subject_id: str) -> None:
     with galleries._store.database.transaction() as connection:
         removed = gallery._store._remove_subject(connection, subject_id)
-        gallery._store._remember(connection, removed)
+        entries = gallery._store._entries(removed)
+        galleries._store._erasures._remember(connection, entries)
         raise RuntimeError("the process dies here")
 
 
@@ -305,3 +309,97 @@ def test_a_removal_whose_commit_failed_undoes_no_later_enroll(place: _Place) -> 
         gallery = galleries.get("people")
         assert _found(gallery) == set(range(20)) - {4}
         assert (gallery.num_subjects, gallery.num_templates) == (19, 37)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("how", ["failed", "died"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_removal_that_failed_is_not_stepped_over_by_another_process(
+    tmp_path: Path, database_url: str, how: str, elsewhere: bool
+) -> None:
+    """Its entry is carried out before another's removal moves the database's head past it."""
+    place = _Place(tmp_path, database_url)
+    with place.open() as one, place.open() as other:
+        gallery = _fill(one)
+        guests = one.create("guests", fingerprint=FINGERPRINT)
+        guests.enroll([new_template(_VECTORS[0])], name="S0")
+        other.sync()
+        if how == "failed":
+            _fail_to_remove(one, gallery, 3)
+        else:
+            subject = gallery.find_subject(name="S3")
+            assert subject is not None
+            with pytest.raises(RuntimeError):
+                _die_before_the_commit(one, gallery, subject.id)
+        assert other.get("people").find_subject(name="S3") is not None
+        if elsewhere:
+            _remove(other.get("guests"), 0)
+        else:
+            _remove(other.get("people"), 0)
+        assert other.get("people").find_subject(name="S3") is None
+        gone = {3} if elsewhere else {0, 3}
+        for each in (one, other):
+            each.sync()
+            assert _found(each.get("people")) == set(range(20)) - gone
+    with place.open() as galleries:
+        assert _found(galleries.get("people")) == set(range(20)) - gone
+
+
+@pytest.mark.postgres
+def test_a_removal_that_failed_undoes_no_enroll_of_another_process(
+    tmp_path: Path, database_url: str
+) -> None:
+    """The other process carries it out first, and makes a new person of the same name."""
+    place = _Place(tmp_path, database_url)
+    with place.open() as one, place.open() as other:
+        gallery = _fill(one)
+        other.sync()
+        _fail_to_remove(one, gallery, 3)
+        known = gallery.find_subject(name="S3")
+        assert known is not None
+        there = other.get("people")
+        added = there.enroll([new_template(_VECTORS[6])], name="S3")
+        assert added.created
+        assert added.subject_id != known.id
+    with place.open() as galleries:
+        gallery = galleries.get("people")
+        assert _found(gallery) == set(range(20))
+        assert (gallery.num_subjects, gallery.num_templates) == (20, 39)
+
+
+@pytest.mark.postgres
+def test_a_removal_whose_process_died_goes_with_the_upkeep_of_another(
+    tmp_path: Path, database_url: str
+) -> None:
+    """Nobody has to start anew, nor to change anything."""
+    place = _Place(tmp_path, database_url)
+    with place.open() as one, place.open() as other:
+        gallery = _fill(one)
+        subject = gallery.find_subject(name="S3")
+        assert subject is not None
+        with pytest.raises(RuntimeError):
+            _die_before_the_commit(one, gallery, subject.id)
+        other.maintain()
+        assert _found(other.get("people")) == set(range(20)) - {3}
+
+
+@pytest.mark.postgres
+def test_an_import_brings_nobody_back_who_is_removed_meanwhile(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service removes somebody after the import has begun, and before it holds the gallery."""
+    place = _Place(tmp_path, database_url)
+    with place.open() as service, place.open() as importer:
+        gallery = _fill(service)
+        file = tmp_path / "people.parquet"
+        export_gallery(importer._store, "people", file)
+
+        def removing_first(path: Path, *, fingerprint: str) -> Any:
+            _remove(gallery, 3)
+            return read_gallery(path, fingerprint=fingerprint)
+
+        monkeypatch.setattr("index.transfer.read_gallery", removing_first)
+        done = import_gallery(importer._store, "people", file)
+        assert len(done.left_out) == 2
+        service.sync()
+        assert _found(gallery) == set(range(20)) - {3}
