@@ -10,7 +10,7 @@ from index.key_ring import KeyRing
 from index.place import Place
 from index.sealing import Sealer
 from index.snapshot.key_use import SNAPSHOTS_NAME, sealed_snapshots
-from index.store.folder import DATABASE_NAME, held_folder
+from index.store.folder import DATABASE_NAME, check_whole, held_folder
 from index.store.key_use import sealed_with
 from index.store.postgres import PostgresDatabase
 from index.store.reading import reading_sqlite
@@ -31,6 +31,7 @@ def retire_key(place: Place, key_file: Path, key_id: str) -> KeyRing:
         SettingsInvalid: the key is the current one, or the file cannot be used.
         StoreError: the database cannot be read.
     """
+    check_whole(place.data_folder)
     needed = _needed_for(place, key_id)
     if needed:
         raise RequestInvalid(
