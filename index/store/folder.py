@@ -203,4 +203,7 @@ def _not_usable(path: Path, error: OSError) -> StoreError:
         return StoreError(f"{path} is not a folder; give a folder for the data")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return StoreError(f"{path} cannot be written; give this user the right to write there")
-    return StoreError(f"{path} cannot be used: {error.strerror}")
+    return StoreError(
+        f"{path} cannot be used: {error.strerror}; check the disk's free space and the rights of "
+        f"this user"
+    )

@@ -48,7 +48,10 @@ def test_flipped_bits_are_noticed(tmp_path: Path, sealed: bool) -> None:
 
 @pytest.mark.slow
 def test_a_full_disk_loses_nothing() -> None:
-    """Enrolls fail with the store's error, answers go on, and with room all goes on."""
+    """Changes fail with the store's error, and nothing acknowledged is undone; with room all goes.
+
+    Of people enrolled and removed, with the data's disk full or the removal ledger's.
+    """
     assert full_disk()["failed"] == []
 
 
