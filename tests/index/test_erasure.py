@@ -102,10 +102,15 @@ def test_bytes_leave_live_storage_with_the_upkeep(place: _Place) -> None:
         gallery = _fill(galleries)
         galleries.maintain()
         assert any(_pattern(6) in content for content in place.live_bytes())
+        gallery.enroll([new_template(_VECTORS[6])], name="Removed By Name")
+        subject = gallery.find_subject(name="Removed By Name")
+        assert subject is not None
+        gallery.remove_subject(subject.id)
         _remove(gallery, 3)
         assert gallery.removed_sequence > gallery.purged_sequence
         galleries.maintain()
         assert gallery.purged_sequence == gallery.removed_sequence
+        assert not any(b"Removed By Name" in content for content in place.live_bytes())
         assert not any(_pattern(6) in content for content in place.live_bytes())
         assert any(_pattern(8) in content for content in place.live_bytes())
         galleries.delete("people")
