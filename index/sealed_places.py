@@ -11,7 +11,7 @@ from index.key_ring import KeyRing
 from index.place import Place
 from index.sealing import Sealer
 from index.snapshot.key_use import SNAPSHOTS_NAME, sealed_snapshots
-from index.store.folder import DATABASE_NAME, held_folder
+from index.store.folder import DATABASE_NAME, check_whole, held_folder
 from index.store.key_use import sealed_with
 from index.store.postgres import PostgresDatabase
 from index.store.reading import reading_sqlite
@@ -32,6 +32,7 @@ def retire_key(place: Place, key_file: Path, key_id: str) -> KeyRing:
         SettingsInvalid: the key is the current one, or the file cannot be used.
         StoreError: the database cannot be read.
     """
+    check_whole(place.data_folder)
     needed = _needed_for(place, key_id)
     if needed:
         raise RequestInvalid(
@@ -40,11 +41,13 @@ def retire_key(place: Place, key_file: Path, key_id: str) -> KeyRing:
             f"reseal does"
         )
     age_s = time.time() - key_file.stat().st_mtime if key_file.exists() else SETTLING_S
-    if abs(age_s) < SETTLING_S and _may_be_served(place):
+    # A clock that was set back since tells nothing: the change may be a moment old.
+    if age_s < SETTLING_S and _may_be_served(place):
+        when = f"{age_s:.0f} s ago" if age_s >= 0 else "at a time that is yet to come"
+        advice = "" if age_s >= 0 else f"touch {key_file}, "
         raise RequestInvalid(
-            f"the key file was changed {abs(age_s):.0f} s ago, and a service that runs may seal "
-            f"with the old key until it has read it; try again in {SETTLING_S:.0f} s, or stop "
-            f"the service"
+            f"the key file was changed {when}, and a service that runs may seal with the old key "
+            f"until it has read it; {advice}try again in {SETTLING_S:.0f} s, or stop the service"
         )
     return KeyRing.retire(key_file, key_id)
 

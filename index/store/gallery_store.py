@@ -3,7 +3,7 @@
 Every public method is one transaction and thread safe; what it returned from is on disk.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select, update
 
 from embedding.errors import RequestInvalid, SubjectNotFound, TemplateNotFound
+from index.exchange.rows import ExchangeRow
 from index.ledger.entries import Removal, RemovalKind
 from index.records import NewSubject, Subject
 from index.sealing import Sealer
@@ -29,6 +30,7 @@ from index.store.subject_rows import (
     subject_of,
 )
 from index.store.tables import galleries, subjects, templates, utc_now
+from index.store.template_import import Imported, import_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +79,23 @@ class GalleryStore(GalleryReads):
             RequestInvalid: a name and an external id belong to different subjects.
             SubjectNotFound: no subject with an id that was given.
         """
-        with self._erasures.changing() as connection:
+        with self._erasures.changing(self.gallery.id) as connection:
             return write_enroll(connection, self.gallery, new, embeddings_ND, sealer=self._sealer)
+
+    def import_rows(self, batches: Iterable[Sequence[ExchangeRow]]) -> Imported:
+        """Write rows of an exchange file, all or none; see `import_rows` for the rules.
+
+        Args:
+            batches: checked. They are asked for within the transaction, which holds the gallery:
+                nobody is removed from it meanwhile. What they raise undoes everything.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+            ModelMismatch: a row is of another model.
+            RequestInvalid: the rows contradict each other or what the gallery holds.
+        """
+        with self._erasures.changing(self.gallery.id) as connection:
+            return import_rows(connection, self.gallery, batches, sealer=self._sealer)
 
     def relabel(
         self, public_id: str, field: Literal["name", "external_id"], value: str | None
@@ -90,7 +107,7 @@ class GalleryStore(GalleryReads):
             SubjectNotFound: no subject with this id.
         """
         column = subjects.c[field]
-        with self._erasures.changing() as connection:
+        with self._erasures.changing(self.gallery.id) as connection:
             before = begin_change(connection, self._row)
             row_id = row_of(connection, self._row, public_id)
             taken = select(subjects.c.id).where(
@@ -122,10 +139,7 @@ class GalleryStore(GalleryReads):
             StoreError: the ledger or the database cannot be written. The subject stays, or goes
                 with the next change if it is in the ledger already.
         """
-        with self._erasures.changing() as connection:
-            removed = self._remove_subject(connection, public_id)
-            self._remember(connection, removed)
-        return removed
+        return self._remove(lambda connection: self._remove_subject(connection, public_id))
 
     def remove_template(self, public_id: str) -> RemovedTemplates:
         """Remove one template; its subject stays.
@@ -134,10 +148,7 @@ class GalleryStore(GalleryReads):
             TemplateNotFound: no template with this id.
             StoreError: as `remove_subject`.
         """
-        with self._erasures.changing() as connection:
-            removed = self._remove_template(connection, public_id)
-            self._remember(connection, removed)
-        return removed
+        return self._remove(lambda connection: self._remove_template(connection, public_id))
 
     def delete(self) -> int:
         """Delete the gallery with all that it holds; returns its number of templates.
@@ -146,11 +157,13 @@ class GalleryStore(GalleryReads):
             GalleryNotFound: it was deleted before.
             StoreError: as `remove_subject`.
         """
-        with self._erasures.changing() as connection:
+
+        def remove(connection: Connection) -> tuple[int, list[Removal]]:
             state = begin_change(connection, self._row)
             connection.execute(delete(galleries).where(galleries.c.id == self._row))
-            self._erasures.remember(connection, [self._removal("gallery")])
-        return state.num_templates
+            return state.num_templates, [self._removal("gallery")]
+
+        return self._erasures.removing(self.gallery.id, remove)
 
     def remove_again(self, connection: Connection, removal: Removal) -> None:
         """Carry out an entry of the ledger in a transaction; what is gone already stays so."""
@@ -204,19 +217,24 @@ class GalleryStore(GalleryReads):
         )
         return RemovedTemplates(before=before, after=after, log=tuple(log))
 
-    def _remember(self, connection: Connection, removed: RemovedTemplates) -> None:
-        """Write all that was removed into the ledger, each template by itself."""
-        self._erasures.remember(
-            connection,
-            [
-                self._removal(
-                    "subject" if one.kind == "subject_removed" else "template",
-                    subject_id=one.subject_id,
-                    template_id=one.template_id,
-                )
-                for one in removed.log
-            ],
-        )
+    def _remove(self, remove: Callable[[Connection], RemovedTemplates]) -> RemovedTemplates:
+        """Remove, with all that was removed in the ledger, each template by itself."""
+
+        def change(connection: Connection) -> tuple[RemovedTemplates, list[Removal]]:
+            removed = remove(connection)
+            return removed, self._entries(removed)
+
+        return self._erasures.removing(self.gallery.id, change)
+
+    def _entries(self, removed: RemovedTemplates) -> list[Removal]:
+        return [
+            self._removal(
+                "subject" if one.kind == "subject_removed" else "template",
+                subject_id=one.subject_id,
+                template_id=one.template_id,
+            )
+            for one in removed.log
+        ]
 
     def _removal(
         self,

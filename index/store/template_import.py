@@ -13,7 +13,6 @@ from embedding.errors import ModelMismatch, RequestInvalid
 from index.exchange.rows import ExchangeRow
 from index.sealing import Sealer
 from index.store.change_log import Change, GalleryState, begin_change, write_changes
-from index.store.database import Database
 from index.store.imported_subjects import Owners, find_or_import
 from index.store.imported_templates import TemplateWriter
 from index.store.stored_gallery import StoredGallery
@@ -37,22 +36,22 @@ class Imported:
 
 
 def import_rows(
-    database: Database,
+    connection: Connection,
     gallery: StoredGallery,
     batches: Iterable[Sequence[ExchangeRow]],
     *,
     sealer: Sealer,
 ) -> Imported:
-    """Write rows in one transaction, all or none.
+    """Write rows into a gallery; what is raised leaves the transaction to be rolled back.
 
     A subject is the gallery's subject with the same id, or the one with the same name or external
     id; else it is made, with the id of the file. A label that the gallery's subject lacks is
     taken over.
 
     Args:
-        database: of the gallery.
+        connection: in a transaction.
         gallery: its row.
-        batches: checked; what they raise undoes everything.
+        batches: checked.
         sealer: seals the vectors.
 
     Raises:
@@ -60,11 +59,10 @@ def import_rows(
         RequestInvalid: a name or external id is another subject's or another one than the
             gallery's, or an id is in use in another gallery.
     """
-    with database.transaction() as connection:
-        state = begin_change(connection, gallery.row_id)
-        work = _Import(connection, gallery, state, sealer=sealer)
-        for batch in batches:
-            work.add(batch)
+    state = begin_change(connection, gallery.row_id)
+    work = _Import(connection, gallery, state, sealer=sealer)
+    for batch in batches:
+        work.add(batch)
     return work.done
 
 

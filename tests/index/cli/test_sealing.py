@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,10 @@ def test_a_key_is_not_retired_under_a_service_that_may_use_it(home: Home, run: R
     run("reseal")
     with home.open():
         assert "service" in run("keys", "retire", old).err
+        # The clock was set back by a day after the change.
+        later = time.time() + 86_400
+        os.utime(home.key_file, (later, later))
+        assert f"touch {home.key_file}" in run("keys", "retire", old).err
         _old(home.key_file)
         assert run("keys", "retire", old).code == 0
 
