@@ -120,6 +120,10 @@ class LoadedGallery:
         """Number of the newest removal in the change log that this process knows of."""
         return self._memory.removed_sequence
 
+    def snapshot_is_before(self, sequence: int) -> bool:
+        """Return whether the snapshot on disk lacks the change of this number."""
+        return self._memory.snapshot_is_before(sequence)
+
     @property
     def sequence(self) -> int:
         """Number of the last change that this process follows."""

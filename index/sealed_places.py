@@ -8,6 +8,7 @@ from embedding.errors import RequestInvalid, SettingsInvalid, StoreError, StoreI
 from index.encryption import sealed_start
 from index.galleries import Galleries
 from index.key_ring import KeyRing
+from index.memory import MemoryOptions
 from index.place import Place
 from index.sealing import Sealer
 from index.snapshot.key_use import SNAPSHOTS_NAME, sealed_snapshots
@@ -77,10 +78,14 @@ def seal(place: Place, sealer: Sealer) -> int:
     return num_changed
 
 
-def reseal(place: Place) -> int:
+def reseal(place: Place, *, options: MemoryOptions | None = None) -> int:
     """Seal everything with the current key now; returns how many templates were changed.
 
     What the old key sealed is out of the database's files afterwards, too.
+
+    Args:
+        place: of the galleries.
+        options: how services hold the vectors, so that their snapshots fit.
 
     Raises:
         SettingsInvalid: there is no key.
@@ -97,6 +102,7 @@ def reseal(place: Place) -> int:
         database_url=place.database_url,
         sealer=place.sealer,
         ledger=place.ledger,
+        options=options,
         # Its thread could be quicker, and what it changed would not be counted.
         upkeep_s=None,
     ) as galleries:
