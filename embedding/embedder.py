@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.align import CROP_SIZE_PX, align_face
+from embedding.batching import MAX_WAIT_S, SharedBatches
 from embedding.detect import Box, DetectedFace, Detector, MtcnnDetector
 from embedding.errors import ModelInvalid
 from embedding.model import ModelCard, ModelDirectory, find_model, model_fingerprint
@@ -84,6 +85,7 @@ class FaceEmbedder:
         limits: PhotoLimits | None = None,
         quality_limits: QualityLimits | None = None,
         num_threads: int | None = None,
+        batch_wait_s: float = MAX_WAIT_S,
     ) -> None:
         """Put the parts together; ``open`` is the usual way.
 
@@ -95,7 +97,8 @@ class FaceEmbedder:
         self._detector = detector
         self._limits = limits or PhotoLimits()
         self._quality_limits = quality_limits or QualityLimits(min_norm=self._card.norm_floor)
-        self._net = EmbeddingNet(directory, num_threads=num_threads)
+        net = EmbeddingNet(directory, num_threads=num_threads)
+        self._batches = SharedBatches(net.embed, max_wait_s=batch_wait_s)
 
     @classmethod
     def open(
@@ -106,6 +109,7 @@ class FaceEmbedder:
         limits: PhotoLimits | None = None,
         quality_limits: QualityLimits | None = None,
         num_threads: int | None = None,
+        batch_wait_s: float = MAX_WAIT_S,
     ) -> "FaceEmbedder":
         """An embedder for a model directory, or for a shipped model by its name.
 
@@ -115,6 +119,8 @@ class FaceEmbedder:
             limits: of photos.
             quality_limits: None for the defaults with the card's norm floor.
             num_threads: processor threads of one net; None leaves it to the library.
+            batch_wait_s: how long faces wait for those of other photos that are worked on at
+                the same time; alone they never wait.
 
         Raises:
             ModelNotFound: no such model.
@@ -128,6 +134,7 @@ class FaceEmbedder:
             limits=limits,
             quality_limits=quality_limits,
             num_threads=num_threads,
+            batch_wait_s=batch_wait_s,
         )
         logger.info("model %s opened, fingerprint %s", directory.card.name, embedder.fingerprint)
         return embedder
@@ -142,6 +149,11 @@ class FaceEmbedder:
         """Of the model; goes wherever an embedding goes."""
         return self._card.fingerprint
 
+    @property
+    def batch_counts(self) -> tuple[int, int]:
+        """Runs of the embedding net so far, and crops in them."""
+        return self._batches.counts
+
     def analyze(self, photo: bytes, *, turns: bool = False) -> PhotoFaces:
         """All faces of a photo with their embeddings.
 
@@ -155,16 +167,17 @@ class FaceEmbedder:
             PhotoError: the bytes are not a photo that is accepted.
         """
         clock = _Clock()
-        photo_HWC = decode_photo(photo, limits=self._limits)
-        clock.lap("decode")
-        num_turns, turned_HWC, detected = self._detect(photo_HWC, turns=turns)
-        clock.lap("detect")
-        crops_BHWC = np.empty((len(detected), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
-        for crop_HWC, face in zip(crops_BHWC, detected, strict=True):
-            crop_HWC[:] = align_face(turned_HWC, face.landmarks)
-        clock.lap("align")
-        embeddings = self._net.embed(crops_BHWC)
-        clock.lap("embed")
+        with self._batches.announced() as embed:
+            photo_HWC = decode_photo(photo, limits=self._limits)
+            clock.lap("decode")
+            num_turns, turned_HWC, detected = self._detect(photo_HWC, turns=turns)
+            clock.lap("detect")
+            crops_BHWC = np.empty((len(detected), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
+            for crop_HWC, face in zip(crops_BHWC, detected, strict=True):
+                crop_HWC[:] = align_face(turned_HWC, face.landmarks)
+            clock.lap("align")
+            embeddings = embed(crops_BHWC)
+            clock.lap("embed")
         height, width = photo_HWC.shape[:2]
         faces = tuple(
             self._face(face, crop_HWC, vector, float(norm), num_turns, (width, height))
@@ -186,7 +199,7 @@ class FaceEmbedder:
         Raises:
             RequestInvalid: another shape or dtype.
         """
-        return self._net.embed(crops_BHWC)
+        return self._batches.embed(crops_BHWC)
 
     def _detect(
         self, photo_HWC: NDArray[np.uint8], *, turns: bool
