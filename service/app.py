@@ -9,11 +9,13 @@ from fastapi import FastAPI
 
 from embedding.detect import Detector
 from service import errors
+from service.admission import Admission
 from service.assembly import Parts, open_parts
 from service.middleware import RequestEnvelope
 from service.openapi import describe
 from service.routes import faces, galleries, keys, pages
 from service.settings import Settings
+from service.stopping import RefuseWhenStopping, Stopping
 
 DESCRIPTION = """\
 Open-set face recognition: a photo in, for each face a name or *unknown* out.
@@ -44,6 +46,12 @@ def create_app(
                 opened = stack.enter_context(open_parts(settings, detector=detector))
             await to_thread.run_sync(opened.warm_up)
             app.state.workers = CapacityLimiter(opened.num_workers)
+            app.state.admission = Admission(
+                num_workers=opened.num_workers,
+                max_queued=settings.max_queued,
+                deadline_s=settings.deadline_s,
+                body_timeout_s=settings.body_timeout_s,
+            )
             app.state.parts = opened
             try:
                 yield
@@ -70,6 +78,8 @@ def create_app(
         app.include_router(router)
     pages.mount_docs_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    app.state.stopping = Stopping()
+    app.add_middleware(RefuseWhenStopping, stopping=app.state.stopping)
     app.add_middleware(RequestEnvelope)
     return app
 

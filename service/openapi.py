@@ -29,11 +29,14 @@ _MEANINGS = {
     401: "No key, or one that is malformed, unknown or revoked.",
     403: "The key's role or galleries do not allow it.",
     404: "No such gallery, subject or key.",
+    408: "The body did not come in time.",
     409: "In conflict with what is stored, or the gallery's model is not installed.",
     413: "The photo or the request is too large.",
     415: "Neither a form nor JSON.",
     422: "A value is not accepted; the code says which rule is broken.",
+    429: "As many requests wait as may; `Retry-After` says when to come again.",
     500: "The service failed.",
+    503: "Not begun: it waited too long, or the service stops; send it again.",
 }
 
 

@@ -11,15 +11,22 @@ from types import FrameType
 from typing import NoReturn
 
 import uvicorn
+from fastapi import FastAPI
 
 from embedding.detect import Detector
 from embedding.errors import SettingsInvalid
 from service.app import create_app
 from service.assembly import open_parts
 from service.settings import Settings, check_settings
+from service.stopping import Stopping
+
+logger = logging.getLogger(__name__)
 
 GRACEFUL_SHUTDOWN_S = 10
-"""What was accepted is answered; a photo takes far less."""
+"""What was accepted is answered within it; a photo takes far less."""
+
+_LAST_ANSWERS_S = 2
+"""For refusals after that, and for callers to take their answers."""
 
 _LOCAL_OF_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -37,11 +44,14 @@ class Started:
     admin_key: str | None
 
 
-class _Server(uvicorn.Server):
-    """Tells when it accepts requests."""
+class Server(uvicorn.Server):
+    """Tells when it accepts requests, and finishes them before it ends."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: FastAPI, on_started: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._app = app
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -49,6 +59,23 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._on_started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins the end: from the signal on newcomers are refused."""
+        self._app.state.stopping.begin()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Waits for what was accepted, still listening to refuse the rest, then ends."""
+        stopping: Stopping = self._app.state.stopping
+        stopping.begin()
+        in_time = await stopping.drained(
+            within_s=GRACEFUL_SHUTDOWN_S, hurry=lambda: self.force_exit
+        )
+        if not in_time:
+            logger.warning("requests were open at the end: %d", stopping.num_open)
+        self._app.state.admission.close()
+        await super().shutdown(sockets)
 
 
 def serve(
@@ -74,7 +101,7 @@ def serve(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)  # eight lines at each first start
-    with open_parts(settings, detector=detector) as parts, _listen(settings) as listener:
+    with open_parts(settings, detector=detector) as parts, listen(settings) as listener:
         parts.warm_up()
         url = _url(settings, listener)
 
@@ -83,28 +110,34 @@ def serve(
             first = parts.keys.create_first()
             on_started(Started(url=url, admin_key=first[1] if first else None))
 
+        app = create_app(settings, parts=parts)
         config = uvicorn.Config(
-            create_app(settings, parts=parts),
+            app,
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
             lifespan="on",
-            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+            timeout_graceful_shutdown=_LAST_ANSWERS_S,
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
         )
         # uvicorn raises the signal again once it has shut down; then the data folder is closed.
         signal.signal(signal.SIGTERM, _leave)
         with suppress(KeyboardInterrupt):
-            _Server(config, tell).run(sockets=[listener])
+            Server(config, app, tell).run(sockets=[listener])
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """A socket that listens at the address of the settings.
+
+    Raises:
+        SettingsInvalid: the address cannot be listened on.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family)

@@ -138,6 +138,39 @@ class Settings(BaseSettings):
         int | None,
         Field(ge=1, description="Photos worked on at the same time. Unset: one a CPU core."),
     ] = None
+    max_queued: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Requests with photos that may wait beside those that are worked on; "
+            "more are answered 429.",
+        ),
+    ] = 64
+    deadline_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that a photo waits for a worker; then 503, and nothing is begun.",
+        ),
+    ] = 10.0
+    body_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that the body of a request with photos may take to come.",
+        ),
+    ] = 60.0
+    batch_wait_ms: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1000,
+            description="Milliseconds that a face waits for those of other photos in work, to "
+            "share a run of the net; alone it never waits.",
+        ),
+    ] = 2.0
     num_threads: Annotated[
         int | None,
         Field(ge=1, description="Threads that one run of a net uses. Unset: the runtime decides."),

@@ -46,8 +46,11 @@ class FakeNet:
 
 def waiting(batches: SharedBatches, num: int) -> None:
     """Returns once so many callers wait for their turn."""
-    while len(batches._waiting) < num:
+    for _ in range(20_000):
+        if len(batches._waiting) >= num:
+            return
         time.sleep(0.001)
+    raise AssertionError(f"{num} callers never waited")
 
 
 def test_alone_starts_at_once() -> None:
