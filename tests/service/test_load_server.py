@@ -74,7 +74,7 @@ def detector() -> Iterator[HeldDetector]:
 @pytest.fixture
 def running(settings: Settings, detector: HeldDetector) -> Iterator[Running]:
     """A server with one worker."""
-    settings = settings.model_copy(update={"num_workers": 1, "port": 0})
+    settings = settings.model_copy(update={"num_workers": 1, "deadline_s": 300.0, "port": 0})
     with open_parts(settings, detector=detector) as parts, listen(settings) as listener:
         created = parts.keys.create_first()
         if created is None:
