@@ -89,6 +89,7 @@ class Recognizer:
         known = _find_subject(target, subject)
         embedder = self._embedders.of_gallery(target.fingerprint)
         chosen, timings = self._choose_faces(embedder, photos, face, force=force)
+        target.refresh()
         threshold = embedder.card.threshold(
             fpir=self._settings.fpir, num_subjects=target.num_subjects
         )
@@ -135,6 +136,7 @@ class Recognizer:
         embedder = self._embedders.of_gallery(target.fingerprint)
         found = embedder.analyze(photo, turns=turns)
         start = time.perf_counter()
+        target.refresh()
         num_subjects = target.num_subjects
         match = embedder.card.threshold(fpir=self._settings.fpir, num_subjects=num_subjects)
         review = embedder.card.threshold(

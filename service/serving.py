@@ -1,4 +1,4 @@
-"""Runs the service: a listener that is safe to open, and a clean end."""
+"""Runs the service in one process: a listener that is safe to open, and a clean end."""
 
 import logging
 import signal
@@ -27,6 +27,9 @@ GRACEFUL_SHUTDOWN_S = 10
 
 _LAST_ANSWERS_S = 2
 """For refusals after that, and for callers to take their answers."""
+
+STOP_WITHIN_S = GRACEFUL_SHUTDOWN_S + _LAST_ANSWERS_S
+"""From the signal to the end, apart from work that was begun and is finished."""
 
 _LOCAL_OF_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -83,13 +86,15 @@ def serve(
     *,
     on_started: Callable[[Started], None],
     detector: Detector | None = None,
+    listener: socket.socket | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM.
+    """Serves in this process until SIGINT or SIGTERM.
 
     Args:
         settings: where and how.
         on_started: called once requests are accepted.
         detector: finds faces instead of the built-in one.
+        listener: listens already, and is closed in the end; None for the address of the settings.
 
     Raises:
         SettingsInvalid: settings that do not fit, or an address that cannot be listened on.
@@ -97,13 +102,13 @@ def serve(
         ModelError: a model cannot be opened.
     """
     check_settings(settings)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # eight lines at each first start
-    with open_parts(settings, detector=detector) as parts, listen(settings) as listener:
+    start_logging(settings)
+    with (
+        open_parts(settings, detector=detector) as parts,
+        listener or listen(settings) as accepting,
+    ):
         parts.warm_up()
-        url = _url(settings, listener)
+        url = _url(settings, accepting)
 
         def tell() -> None:
             parts.galleries.set_url(url)
@@ -125,7 +130,15 @@ def serve(
         # uvicorn raises the signal again once it has shut down; then the data folder is closed.
         signal.signal(signal.SIGTERM, _leave)
         with suppress(KeyboardInterrupt):
-            Server(config, app, tell).run(sockets=[listener])
+            Server(config, app, tell).run(sockets=[accepting])
+
+
+def start_logging(settings: Settings) -> None:
+    """Logs to stderr, one line an event."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # eight lines at each first start
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:

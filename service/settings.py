@@ -134,9 +134,22 @@ class Settings(BaseSettings):
         int,
         Field(ge=2048, description="Largest body of an enroll request, all photos together."),
     ] = 64 * MiB
+    num_processes: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="Processes that `serve` runs behind one address; more than one need "
+            "PostgreSQL.",
+        ),
+    ] = 1
     num_workers: Annotated[
         int | None,
-        Field(ge=1, description="Photos worked on at the same time. Unset: one a CPU core."),
+        Field(
+            ge=1,
+            description="Photos worked on at the same time in a process. Unset: as many as CPU "
+            "cores, shared out among the processes.",
+        ),
     ] = None
     max_queued: Annotated[
         int,
@@ -173,7 +186,11 @@ class Settings(BaseSettings):
     ] = 2.0
     num_threads: Annotated[
         int | None,
-        Field(ge=1, description="Threads that one run of a net uses. Unset: the runtime decides."),
+        Field(
+            ge=1,
+            description="Threads that one run of a net uses. Unset: the runtime decides, or with "
+            "several processes their share of the cores.",
+        ),
     ] = None
     min_face_px: Annotated[
         float, Field(ge=0, description="Shorter side of a face's box below which enroll refuses.")
@@ -246,6 +263,12 @@ def check_settings(settings: Settings) -> None:
         raise SettingsInvalid("tls_certificate and tls_key are given together or not at all")
     if settings.sealing_key_file is not None and settings.sealing_keys is not None:
         raise SettingsInvalid("give sealing_key_file or sealing_keys, not both")
+    if settings.num_processes > 1 and settings.database_url is None:
+        raise SettingsInvalid(
+            f"num_processes is {settings.num_processes}, but an SQLite data folder is held by one "
+            "process; give database_url (PostgreSQL), or leave num_processes at 1: one process "
+            "uses all cores"
+        )
     for path in (settings.tls_certificate, settings.tls_key):
         if path is not None and not path.is_file():
             raise SettingsInvalid(f"there is no file {path}; expected a PEM file for TLS")

@@ -71,6 +71,11 @@ class GalleryReads:
             return read_state(connection, self._row)
 
     @property
+    def shared(self) -> bool:
+        """Whether other processes may change the gallery, too."""
+        return self._database.shared
+
+    @property
     def sealer(self) -> Sealer:
         """What seals the gallery's templates."""
         return self._sealer
