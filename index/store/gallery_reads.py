@@ -134,10 +134,11 @@ class GalleryReads:
 
     def subjects_by_id(self, public_ids: Iterable[str]) -> dict[str, Subject]:
         """Return the subjects that are still there, by id."""
-        query = select_subjects(self._row).where(subjects.c.public_id.in_(list(public_ids)))
+        # Asked for together with the gallery, SQLite would read all subjects of the gallery.
+        query = select_subjects().where(subjects.c.public_id.in_(list(public_ids)))
         with self._database.transaction() as connection:
             rows = connection.execute(query).all()
-        return {row.public_id: subject_of(row) for row in rows}
+        return {row.public_id: subject_of(row) for row in rows if row.gallery_id == self._row}
 
     def subject(self, public_id: str) -> Subject:
         """Return the subject.
