@@ -4,14 +4,15 @@ Everything here runs on the event loop; the work itself runs in threads.
 """
 
 import asyncio
+import contextvars
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
@@ -55,7 +56,9 @@ class Admission:
         self._num_taken = 0
         self._num_free = num_workers
         self._turns: deque[asyncio.Future[None]] = deque()
-        self._threads = CapacityLimiter(num_workers)
+        # Threads of their own: shared ones would change from photo to photo, and each would keep
+        # memory of the nets and of the allocator.
+        self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="photos")
         self._mean_work_s = _FIRST_GUESS_S
         self._closed = False
 
@@ -103,8 +106,9 @@ class Admission:
             self._num_taken -= 1
 
     def close(self) -> None:
-        """Refuses everybody whose work has not begun."""
+        """Refuses everybody whose work has not begun; a second call does nothing."""
         self._closed = True
+        self._threads.shutdown(wait=False)
         for turn in self._turns:
             if not turn.done():
                 turn.set_exception(_stopping())
@@ -136,10 +140,20 @@ class Admission:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
-            return await to_thread.run_sync(work, limiter=self._threads)
+            return await self._in_thread(work)
         finally:
             self._mean_work_s += _NEWEST_SHARE * (loop.time() - begun - self._mean_work_s)
             self._give_back()
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        """What work gives that runs in a thread; returns when it has ended, even if cancelled."""
+        run = partial(contextvars.copy_context().run, work)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, run)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
 
     async def _turn(self, request: Request) -> None:
         """Returns when a worker is this request's."""

@@ -56,6 +56,7 @@ def create_app(
             try:
                 yield
             finally:
+                app.state.admission.close()
                 app.state.parts = None
 
     app = FastAPI(

@@ -217,6 +217,42 @@ def test_a_closed_queue_finishes_what_it_began(held: Held) -> None:
     run(test)
 
 
+def test_a_cancelled_request_keeps_its_worker_until_the_work_ends(held: Held) -> None:
+    """Work cannot be broken off, so its worker is not given to another before it has ended."""
+
+    async def test() -> None:
+        queue = admission()
+        first = asyncio.create_task(one(queue, held.work("a")))
+        await until(lambda: held.begun == ["a"])
+        behind = asyncio.create_task(one(queue, held.work("b")))
+        await until(lambda: queue.num_queued == 1)
+        first.cancel()
+        await asyncio.sleep(SOON_S)
+        assert held.begun == ["a"]
+        assert queue.num_working == 1
+        held.let_go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert await behind == "b"
+
+    run(test)
+
+
+def test_work_stays_on_the_same_threads() -> None:
+    """However many requests come, as many threads as workers see photos: each keeps memory."""
+
+    async def test() -> None:
+        queue = admission(workers=2, queued=40)
+
+        def name() -> str:
+            return threading.current_thread().name
+
+        names = await asyncio.gather(*(one(queue, name) for _ in range(40)))
+        assert len(set(names)) <= 2
+
+    run(test)
+
+
 def test_an_error_gives_the_worker_back() -> None:
     """Work that fails raises its error, and the next one is worked on."""
 
