@@ -34,6 +34,7 @@ from index.decision import (
     check_thresholds,
     identification,
 )
+from index.fusion import MAXIMUM, FusionRule
 from index.memory import GalleryMemory, Picture
 from index.records import (
     EMBEDDING_DIMENSION,
@@ -213,6 +214,7 @@ class Gallery:
         match_threshold: float,
         review_threshold: float,
         num_candidates: int = 5,
+        fusion: FusionRule = MAXIMUM,
     ) -> Identification:
         """Return who it is, with the best candidates, each subject once.
 
@@ -222,6 +224,9 @@ class Gallery:
             match_threshold: smallest similarity of a ``match``.
             review_threshold: smallest similarity of a ``review``.
             num_candidates: at most so many candidates, 1 to 4096.
+            fusion: how the templates of a subject become its similarity. The thresholds must be
+                calibrated for it: those of a model card hold for the maximum, which is why any
+                other rule has to be asked for. It costs one query more.
 
         Raises:
             EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
@@ -238,7 +243,11 @@ class Gallery:
         check_unit_vectors(np.asarray(embedding)[np.newaxis], dimension=EMBEDDING_DIMENSION)
         probe_1D = self._stored_form(np.asarray(embedding)[np.newaxis])
         best = best_subjects(
-            probe_1D[0], matrix=self._memory.matrix, store=self._store, num_subjects=num_candidates
+            probe_1D[0],
+            matrix=self._memory.matrix,
+            store=self._store,
+            num_subjects=num_candidates,
+            rule=fusion,
         )
         subjects = self._store.subjects_by_id([hit.subject_id for hit in best if hit.subject_id])
         candidates = [

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.decision import TemplateHit, fuse_max
+from index.fusion import MAXIMUM, FusionRule
 from index.matrix.vectors import NO_ID, VectorMatrix
+from index.rescoring import num_rescored, rescored
 from index.store.gallery_reads import GalleryReads
 
 _TEMPLATES_A_SUBJECT = 4
@@ -23,20 +25,47 @@ def best_subjects(
     matrix: VectorMatrix,
     store: GalleryReads,
     num_subjects: int,
+    rule: FusionRule = MAXIMUM,
 ) -> list[TemplateHit]:
-    """Return the best hit of each of the closest subjects, as if all templates were compared.
+    """Return the closest subjects under a rule, best first; what SQL no longer holds is left out.
 
-    A subject may have many templates, so the search widens until enough subjects are found and
-    nothing outside it can tie with the last of them. What SQL no longer holds is left out.
+    Under the maximum this is exact. Under another rule the closest subjects by maximum are
+    rescored with all their templates, more of them than are asked for (`num_rescored`): one
+    query more. Who comes closest under the rule and is not among these is missed.
 
     Args:
         embedding: (D,) float32, unit length.
         matrix: the vectors.
         store: the same gallery in SQL.
         num_subjects: at most so many.
+        rule: how the templates of a subject become one similarity.
+
+    Returns:
+        One hit a subject, with the subject's similarity under the rule; template, quality and
+        sequence are those of its closest template.
 
     Raises:
         EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
+    """
+    if rule == MAXIMUM:
+        return _closest(embedding, matrix=matrix, store=store, num_subjects=num_subjects)
+    closest = _closest(
+        embedding, matrix=matrix, store=store, num_subjects=num_rescored(num_subjects)
+    )
+    return rescored(embedding, closest, matrix=matrix, store=store, rule=rule)[:num_subjects]
+
+
+def _closest(
+    embedding: NDArray[np.float32],
+    *,
+    matrix: VectorMatrix,
+    store: GalleryReads,
+    num_subjects: int,
+) -> list[TemplateHit]:
+    """Return the best hit of each of the closest subjects, as if all templates were compared.
+
+    A subject may have many templates, so the search widens until enough subjects are found and
+    nothing outside it can tie with the last of them.
     """
     queries_1D = np.asarray(embedding)[np.newaxis]
     num = _TEMPLATES_A_SUBJECT * num_subjects + _SPARE
