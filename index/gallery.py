@@ -10,6 +10,7 @@ Shapes: D is the embedding dimension.
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -31,6 +32,8 @@ from index.checks import (
 from index.decision import (
     Candidate,
     Identification,
+    LookAlikes,
+    check_doubts,
     check_thresholds,
     identification,
 )
@@ -45,7 +48,7 @@ from index.records import (
     Subject,
     Template,
 )
-from index.search import best_subjects
+from index.search import best_subjects, num_looked_at
 from index.store.change_log import Committed
 from index.store.gallery_store import GalleryStore
 
@@ -215,6 +218,8 @@ class Gallery:
         review_threshold: float,
         num_candidates: int = 5,
         fusion: FusionRule = MAXIMUM,
+        smallest_lead: float = 0.0,
+        look_alikes: LookAlikes = (),
     ) -> Identification:
         """Return who it is, with the best candidates, each subject once.
 
@@ -227,14 +232,20 @@ class Gallery:
             fusion: how the templates of a subject become its similarity. The thresholds must be
                 calibrated for it: those of a model card hold for the maximum, which is why any
                 other rule has to be asked for. It costs one query more.
+            smallest_lead: a ``match`` that leads by less becomes ``review``; 0 switches it off.
+            look_alikes: pairs of ids; a ``match`` of one becomes ``review`` where the other
+                reaches the review threshold. Both are looked for among the 32 closest subjects,
+                or num_candidates if that is more; see `index.decision.identification`.
 
         Raises:
             EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
             ModelMismatch: the embedding is of another model than the gallery.
-            RequestInvalid: a threshold or num_candidates is out of range.
+            RequestInvalid: a threshold, num_candidates or the lead is out of range, or a subject
+                is declared its own look-alike.
         """
         self._check_model(fingerprint)
         check_thresholds(match_threshold=match_threshold, review_threshold=review_threshold)
+        check_doubts(smallest_lead=smallest_lead, look_alikes=look_alikes)
         if not 1 <= num_candidates <= MAX_CANDIDATES:
             raise RequestInvalid(
                 f"num_candidates must be 1 to {MAX_CANDIDATES}, but is {num_candidates}"
@@ -246,7 +257,9 @@ class Gallery:
             probe_1D[0],
             matrix=self._memory.matrix,
             store=self._store,
-            num_subjects=num_candidates,
+            num_subjects=num_looked_at(
+                num_candidates, doubts=smallest_lead > 0.0 or bool(look_alikes)
+            ),
             rule=fusion,
         )
         subjects = self._store.subjects_by_id([hit.subject_id for hit in best if hit.subject_id])
@@ -259,9 +272,14 @@ class Gallery:
             for hit in best
             if hit.subject_id in subjects
         ]
-        return identification(
-            candidates, match_threshold=match_threshold, review_threshold=review_threshold
+        answer = identification(
+            candidates,
+            match_threshold=match_threshold,
+            review_threshold=review_threshold,
+            smallest_lead=smallest_lead,
+            look_alikes=look_alikes,
         )
+        return replace(answer, candidates=answer.candidates[:num_candidates])
 
     def subject(self, subject_id: str) -> Subject:
         """Return the subject.

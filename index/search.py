@@ -19,6 +19,15 @@ _SPARE = 16
 _WIDER = 4
 
 
+_IN_DOUBT = 32
+"""Subjects among which a runner-up or a look-alike is looked for, however few are asked for."""
+
+
+def num_looked_at(num_candidates: int, *, doubts: bool) -> int:
+    """Return how many of the closest subjects a decision needs to see."""
+    return max(num_candidates, _IN_DOUBT) if doubts else num_candidates
+
+
 def best_subjects(
     embedding: NDArray[np.float32],
     *,
