@@ -48,6 +48,7 @@ from index.records import (
     Subject,
     Template,
 )
+from index.references import References, references_of
 from index.search import best_subjects, num_looked_at
 from index.store.change_log import Committed
 from index.store.gallery_store import GalleryStore
@@ -364,6 +365,18 @@ class Gallery:
         """
         self._check_exists()
         return self._store.templates(subject_id)
+
+    def references(self, subject_id: str) -> References:
+        """Return the subject's templates with their vectors, oldest first, for comparing photos.
+
+        Raises:
+            SubjectNotFound: no subject with this id.
+        """
+        self._check_exists()
+        self._store.subject(subject_id)
+        return references_of(
+            subject_id, matrix=self._memory.matrix, store=self._store, space=self._space
+        )
 
     def template(self, template_id: str) -> Template:
         """Return the template.
