@@ -6,7 +6,7 @@ Shapes: K results, D embedding dimension.
 import numpy as np
 from numpy.typing import NDArray
 
-from index.decision import TemplateHit, fuse_max
+from index.decision import Candidate, TemplateHit, fuse_max
 from index.fusion import MAXIMUM, FusionRule
 from index.matrix.vectors import NO_ID, VectorMatrix
 from index.rescoring import num_rescored, rescored
@@ -18,7 +18,6 @@ _TEMPLATES_A_SUBJECT = 4
 _SPARE = 16
 _WIDER = 4
 
-
 _IN_DOUBT = 32
 """Subjects among which a runner-up or a look-alike is looked for, however few are asked for."""
 
@@ -26,6 +25,38 @@ _IN_DOUBT = 32
 def num_looked_at(num_candidates: int, *, doubts: bool) -> int:
     """Return how many of the closest subjects a decision needs to see."""
     return max(num_candidates, _IN_DOUBT) if doubts else num_candidates
+
+
+def best_candidates(
+    embedding: NDArray[np.float32],
+    *,
+    matrix: VectorMatrix,
+    store: GalleryReads,
+    num_candidates: int,
+    rule: FusionRule = MAXIMUM,
+) -> list[Candidate]:
+    """Return the closest subjects, each once; one that is removed meanwhile is left out.
+
+    Args:
+        embedding: (D,) float32, unit length, in the gallery's space.
+        matrix: the vectors.
+        store: the same gallery in SQL.
+        num_candidates: at most so many.
+        rule: how the templates of a subject become one similarity; see `best_subjects`.
+    """
+    best = best_subjects(
+        embedding, matrix=matrix, store=store, num_subjects=num_candidates, rule=rule
+    )
+    subjects = store.subjects_by_id([hit.subject_id for hit in best if hit.subject_id])
+    return [
+        Candidate(
+            subject=subjects[hit.subject_id],
+            similarity=hit.similarity,
+            template_id=hit.template_id,
+        )
+        for hit in best
+        if hit.subject_id in subjects
+    ]
 
 
 def best_subjects(
