@@ -22,14 +22,8 @@ from index.checks import (
     check_new_templates,
     check_unit_vectors,
 )
-from index.decision import (
-    Identification,
-    LookAlikes,
-    check_doubts,
-    check_thresholds,
-    identification,
-)
-from index.fusion import MAXIMUM, FusionRule
+from index.decision import Identification, check_doubts, check_thresholds, identification
+from index.fusion import FusionRule
 from index.loaded_gallery import LoadedGallery
 from index.records import (
     EMBEDDING_DIMENSION,
@@ -41,7 +35,8 @@ from index.records import (
     Template,
 )
 from index.references import References, references_of
-from index.search import best_candidates, num_looked_at
+from index.rules import GalleryRules
+from index.search import best_candidates, candidates_of
 
 MAX_CANDIDATES = 4096
 """The most candidates that one identification gives; no list for a person is longer."""
@@ -65,6 +60,9 @@ class Gallery(LoadedGallery):
         external_id: str | None = None,
     ) -> Enrolled:
         """Store templates of one subject, all or none; returns after the commit is on disk.
+
+        Where the gallery keeps at most so many templates of a subject (`rules`), the surplus is
+        removed in the same commit, and `Enrolled.dropped_ids` tells which.
 
         Args:
             templates: at least one, of this gallery's model.
@@ -107,7 +105,7 @@ class Gallery(LoadedGallery):
         embeddings_ND = self._stored_form(embeddings_ND)
         with self._changing():
             added = self._store.enroll(checked, embeddings_ND)
-            self._made(added, added=(added.row_ids, embeddings_ND))
+            self._made(added, added=(added.row_ids, embeddings_ND), removed=added.dropped_row_ids)
         return added.enrolled
 
     def identify(
@@ -118,9 +116,8 @@ class Gallery(LoadedGallery):
         match_threshold: float,
         review_threshold: float,
         num_candidates: int = 5,
-        fusion: FusionRule = MAXIMUM,
-        smallest_lead: float = 0.0,
-        look_alikes: LookAlikes = (),
+        fusion: FusionRule | None = None,
+        smallest_lead: float | None = None,
     ) -> Identification:
         """Return who it is, with the best candidates, each subject once.
 
@@ -130,23 +127,22 @@ class Gallery(LoadedGallery):
             match_threshold: smallest similarity of a ``match``.
             review_threshold: smallest similarity of a ``review``.
             num_candidates: at most so many candidates, 1 to 4096.
-            fusion: how the templates of a subject become its similarity. The thresholds must be
-                calibrated for it: those of a model card hold for the maximum, which is why any
-                other rule has to be asked for. It costs one query more.
-            smallest_lead: a ``match`` that leads by less becomes ``review``; 0 switches it off.
-            look_alikes: pairs of ids; a ``match`` of one becomes ``review`` where the other
-                reaches the review threshold. Both are looked for among the 32 closest subjects,
-                or num_candidates if that is more; see `index.decision.identification`.
+            fusion: how the templates of a subject become its similarity; None for the gallery's
+                own rule (`rules`). The thresholds must be calibrated for it: those of a model
+                card hold for the maximum. Any other rule costs one query more.
+            smallest_lead: a ``match`` that leads by less over the second candidate becomes
+                ``review``; None for the gallery's own figure.
+
+        A declared look-alike (`declare_look_alikes`) of the best candidate that reaches the
+        review threshold turns ``match`` into ``review`` too, wherever it ranks.
 
         Raises:
             EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
             ModelMismatch: the embedding is of another model than the gallery.
-            RequestInvalid: a threshold, num_candidates or the lead is out of range, or a subject
-                is declared its own look-alike.
+            RequestInvalid: a threshold, num_candidates or the lead is out of range.
         """
         check_model(fingerprint, expected=self.fingerprint)
         check_thresholds(match_threshold=match_threshold, review_threshold=review_threshold)
-        check_doubts(smallest_lead=smallest_lead, look_alikes=look_alikes)
         if not 1 <= num_candidates <= MAX_CANDIDATES:
             raise RequestInvalid(
                 f"num_candidates must be 1 to {MAX_CANDIDATES}, but is {num_candidates}"
@@ -154,23 +150,74 @@ class Gallery(LoadedGallery):
         self._check_exists()
         probe_1D = np.asarray(embedding)[np.newaxis]
         check_unit_vectors(probe_1D, dimension=EMBEDDING_DIMENSION)
+        probe_D = self._stored_form(probe_1D)[0]
+        rules = self._store.rules()
+        rule = rules.rule if fusion is None else fusion
+        lead = rules.smallest_lead if smallest_lead is None else smallest_lead
+        check_doubts(smallest_lead=lead, look_alikes=())
         candidates = best_candidates(
-            self._stored_form(probe_1D)[0],
+            probe_D,
             matrix=self._memory.matrix,
             store=self._store,
-            num_candidates=num_looked_at(
-                num_candidates, doubts=smallest_lead > 0.0 or bool(look_alikes)
-            ),
-            rule=fusion,
+            # The runner-up is looked at, also where one candidate is asked for.
+            num_candidates=max(num_candidates, 2) if lead > 0.0 else num_candidates,
+            rule=rule,
         )
+        pairs = []
+        if candidates and candidates[0].similarity >= review_threshold:
+            best = candidates[0].subject_id
+            pairs = [(best, other) for other in self._store.look_alikes_of(best)]
+            known = {each.subject_id for each in candidates}
+            missing = [other for _, other in pairs if other not in known]
+            if missing:
+                candidates += candidates_of(
+                    missing, probe_D, matrix=self._memory.matrix, store=self._store, rule=rule
+                )
         answer = identification(
             candidates,
             match_threshold=match_threshold,
             review_threshold=review_threshold,
-            smallest_lead=smallest_lead,
-            look_alikes=look_alikes,
+            smallest_lead=lead,
+            look_alikes=pairs,
         )
         return replace(answer, candidates=answer.candidates[:num_candidates])
+
+    def rules(self) -> GalleryRules:
+        """Return how the gallery decides; other processes see a change at their next call."""
+        self._check_exists()
+        return self._store.rules()
+
+    def set_rules(self, rules: GalleryRules) -> None:
+        """Choose how the gallery decides; templates that are there stay until the next enroll.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+        """
+        self._check_exists()
+        self._store.set_rules(rules)
+
+    def look_alikes(self) -> tuple[tuple[str, str], ...]:
+        """Return the pairs of subjects, by id, that were declared look-alikes."""
+        self._check_exists()
+        return tuple(self._store.look_alikes())
+
+    def declare_look_alikes(self, one: str, other: str) -> bool:
+        """Say that a photo may not tell two subjects apart, such as twins; until one is removed.
+
+        Returns:
+            Whether that is new.
+
+        Raises:
+            RequestInvalid: both are the same subject.
+            SubjectNotFound: one of them is not in the gallery.
+        """
+        self._check_exists()
+        return self._store.declare_look_alikes(one, other)
+
+    def withdraw_look_alikes(self, one: str, other: str) -> bool:
+        """Take such a declaration back; returns whether there was one. Raises as the other."""
+        self._check_exists()
+        return self._store.withdraw_look_alikes(one, other)
 
     def subject(self, subject_id: str) -> Subject:
         """Return the subject.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from embedding.errors import FaceGalleryError
-from index.cli import keeping, moving, sealing
+from index.cli import deciding, keeping, moving, sealing
 from index.cli.options import EXIT_CODES, EXIT_ERROR
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 keeping.add_to(app)
 moving.add_to(app)
 sealing.add_to(app)
+deciding.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Row, Select, select
 from embedding.errors import TemplateNotFound
 from index.decision import TemplateHit
 from index.records import OwnedTemplate, Page, Subject, Template
+from index.rules import GalleryRules
 from index.sealing import Sealer
 from index.space import GallerySpace
-from index.store import template_rows
+from index.store import look_alike_rows, template_rows
 from index.store.change_log import (
     GalleryState,
     RowChanges,
@@ -25,6 +26,7 @@ from index.store.change_log import (
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.loading import Loaded, TemplateLoader
+from index.store.rule_rows import read_rules
 from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
@@ -70,6 +72,25 @@ class GalleryReads:
         """
         with self._database.transaction() as connection:
             return read_state(connection, self._row)
+
+    def rules(self) -> GalleryRules:
+        """Return how the gallery decides.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+        """
+        with self._database.transaction() as connection:
+            return read_rules(connection, self._row)
+
+    def look_alikes(self) -> list[tuple[str, str]]:
+        """Return all declared pairs, as public ids."""
+        with self._database.transaction() as connection:
+            return look_alike_rows.pairs_of(connection, self._row)
+
+    def look_alikes_of(self, public_id: str) -> list[str]:
+        """Return the public ids of a subject's declared look-alikes."""
+        with self._database.transaction() as connection:
+            return look_alike_rows.partners_of(connection, self._row, public_id)
 
     @property
     def sealer(self) -> Sealer:

@@ -5,7 +5,7 @@ Every public method is one transaction and thread safe; what it returned from is
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,14 +14,18 @@ from sqlalchemy import Connection, delete, select, update
 
 from embedding.errors import RequestInvalid, SubjectNotFound, TemplateNotFound
 from index.ledger.entries import Removal, RemovalKind
-from index.records import NewSubject, Subject
+from index.records import Enrolled, NewSubject, Subject
+from index.rules import GalleryRules
 from index.sealing import Sealer
+from index.store import look_alike_rows
+from index.store.capping import Surplus, remove_surplus
 from index.store.change_log import Change, Committed, begin_change, write_changes
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.enrolling import AddedTemplates, write_enroll
 from index.store.erasures import Erasures
 from index.store.gallery_reads import GalleryReads
+from index.store.rule_rows import read_rules, write_rules
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
     row_of,
@@ -65,7 +69,7 @@ class GalleryStore(GalleryReads):
     def enroll(
         self, new: Sequence[NewSubject], embeddings_ND: NDArray[np.float32]
     ) -> AddedTemplates:
-        """Write templates of subjects, all or none.
+        """Write templates of subjects, all or none, and remove what they then have too many of.
 
         Args:
             new: checked.
@@ -78,7 +82,37 @@ class GalleryStore(GalleryReads):
             SubjectNotFound: no subject with an id that was given.
         """
         with self._erasures.changing() as connection:
-            return write_enroll(connection, self.gallery, new, embeddings_ND, sealer=self._sealer)
+            added = write_enroll(connection, self.gallery, new, embeddings_ND, sealer=self._sealer)
+            cap = read_rules(connection, self._row).max_templates
+            return added if cap is None else self._capped(connection, added, cap=cap)
+
+    def set_rules(self, rules: GalleryRules) -> None:
+        """Choose how the gallery decides; what is stored stays as it is.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+        """
+        with self._database.transaction() as connection:
+            begin_change(connection, self._row)
+            write_rules(connection, self._row, rules)
+
+    def declare_look_alikes(self, one: str, other: str) -> bool:
+        """Write that a photo may not tell two subjects apart; returns whether that is new.
+
+        Raises:
+            RequestInvalid: both are the same subject.
+            SubjectNotFound: one of them is not in the gallery.
+        """
+        with self._database.transaction() as connection:
+            # Held, so that neither is removed meanwhile.
+            begin_change(connection, self._row)
+            return look_alike_rows.declare(connection, self._row, one, other)
+
+    def withdraw_look_alikes(self, one: str, other: str) -> bool:
+        """Take a declaration back; returns whether there was one. Raises as the other."""
+        with self._database.transaction() as connection:
+            begin_change(connection, self._row)
+            return look_alike_rows.withdraw(connection, self._row, one, other)
 
     def relabel(
         self, public_id: str, field: Literal["name", "external_id"], value: str | None
@@ -163,6 +197,34 @@ class GalleryStore(GalleryReads):
             with suppress(TemplateNotFound):
                 self._remove_template(connection, removal.template_id)
 
+    def _capped(
+        self, connection: Connection, added: AddedTemplates, *, cap: int
+    ) -> AddedTemplates:
+        """Remove what the subjects of an enroll have too many of, as any removal is made."""
+        owners = {each.subject_id for each in added.enrolled}
+        surplus = remove_surplus(connection, self._row, owners, cap=cap)
+        if not surplus:
+            return added
+        log = tuple(
+            _removed(subject_id=one.subject_id, template_id=one.template_id, row_id=one.row_id)
+            for one in surplus
+        )
+        after = write_changes(
+            connection,
+            self._row,
+            log,
+            before=added.after,
+            at=utc_now(),
+            num_templates=-len(log),
+        )
+        self._remember(connection, RemovedTemplates(before=added.after, after=after, log=log))
+        return replace(
+            added,
+            after=after,
+            enrolled=_without(added, surplus),
+            dropped_row_ids=tuple(one.row_id for one in surplus),
+        )
+
     def _remove_subject(self, connection: Connection, public_id: str) -> RemovedTemplates:
         before = begin_change(connection, self._row)
         row_id = row_of(connection, self._row, public_id)
@@ -246,3 +308,14 @@ def _removed(*, subject_id: str | None, template_id: str, row_id: int) -> Change
 def _has_templates(connection: Connection, subject: int) -> bool:
     own = select(templates.c.id).where(templates.c.subject_id == subject).limit(1)
     return connection.execute(own).first() is not None
+
+
+def _without(added: AddedTemplates, surplus: Sequence[Surplus]) -> tuple[Enrolled, ...]:
+    """What was enrolled, with what went; the last of a subject's entries tells it."""
+    dropped: dict[str, list[str]] = {}
+    for one in surplus:
+        dropped.setdefault(one.subject_id, []).append(one.template_id)
+    told = []
+    for each in reversed(added.enrolled):
+        told.append(replace(each, dropped_ids=tuple(dropped.pop(each.subject_id, ()))))
+    return tuple(reversed(told))
