@@ -98,10 +98,16 @@ def enroll_answer(result: Enrollment, *, gallery: str) -> schemas.EnrollAnswer:
         ],
         conflicts=[
             schemas.ConflictAnswer(
-                photo=conflict.photo, **candidate_answer(conflict.candidate).model_dump()
+                photo=each.photo, **candidate_answer(each.candidate).model_dump()
             )
-            for conflict in result.conflicts
+            for each in result.conflicts.elsewhere
         ],
+        not_the_subject=[
+            schemas.StrangerAnswer(photo=each.photo, similarity=each.similarity)
+            for each in result.conflicts.strangers
+        ],
+        groups=[list(group) for group in result.conflicts.groups],
+        dropped_template_ids=list(enrolled.dropped_ids) if enrolled else [],
         threshold=threshold_answer(result.threshold),
         model=model_ref(result.card),
         timings_ms=dict(result.timings_ms),
@@ -113,8 +119,8 @@ def identified_face(
 ) -> schemas.IdentifiedFace:
     """A face and who it is.
 
-    Who may not see similarities sees no candidates, and of a ``review`` no subject, which is
-    nothing but the first candidate.
+    Who may not see similarities sees no candidates, no reasons, which tell of a second one, and
+    of a ``review`` no subject, which is nothing but the first candidate.
     """
     named = answer.subject if similarities or answer.decision == "match" else None
     return schemas.IdentifiedFace.model_validate(
@@ -123,6 +129,7 @@ def identified_face(
             "decision": answer.decision,
             "subject": subject_answer(named) if named else None,
             "similarity": answer.similarity if similarities else None,
+            "reasons": list(answer.reasons) if similarities else [],
             "candidates": [candidate_answer(each) for each in answer.candidates]
             if similarities
             else [],

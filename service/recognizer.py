@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from embedding.detect import Box
 from embedding.embedder import Face, FaceEmbedder, PhotoFaces
@@ -18,13 +18,15 @@ from embedding.errors import (
     RequestInvalid,
 )
 from embedding.model import Threshold
-from index.decision import Candidate, name_each_subject_once
+from index.conflicts import find_conflicts
+from index.decision import name_each_subject_once
+from index.fusion import MAXIMUM
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
 from service.choosing import FaceChoice, SubjectChoice, choose_face
 from service.embedders import Embedders
-from service.results import Conflict, Enrollment, Recognition
+from service.results import Enrollment, Recognition
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -89,22 +91,22 @@ class Recognizer:
         known = _find_subject(target, subject)
         embedder = self._embedders.of_gallery(target.fingerprint)
         chosen, timings = self._choose_faces(embedder, photos, face, force=force)
-        threshold = embedder.card.threshold(
-            fpir=self._settings.fpir, num_subjects=target.num_subjects
+        templates = [self._template(each, embedder) for each in chosen]
+        threshold = self._threshold(target, embedder, fpir=self._settings.fpir)
+        conflicts = find_conflicts(
+            target,
+            templates,
+            subject_id=None if known is None else known.id,
+            other_threshold=threshold.value,
+            # Of two photos: a gallery of one subject.
+            same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
         )
-        alike = [_alike(target, embedder, each.face, threshold) for each in chosen]
-        enrolled = None if dry_run else self._save(target, embedder, chosen, subject)
-        own = enrolled.subject_id if enrolled else (known.id if known else None)
+        enrolled = None if dry_run else _save(target, templates, subject)
         return Enrollment(
             faces=tuple(each.face for each in chosen),
             enrolled=enrolled,
             would_create=known is None,
-            conflicts=tuple(
-                Conflict(photo=position, candidate=each)
-                for position, candidates in enumerate(alike)
-                for each in candidates
-                if each.subject_id != own
-            ),
+            conflicts=conflicts,
             threshold=threshold,
             card=embedder.card,
             timings_ms=timings,
@@ -136,10 +138,8 @@ class Recognizer:
         found = embedder.analyze(photo, turns=turns)
         start = time.perf_counter()
         num_subjects = target.num_subjects
-        match = embedder.card.threshold(fpir=self._settings.fpir, num_subjects=num_subjects)
-        review = embedder.card.threshold(
-            fpir=self._settings.review_fpir, num_subjects=num_subjects
-        )
+        match = self._threshold(target, embedder, fpir=self._settings.fpir)
+        review = self._threshold(target, embedder, fpir=self._settings.review_fpir)
         answers = name_each_subject_once(
             [
                 target.identify(
@@ -202,27 +202,12 @@ class Recognizer:
                 timings_ms[stage] = timings_ms.get(stage, 0.0) + spent_ms
         return chosen, timings_ms
 
-    def _save(
-        self,
-        gallery: Gallery,
-        embedder: FaceEmbedder,
-        chosen: Sequence[_ChosenFace],
-        subject: SubjectChoice,
-    ) -> Enrolled:
-        """Stores a template of each face, all or none; returns once they are safe."""
-        enrolled = gallery.enroll(
-            [self._template(each, embedder) for each in chosen],
-            subject_id=subject.subject_id,
-            name=subject.name,
-            external_id=subject.external_id,
-        )
-        logger.info(
-            "enrolled gallery=%s subject=%s templates=%d",
-            gallery.id,
-            enrolled.subject_id,
-            len(chosen),
-        )
-        return enrolled
+    def _threshold(self, gallery: Gallery, embedder: FaceEmbedder, *, fpir: float) -> Threshold:
+        """The threshold of the gallery's size; of another rule than the card's it is a guess."""
+        threshold = embedder.card.threshold(fpir=fpir, num_subjects=gallery.num_subjects)
+        if gallery.rules().fusion == MAXIMUM.name:
+            return threshold
+        return replace(threshold, extrapolated=True)
 
     def _template(self, chosen: _ChosenFace, embedder: FaceEmbedder) -> NewTemplate:
         face = chosen.face
@@ -270,14 +255,19 @@ def _at_photo(error: FaceGalleryError, position: int, num_photos: int) -> FaceGa
     return type(error)(message)
 
 
-def _alike(
-    gallery: Gallery, embedder: FaceEmbedder, face: Face, threshold: Threshold
-) -> list[Candidate]:
-    """Subjects at or above the threshold; the best few tell enough."""
-    answer = gallery.identify(
-        face.embedding,
-        fingerprint=embedder.fingerprint,
-        match_threshold=threshold.value,
-        review_threshold=threshold.value,
+def _save(gallery: Gallery, templates: Sequence[NewTemplate], subject: SubjectChoice) -> Enrolled:
+    """Stores the templates, all or none; returns once they are safe."""
+    enrolled = gallery.enroll(
+        templates,
+        subject_id=subject.subject_id,
+        name=subject.name,
+        external_id=subject.external_id,
     )
-    return [each for each in answer.candidates if each.similarity >= threshold.value]
+    logger.info(
+        "enrolled gallery=%s subject=%s templates=%d dropped=%d",
+        gallery.id,
+        enrolled.subject_id,
+        len(templates),
+        len(enrolled.dropped_ids),
+    )
+    return enrolled

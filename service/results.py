@@ -5,21 +5,9 @@ from dataclasses import dataclass
 
 from embedding.embedder import Face, PhotoFaces
 from embedding.model import ModelCard, Threshold
-from index.decision import Candidate, Identification
+from index.conflicts import Conflicts
+from index.decision import Identification
 from index.records import Enrolled
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
-    """Another subject of the gallery that looks like the one who is enrolled.
-
-    Attributes:
-        photo: position of the photo in the request, from 0.
-        candidate: the other subject, with a similarity of at least the match threshold.
-    """
-
-    photo: int
-    candidate: Candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,8 +18,8 @@ class Enrollment:
         faces: the face that was taken from each photo, in the order of the photos.
         enrolled: None on a dry run.
         would_create: no such subject existed when it was looked for.
-        conflicts: other subjects at or above ``threshold``; reported, never refused.
-        threshold: the match threshold that conflicts were judged by.
+        conflicts: what speaks against it; reported, never refused.
+        threshold: the match threshold that other subjects were judged by.
         card: of the gallery's model.
         timings_ms: milliseconds spent, by stage, all photos together.
     """
@@ -39,7 +27,7 @@ class Enrollment:
     faces: tuple[Face, ...]
     enrolled: Enrolled | None
     would_create: bool
-    conflicts: tuple[Conflict, ...]
+    conflicts: Conflicts
     threshold: Threshold
     card: ModelCard
     timings_ms: Mapping[str, float]

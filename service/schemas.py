@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from index.decision import Reason
 from service.auth import Role
 
 SUBJECT_ID = "3f0c8a52-d1b9-4e5c-8a7b-6d5e4f3a2b1c"
@@ -90,7 +91,10 @@ class ThresholdAnswer(Answer):
     num_subjects: Annotated[int, Field(description="Gallery size N.", examples=[6])]
     extrapolated: Annotated[
         bool,
-        Field(description="Not measured at this size, or with fewer than 30 errors behind it."),
+        Field(
+            description="Not measured at this size or for this fusion rule, or with fewer than "
+            "30 errors behind it."
+        ),
     ]
 
 
@@ -118,6 +122,13 @@ class ConflictAnswer(CandidateAnswer):
     photo: Annotated[int, Field(description="Position of the photo, from 0.", examples=[0])]
 
 
+class StrangerAnswer(Answer):
+    """A photo that does not seem to show the subject as enrolled so far."""
+
+    photo: Annotated[int, Field(description="Position of the photo, from 0.", examples=[0])]
+    similarity: Annotated[float, Field(description="To the subject.", examples=[0.21])]
+
+
 class EnrolledFace(FaceAnswer):
     """The face that was taken from a photo."""
 
@@ -140,6 +151,22 @@ class EnrollAnswer(Answer):
     conflicts: Annotated[
         list[ConflictAnswer], Field(description="Other subjects at or above the threshold.")
     ]
+    not_the_subject: Annotated[
+        list[StrangerAnswer],
+        Field(description="Photos that do not look like the subject's templates so far."),
+    ]
+    groups: Annotated[
+        list[list[int]],
+        Field(
+            description="Positions of the photos, those together that look like one person; "
+            "several groups: the photos may show several people.",
+            examples=[[[0]]],
+        ),
+    ]
+    dropped_template_ids: Annotated[
+        list[str],
+        Field(description="Removed, because the gallery keeps no more of one subject."),
+    ]
     threshold: ThresholdAnswer
     model: ModelRef
     timings_ms: Annotated[dict[str, float], Field(examples=[{"decode": 4.1, "embed": 11.9}])]
@@ -159,6 +186,9 @@ class IdentifiedFace(FaceAnswer):
     similarity: Annotated[
         float | None,
         Field(description="Of the best candidate; not for identifier keys.", examples=[0.72]),
+    ]
+    reasons: Annotated[
+        list[Reason], Field(description="Why it is a `review`; not for identifier keys.")
     ]
     candidates: Annotated[
         list[CandidateAnswer], Field(description="Best first; not for identifier keys.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from index.rules import GalleryRules
 from service.auth import Role
 from tests.fakes import make_photo
 from tests.service.support import FakeService
@@ -55,7 +56,34 @@ def test_subject_is_named_once_in_a_photo(service: FakeService) -> None:
     """Of two faces that match one person the better one keeps the name."""
     service.enroll("ann")
     faces = _identify(service, make_photo(["ann", "ann"])).json()["faces"]
-    assert sorted(face["decision"] for face in faces) == ["match", "review"]
+    told = {face["decision"]: face["reasons"] for face in faces}
+    assert told == {"match": [], "review": ["named_elsewhere"]}
+
+
+def test_twins_are_reviewed_with_a_reason(service: FakeService) -> None:
+    """Declared twins who both look like the face: to operators the answer says why."""
+    ids = service.enroll("ann")
+    ids |= service.enroll("twin", photo=make_photo(["ann"], variant=5))
+    gallery = service.parts.galleries.get("default")
+    gallery.set_rules(GalleryRules(smallest_lead=0.0))
+    photo = make_photo(["ann"])
+    assert _identify(service, photo).json()["faces"][0]["decision"] == "match"
+    gallery.declare_look_alikes(*ids.values())
+    for role, reasons in ((Role.OPERATOR, ["look_alike"]), (Role.IDENTIFIER, [])):
+        face = _identify(service, photo, role=role).json()["faces"][0]
+        assert (face["decision"], face["reasons"]) == ("review", reasons)
+
+
+def test_a_rule_that_the_card_does_not_know_marks_its_thresholds(service: FakeService) -> None:
+    """They were measured for the maximum; of another rule nothing is promised."""
+    service.enroll("ann")
+    gallery = service.parts.galleries.get("default")
+    for fusion, marked in (("maximum", False), ("centroid-best-two", True)):
+        gallery.set_rules(GalleryRules(fusion=fusion))
+        answer = _identify(service, make_photo(["ann"], variant=2)).json()
+        assert answer["match"]["extrapolated"] is marked
+        assert answer["review"]["extrapolated"] is marked
+        assert answer["faces"][0]["decision"] == "match"
 
 
 def test_photo_without_a_face(service: FakeService) -> None:
