@@ -7,6 +7,7 @@ Shapes: D is the embedding dimension.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -21,7 +22,14 @@ from index.checks import (
     check_new_templates,
     check_unit_vectors,
 )
-from index.decision import Identification, check_thresholds, identification
+from index.decision import (
+    Identification,
+    LookAlikes,
+    check_doubts,
+    check_thresholds,
+    identification,
+)
+from index.fusion import MAXIMUM, FusionRule
 from index.loaded_gallery import LoadedGallery
 from index.records import (
     EMBEDDING_DIMENSION,
@@ -32,7 +40,8 @@ from index.records import (
     Subject,
     Template,
 )
-from index.search import best_candidates
+from index.references import References, references_of
+from index.search import best_candidates, num_looked_at
 
 MAX_CANDIDATES = 4096
 """The most candidates that one identification gives; no list for a person is longer."""
@@ -109,6 +118,9 @@ class Gallery(LoadedGallery):
         match_threshold: float,
         review_threshold: float,
         num_candidates: int = 5,
+        fusion: FusionRule = MAXIMUM,
+        smallest_lead: float = 0.0,
+        look_alikes: LookAlikes = (),
     ) -> Identification:
         """Return who it is, with the best candidates, each subject once.
 
@@ -118,14 +130,23 @@ class Gallery(LoadedGallery):
             match_threshold: smallest similarity of a ``match``.
             review_threshold: smallest similarity of a ``review``.
             num_candidates: at most so many candidates, 1 to 4096.
+            fusion: how the templates of a subject become its similarity. The thresholds must be
+                calibrated for it: those of a model card hold for the maximum, which is why any
+                other rule has to be asked for. It costs one query more.
+            smallest_lead: a ``match`` that leads by less becomes ``review``; 0 switches it off.
+            look_alikes: pairs of ids; a ``match`` of one becomes ``review`` where the other
+                reaches the review threshold. Both are looked for among the 32 closest subjects,
+                or num_candidates if that is more; see `index.decision.identification`.
 
         Raises:
             EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
             ModelMismatch: the embedding is of another model than the gallery.
-            RequestInvalid: a threshold or num_candidates is out of range.
+            RequestInvalid: a threshold, num_candidates or the lead is out of range, or a subject
+                is declared its own look-alike.
         """
         check_model(fingerprint, expected=self.fingerprint)
         check_thresholds(match_threshold=match_threshold, review_threshold=review_threshold)
+        check_doubts(smallest_lead=smallest_lead, look_alikes=look_alikes)
         if not 1 <= num_candidates <= MAX_CANDIDATES:
             raise RequestInvalid(
                 f"num_candidates must be 1 to {MAX_CANDIDATES}, but is {num_candidates}"
@@ -137,11 +158,19 @@ class Gallery(LoadedGallery):
             self._stored_form(probe_1D)[0],
             matrix=self._memory.matrix,
             store=self._store,
-            num_candidates=num_candidates,
+            num_candidates=num_looked_at(
+                num_candidates, doubts=smallest_lead > 0.0 or bool(look_alikes)
+            ),
+            rule=fusion,
         )
-        return identification(
-            candidates, match_threshold=match_threshold, review_threshold=review_threshold
+        answer = identification(
+            candidates,
+            match_threshold=match_threshold,
+            review_threshold=review_threshold,
+            smallest_lead=smallest_lead,
+            look_alikes=look_alikes,
         )
+        return replace(answer, candidates=answer.candidates[:num_candidates])
 
     def subject(self, subject_id: str) -> Subject:
         """Return the subject.
@@ -225,6 +254,18 @@ class Gallery(LoadedGallery):
         """
         self._check_exists()
         return self._store.templates(subject_id)
+
+    def references(self, subject_id: str) -> References:
+        """Return the subject's templates with their vectors, oldest first, for comparing photos.
+
+        Raises:
+            SubjectNotFound: no subject with this id.
+        """
+        self._check_exists()
+        self._store.subject(subject_id)
+        return references_of(
+            subject_id, matrix=self._memory.matrix, store=self._store, space=self._space
+        )
 
     def template(self, template_id: str) -> Template:
         """Return the template.

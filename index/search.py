@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.decision import Candidate, TemplateHit, fuse_max
+from index.fusion import MAXIMUM, FusionRule
 from index.matrix.vectors import NO_ID, VectorMatrix
+from index.rescoring import num_rescored, rescored
 from index.store.gallery_reads import GalleryReads
 
 _TEMPLATES_A_SUBJECT = 4
@@ -16,6 +18,14 @@ _TEMPLATES_A_SUBJECT = 4
 _SPARE = 16
 _WIDER = 4
 
+_IN_DOUBT = 32
+"""Subjects among which a runner-up or a look-alike is looked for, however few are asked for."""
+
+
+def num_looked_at(num_candidates: int, *, doubts: bool) -> int:
+    """Return how many of the closest subjects a decision needs to see."""
+    return max(num_candidates, _IN_DOUBT) if doubts else num_candidates
+
 
 def best_candidates(
     embedding: NDArray[np.float32],
@@ -23,6 +33,7 @@ def best_candidates(
     matrix: VectorMatrix,
     store: GalleryReads,
     num_candidates: int,
+    rule: FusionRule = MAXIMUM,
 ) -> list[Candidate]:
     """Return the closest subjects, each once; one that is removed meanwhile is left out.
 
@@ -31,8 +42,11 @@ def best_candidates(
         matrix: the vectors.
         store: the same gallery in SQL.
         num_candidates: at most so many.
+        rule: how the templates of a subject become one similarity; see `best_subjects`.
     """
-    best = best_subjects(embedding, matrix=matrix, store=store, num_subjects=num_candidates)
+    best = best_subjects(
+        embedding, matrix=matrix, store=store, num_subjects=num_candidates, rule=rule
+    )
     subjects = store.subjects_by_id([hit.subject_id for hit in best if hit.subject_id])
     return [
         Candidate(
@@ -51,20 +65,47 @@ def best_subjects(
     matrix: VectorMatrix,
     store: GalleryReads,
     num_subjects: int,
+    rule: FusionRule = MAXIMUM,
 ) -> list[TemplateHit]:
-    """Return the best hit of each of the closest subjects, as if all templates were compared.
+    """Return the closest subjects under a rule, best first; what SQL no longer holds is left out.
 
-    A subject may have many templates, so the search widens until enough subjects are found and
-    nothing outside it can tie with the last of them. What SQL no longer holds is left out.
+    Under the maximum this is exact. Under another rule the closest subjects by maximum are
+    rescored with all their templates, more of them than are asked for (`num_rescored`): one
+    query more. Who comes closest under the rule and is not among these is missed.
 
     Args:
         embedding: (D,) float32, unit length.
         matrix: the vectors.
         store: the same gallery in SQL.
         num_subjects: at most so many.
+        rule: how the templates of a subject become one similarity.
+
+    Returns:
+        One hit a subject, with the subject's similarity under the rule; template, quality and
+        sequence are those of its closest template.
 
     Raises:
         EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
+    """
+    if rule == MAXIMUM:
+        return _closest(embedding, matrix=matrix, store=store, num_subjects=num_subjects)
+    closest = _closest(
+        embedding, matrix=matrix, store=store, num_subjects=num_rescored(num_subjects)
+    )
+    return rescored(embedding, closest, matrix=matrix, store=store, rule=rule)[:num_subjects]
+
+
+def _closest(
+    embedding: NDArray[np.float32],
+    *,
+    matrix: VectorMatrix,
+    store: GalleryReads,
+    num_subjects: int,
+) -> list[TemplateHit]:
+    """Return the best hit of each of the closest subjects, as if all templates were compared.
+
+    A subject may have many templates, so the search widens until enough subjects are found and
+    nothing outside it can tie with the last of them.
     """
     queries_1D = np.asarray(embedding)[np.newaxis]
     num = _TEMPLATES_A_SUBJECT * num_subjects + _SPARE

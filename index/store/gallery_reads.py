@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from embedding.errors import TemplateNotFound
 from index.decision import TemplateHit
-from index.records import Page, Subject, Template
+from index.records import OwnedTemplate, Page, Subject, Template
 from index.sealing import Sealer
 from index.space import GallerySpace
 from index.store import template_rows
@@ -29,6 +29,7 @@ from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
     LOOKUP_ROWS,
+    in_lots,
     row_of,
     select_subjects,
     subject_not_found,
@@ -127,6 +128,25 @@ class GalleryReads:
                 )
         return hits
 
+    def owned_templates(self, subject_ids: Iterable[str]) -> list[OwnedTemplate]:
+        """Return all templates of those of the subjects that are still there, oldest first."""
+        found: list[OwnedTemplate] = []
+        with self._database.transaction() as connection:
+            for some in in_lots(list(subject_ids)):
+                rows = connection.execute(self._select_owned(some))
+                found.extend(
+                    OwnedTemplate(
+                        row_id=row.id,
+                        template_id=row.public_id,
+                        subject_id=row.owner,
+                        quality=row.quality,
+                        sequence=row.sequence,
+                        created_at=row.created_at,
+                    )
+                    for row in rows
+                )
+        return sorted(found, key=lambda each: (each.sequence, each.row_id))
+
     def subjects_by_id(self, public_ids: Iterable[str]) -> dict[str, Subject]:
         """Return the subjects that are still there, by id."""
         query = select_subjects(self._row).where(subjects.c.public_id.in_(list(public_ids)))
@@ -212,6 +232,20 @@ class GalleryReads:
             )
             .outerjoin_from(templates, subjects)
             .where(templates.c.gallery_id == self._row, templates.c.id.in_(ids))
+        )
+
+    def _select_owned(self, subject_ids: Sequence[str]) -> Select[Any]:
+        return (
+            select(
+                templates.c.id,
+                templates.c.public_id,
+                templates.c.quality,
+                templates.c.sequence,
+                templates.c.created_at,
+                subjects.c.public_id.label("owner"),
+            )
+            .join_from(templates, subjects)
+            .where(subjects.c.gallery_id == self._row, subjects.c.public_id.in_(subject_ids))
         )
 
     def _template_row(self, connection: Connection, public_id: str) -> Row[Any]:
