@@ -104,6 +104,11 @@ class Gallery:
         return self._store.gallery.space_id
 
     @property
+    def store(self) -> GalleryStore:
+        """The gallery in SQL, for other parts of this package; a change there is not followed."""
+        return self._store
+
+    @property
     def created_at(self) -> datetime:
         """UTC."""
         return self._store.gallery.created_at
