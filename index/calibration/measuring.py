@@ -1,5 +1,17 @@
 """From non-mated searches to thresholds: the quantile, the card's floor, the intervals.
 
+The floor, to the edge:
+
+- An FPIR is supported when at the measured threshold at least thirty different
+  people are false positives (the rule of thirty; searches of one person count as one).
+- Supported, and 3,000 searches or more: no floor.
+- Supported, fewer searches: the card's threshold T(N) for this FPIR; for one that the card has
+  not, that for its next smaller one.
+- Not supported: one rate of the card stricter than that; beyond its smallest the upper end of
+  that one's interval. The card was measured on other people, and how much more a gallery's
+  strangers look like its subjects than those did, such a gallery cannot tell.
+- Not supported, and smaller than every rate of the card: refused.
+
 Shapes: P probes, Q quarters of the gallery.
 """
 
@@ -161,25 +173,17 @@ def calibrated_points(
     """
     points: list[CalibratedPoint] = []
     for fpir in sorted(set(fpirs), reverse=True):
-        floor = _floor(card, fpir=fpir, num_subjects=num_subjects, num=searches.num_probes)
-        least = points[-1].value if points else -1.0
         points.append(
             _point(
                 searches,
                 fpir=fpir,
                 num_subjects=num_subjects,
-                least=least,
-                floor=floor,
+                least=points[-1].value if points else -1.0,
                 num_future=num_future or searches.num_probes,
                 card=card,
             )
         )
     return tuple(points)
-
-
-def num_needed(fpir: float) -> int:
-    """How many searches do without the card: thirty errors, and at least 3,000 searches."""
-    return max(MIN_PROBES, math.ceil(RULE_OF_THIRTY / fpir - 1e-9))
 
 
 def card_fpirs(card: ModelCard) -> list[float]:
@@ -211,22 +215,43 @@ def rate_at_size(rate: float, *, measured: int, num_subjects: int) -> float:
     return float(1.0 - (1.0 - rate) ** (num_subjects / measured))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Floor:
+    """A card's threshold that the answer must not be under, and the FPIR that it stands for."""
+
+    value: float
+    fpir: float
+
+
 def _floor(
-    card: ModelCard, *, fpir: float, num_subjects: int, num: int
-) -> tuple[float, float] | None:
-    """The card's FPIR and threshold below which the answer must not be; None when free."""
-    if num >= num_needed(fpir):
+    card: ModelCard, *, fpir: float, num_subjects: int, num_probes: int, supported: bool
+) -> _Floor | None:
+    """What the card demands; None where the searches speak for themselves."""
+    if supported and num_probes >= MIN_PROBES:
         return None
     fpirs = card_fpirs(card)
     # Of the card's rates the next that promises at least as much.
     held = [each for each in fpirs if each <= fpir * (1 + 1e-9)]
+    if not held and supported:
+        # It has nothing to say of so small a rate; the next larger one is at least no lower
+        # than what it says there.
+        held = fpirs[:1]
     if not held:
         raise RequestInvalid(
-            f"FPIR {fpir:g} needs {num_needed(fpir):,} searches of people who are not enrolled, "
-            f"but there are {num:,}, and the model card has thresholds down to {fpirs[0]:g} only; "
-            f"calibrate with more strangers, or for a larger FPIR"
+            f"FPIR {fpir:g} needs false positives of {RULE_OF_THIRTY} people, about "
+            f"{math.ceil(RULE_OF_THIRTY / fpir):,} searches of people who are not enrolled, but "
+            f"there are {num_probes:,}, and the model card has thresholds down to {fpirs[0]:g} "
+            f"only; calibrate with more strangers, or for a larger FPIR"
         )
-    return held[-1], card.threshold(fpir=held[-1], num_subjects=num_subjects).value
+    if supported:
+        chosen = held[-1]
+    elif len(held) > 1:
+        chosen = held[-2]
+    else:
+        smallest = card.threshold(fpir=held[0], num_subjects=num_subjects)
+        return _Floor(value=smallest.high, fpir=held[0])
+    value = card.threshold(fpir=chosen, num_subjects=num_subjects).value
+    return _Floor(value=value, fpir=chosen)
 
 
 def _point(
@@ -235,7 +260,6 @@ def _point(
     fpir: float,
     num_subjects: int,
     least: float,
-    floor: tuple[float, float] | None,
     num_future: int,
     card: ModelCard,
 ) -> CalibratedPoint:
@@ -243,7 +267,16 @@ def _point(
     met = searches.num_subjects
     rate = rate_at_size(fpir, measured=num_subjects, num_subjects=met)
     measured = smallest_threshold(searches.best_P, rate)
-    value = max(measured, least, -1.0 if floor is None else floor[1])
+    wrong_P = searches.person_P[searches.best_P >= measured]
+    supported = len(np.unique(wrong_P)) >= RULE_OF_THIRTY
+    floor = _floor(
+        card,
+        fpir=fpir,
+        num_subjects=num_subjects,
+        num_probes=searches.num_probes,
+        supported=supported,
+    )
+    value = max(measured, least, -1.0 if floor is None else floor.value)
     num_errors = int((searches.best_P >= value).sum())
     predicted_effect = design_effect(searches.person_P, searches.best_P >= value)
     predicted = prediction_interval(
@@ -256,15 +289,15 @@ def _point(
         low=min(interval.low, measured),
         high=max(interval.high, measured),
         measured=measured,
-        floor=None if floor is None else floor[1],
-        floor_fpir=None if floor is None else floor[0],
+        floor=None if floor is None else floor.value,
+        floor_fpir=None if floor is None else floor.fpir,
         num_errors=num_errors,
         predicted_low=rate_at_size(predicted.low, measured=met, num_subjects=num_subjects),
         predicted_high=rate_at_size(predicted.high, measured=met, num_subjects=num_subjects),
         num_future=num_future,
         design_effect=predicted_effect,
         slope=_slope(searches, card, fpir=fpir, rate=rate, measured=measured, size=num_subjects),
-        supported=fpir * searches.num_probes >= RULE_OF_THIRTY - 1e-9,
+        supported=supported,
     )
 
 

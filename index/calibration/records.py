@@ -28,7 +28,7 @@ class CalibratedPoint:
         measured: the (1 - FPIR) quantile of the searches, before anything raised it.
         floor: the model card's threshold at this gallery size, below which ``value`` never is;
             None where the searches are enough to do without.
-        floor_fpir: the card's FPIR that the floor stands for, the wanted one or the next smaller.
+        floor_fpir: the card's FPIR that the floor is of: the wanted one, or a smaller one.
         num_errors: searches at or above ``value``.
         predicted_low: lower end of the 95 % interval that will hold the FPIR measured on
             ``num_future`` new searches at ``value``.
@@ -36,7 +36,7 @@ class CalibratedPoint:
         num_future: new searches that the prediction is for.
         design_effect: how many searches of these weigh as much as one independent one.
         slope: by how much the threshold rises when ln N rises by one.
-        supported: whether thirty errors or more stand behind the wanted FPIR.
+        supported: whether false positives of thirty people or more stand behind ``measured``.
     """
 
     fpir: float
@@ -123,9 +123,12 @@ class Calibration:
     def _value(self, point: CalibratedPoint, num_subjects: int, card: ModelCard) -> float:
         growth = math.log(max(num_subjects, self.num_subjects) / self.num_subjects)
         value = max(point.value, point.measured + growth * point.slope)
-        if point.floor_fpir is not None and num_subjects > self.num_subjects:
-            floor = card.threshold(fpir=point.floor_fpir, num_subjects=num_subjects)
-            value = max(value, floor.value)
+        if point.floor is not None and point.floor_fpir is not None and growth:
+            then, now = (
+                card.threshold(fpir=point.floor_fpir, num_subjects=size).value
+                for size in (self.num_subjects, num_subjects)
+            )
+            value = max(value, point.floor + now - then)
         return min(1.0, value)
 
     def to_json(self) -> bytes:

@@ -1,11 +1,11 @@
 """A calibration in plain words, for whoever has to decide whether to trust it."""
 
+import math
 from collections.abc import Iterator
 
 from embedding.error_rates import RULE_OF_THIRTY
 from embedding.model import ModelCard
 from index.calibration.kept import KeptCalibration
-from index.calibration.measuring import num_needed
 from index.calibration.records import CalibratedPoint, Calibration
 
 
@@ -52,20 +52,20 @@ def _of_point(point: CalibratedPoint, calibration: Calibration) -> Iterator[str]
         rate = _percent(point.floor_fpir)
         taken = "which is taken" if point.floor == point.value else "which is lower"
         yield (
-            f"  fewer than {num_needed(point.fpir)} searches: the threshold is never under that "
-            f"of the model card for {calibration.num_subjects} people (FPIR {rate}: "
+            f"  the searches are too few to do without the model card: the threshold is never "
+            f"under the card's for {calibration.num_subjects} people (that of FPIR {rate}: "
             f"{point.floor:.4f}), {taken}"
         )
     if not point.supported:
         yield (
-            f"  not supported by the searches: the rate needs {RULE_OF_THIRTY} false positives, "
-            f"and about {point.fpir * calibration.num_probes:.1f} stand behind it"
+            f"  not supported by the searches: a rate needs false positives of {RULE_OF_THIRTY} "
+            f"people, about {math.ceil(RULE_OF_THIRTY / point.fpir)} searches of different people"
         )
     if point.high >= 1.0:
         yield "  the searches are too few for an upper end of the threshold's interval"
     yield (
         f"  as the gallery grows the threshold is continued over ln N: twice as many people "
-        f"raise it by {point.slope * 0.6931:.4f}; that is extrapolated, not measured"
+        f"raise it by {point.slope * math.log(2):.4f}; that is extrapolated, not measured"
     )
 
 
