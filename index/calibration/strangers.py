@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,7 +168,8 @@ def _photos(folder: Path) -> Iterator[tuple[int, Path]]:
     number = 0
     for entry in _sorted(folder):
         if entry.is_dir(follow_symlinks=False):
-            files = [Path(root, name) for root, _, names in os.walk(entry) for name in names]
+            walked = os.walk(entry, onerror=_refuse)
+            files = [Path(root, name) for root, _, names in walked for name in names]
             of_one = [each for each in sorted(files) if _is_photo(each)]
             yield from ((number, each) for each in of_one)
             number += bool(of_one)
@@ -178,8 +179,16 @@ def _photos(folder: Path) -> Iterator[tuple[int, Path]]:
 
 
 def _sorted(folder: Path) -> Sequence[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        _refuse(error)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """A folder that is left out unseen would be taken for one without faces."""
+    raise RequestInvalid(f"cannot read the folder {error.filename}: {error.strerror}") from error
 
 
 def _is_photo(file: Path) -> bool:
