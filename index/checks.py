@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embedding.errors import EmbeddingInvalid, NameInvalid, RequestInvalid
-from index.records import NewTemplate
+from embedding.errors import EmbeddingInvalid, ModelMismatch, NameInvalid, RequestInvalid
+from index.records import NewSubject, NewTemplate
 
 UNIT_TOLERANCE = 1e-3
 """How far a length may be from 1: what float32 and ONNX Runtime leave is a thousandth of it."""
@@ -113,6 +113,45 @@ def check_fingerprint(fingerprint: str) -> None:
     """
     if not _FINGERPRINT.fullmatch(fingerprint):
         raise RequestInvalid("a fingerprint is 64 lower-case hexadecimal digits (a sha256)")
+
+
+def check_model(fingerprint: str, *, expected: str) -> None:
+    """Pass the fingerprint of the gallery's own model.
+
+    Raises:
+        ModelMismatch: it is of another model.
+    """
+    if fingerprint != expected:
+        raise ModelMismatch(
+            f"the gallery holds embeddings of model {expected[:12]}, but this one is of model "
+            f"{fingerprint[:12]}; use the gallery's model, or another gallery"
+        )
+
+
+def check_new_subject(new: NewSubject, *, fingerprint: str) -> NewSubject:
+    """Return the subject with its names as they are stored; embeddings are not looked at.
+
+    Args:
+        new: to be enrolled.
+        fingerprint: of the gallery's model.
+
+    Raises:
+        ModelMismatch: a template of another model.
+        NameInvalid: the name or external id is empty, too long or holds forbidden characters.
+        RequestInvalid: no templates, or an id beside a name or external id.
+    """
+    if not new.templates:
+        raise RequestInvalid("a subject was given without templates; give at least one")
+    for template in new.templates:
+        check_model(template.fingerprint, expected=fingerprint)
+    if new.subject_id is not None and (new.name, new.external_id) != (None, None):
+        raise RequestInvalid("give the subject by its id, or by name and external id")
+    return NewSubject(
+        subject_id=new.subject_id,
+        name=None if new.name is None else check_name(new.name),
+        external_id=None if new.external_id is None else check_external_id(new.external_id),
+        templates=new.templates,
+    )
 
 
 def check_unit_vectors(vectors_ND: NDArray[np.float32], *, dimension: int) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from embedding.errors import StoreError
+from index.faults import log_fault
 from index.store.postgres import PostgresDatabase
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,10 @@ class Follower:
                 # Said once a try; `staleness_s` grows, and the next try goes on from here.
                 logger.warning("cannot follow the database: %s", error)
                 self._stopping.wait(_RETRY_S)
+            except Exception as error:
+                # Whatever it is: without this thread no enroll of others would be seen again.
+                log_fault(logger, "cannot follow the database", error)
+                self._stopping.wait(_RETRY_S)
 
     def _tell(self) -> None:
         while True:
@@ -83,4 +88,7 @@ class Follower:
                 self._database.notify()
             except StoreError as error:
                 logger.warning("could not tell other processes of a change: %s", error)
+            except Exception as error:
+                # Whatever it is: without this thread no change would be told any more.
+                log_fault(logger, "could not tell other processes of a change", error)
             self._stopping.wait(_HINTS_APART_S)

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,13 +11,9 @@ from embedding.errors import GalleryExists, GalleryNotFound, StoreError
 from index.checks import check_fingerprint, check_gallery_name
 from index.following import Follower
 from index.gallery import Gallery
-from index.memory import SNAPSHOT_FROM, GalleryMemory, MemoryOptions
-from index.records import EMBEDDING_DIMENSION
+from index.housekeeping import Housekeeping
+from index.memory import SNAPSHOT_FROM, MemoryOptions
 from index.sealing import ClearSealer, Sealer
-from index.snapshot.folder import SnapshotFolder
-from index.snapshot.key_use import SNAPSHOTS_NAME
-from index.snapshot.manifest import SnapshotOwner
-from index.snapshot.orphans import remove_orphans
 from index.store.folder import DataFolder
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
@@ -46,10 +41,7 @@ class Galleries:
         self._syncing = threading.Lock()
         self._follower: Follower | None = None
         self._upkeep: Upkeep | None = None
-        self._purging = threading.Lock()
-        self._purge_due = threading.Event()
-        # What a process that died had removed may not be purged yet.
-        self._purge_due.set()
+        self._housekeeping = Housekeeping(store, galleries=self._followed)
         self._closed = False
 
     @classmethod
@@ -62,7 +54,7 @@ class Galleries:
         sealer: Sealer | None = None,
         ledger: Path | None = None,
         options: MemoryOptions | None = None,
-        upkeep_s: float = UPKEEP_S,
+        upkeep_s: float | None = UPKEEP_S,
     ) -> Self:
         """Return the folder's galleries, loaded and verified; an empty folder is set up.
 
@@ -76,7 +68,8 @@ class Galleries:
             ledger: file of the removal ledger, outside the data folder and the backups; None
                 where removals are not remembered.
             options: how vectors are held in memory.
-            upkeep_s: how often removed bytes are purged, and the rest of the upkeep is done.
+            upkeep_s: how often removed bytes are purged, and the rest of the upkeep is done;
+                None where only calls of `maintain` do it.
 
         Raises:
             LedgerUnfit: the database has a ledger and none was given, or not its newest one.
@@ -98,10 +91,11 @@ class Galleries:
             galleries.sync()
             if isinstance(store.database, PostgresDatabase):
                 galleries._follower = Follower(store.database, sync=galleries.sync)
-            galleries._upkeep = Upkeep(galleries.maintain, every_s=upkeep_s)
-            if any(gallery.num_templates >= SNAPSHOT_FROM for gallery in galleries.list()):
-                # A large gallery that came from its snapshot is searched without codes until then.
-                galleries._upkeep.soon()
+            if upkeep_s is not None:
+                galleries._upkeep = Upkeep(galleries.maintain, every_s=upkeep_s)
+                if any(gallery.num_templates >= SNAPSHOT_FROM for gallery in galleries.list()):
+                    # One that came from its snapshot is searched without codes until then.
+                    galleries._upkeep.soon()
             undo.pop_all()
         logger.info("opened the data folder with %s galleries", len(galleries._galleries))
         return galleries
@@ -199,7 +193,7 @@ class Galleries:
                 raise GalleryNotFound("no gallery with this name; list those there are")
             num_templates = gallery.delete()
             del self._galleries[name]
-            self._purge_due.set()
+            self._housekeeping.expect_purge()
         self._tell_others()
         logger.info("deleted gallery %s", gallery.id)
         return num_templates
@@ -228,15 +222,15 @@ class Galleries:
     def reseal(self) -> int:
         """Seal everything with the sealer's current key; returns the number of templates changed.
 
-        Searches and changes go on meanwhile. Stopped half-way, it goes on at the next call.
+        Templates, spaces and snapshots. Searches and changes go on meanwhile. Stopped half-way,
+        it goes on at the next call.
 
         Raises:
             StoreCorrupt: a template does not fit its checksum.
             SealKeyMissing: a template is sealed with a key that is not at hand.
+            StoreError: a snapshot cannot be written.
         """
-        with self._lock:
-            self._check_open()
-        return self._store.reseal()
+        return self._housekeeping.reseal()
 
     def maintain(self, *, full: bool = False) -> None:
         """Purge what was removed, and keep memory, snapshots and sealing in order.
@@ -249,51 +243,24 @@ class Galleries:
         Raises:
             StoreError: something could not be done now; the next call tries again.
         """
-        with self._purging:
-            self._store.settle()
-            # What was settled, now or before another change, is not in every memory yet.
-            self.sync()
-            galleries = self.list()
-            for gallery in galleries:
-                gallery.maintain()
-            # Whoever deletes a gallery may die before its snapshot is gone.
-            remove_orphans(self.path / SNAPSHOTS_NAME, existing=self._store.sequences)
-            self._store.refresh_keys()
-            if self._store.reseal():
-                # What an old key sealed lies in the log still.
-                self._purge_due.set()
-            # Else the next start misses the old key, once it has been retired.
-            for gallery in galleries:
-                gallery.reseal_snapshot()
-            self._purge(galleries, full=full)
-
-    def _purge(self, galleries: Sequence[Gallery], *, full: bool) -> None:
-        removed = {gallery: gallery.removed_sequence for gallery in galleries}
-        if (
-            full
-            or self._purge_due.is_set()
-            or any(sequence > each.purged_sequence for each, sequence in removed.items())
-        ):
-            self._purge_due.clear()
-            try:
-                self._store.database.purge(full=full)
-            except StoreError:
-                self._purge_due.set()
-                raise
-        for gallery, sequence in removed.items():
-            gallery.purged_sequence = sequence
+        self._housekeeping.maintain(full=full)
 
     @property
     def staleness_s(self) -> float:
         """How many seconds ago this process knew all that others had changed; 0 when alone."""
         return 0.0 if self._follower is None else self._follower.staleness_s
 
+    @property
+    def upkeep_failing_s(self) -> float:
+        """For how many seconds the upkeep has failed at every try; 0 while it does its work."""
+        return 0.0 if self._upkeep is None else self._upkeep.failing_s
+
     def close(self) -> None:
         """Give the folder back; later calls raise `StoreError`. A second call does nothing."""
         for each in (self._upkeep, self._follower):
             if each is not None:
                 each.stop()
-        with self._lock:
+        with self._housekeeping.resting(), self._lock:
             if self._closed:
                 return
             self._closed = True
@@ -313,6 +280,10 @@ class Galleries:
     ) -> None:
         self.close()
 
+    def _followed(self) -> tuple[Gallery, ...]:
+        self.sync()
+        return self.list()
+
     def _catch_up(self, gallery: Gallery) -> None:
         try:
             gallery.catch_up()
@@ -321,20 +292,7 @@ class Galleries:
             self._drop(gallery)
 
     def _gallery(self, stored: StoredGallery) -> Gallery:
-        store = self._store.gallery_store(stored)
-        owner = SnapshotOwner(
-            gallery_id=stored.id,
-            database_id=self._store.database_id,
-            fingerprint=stored.fingerprint,
-            space_id=stored.space_id,
-            dimension=EMBEDDING_DIMENSION,
-            dtype=self._options.storage,
-        )
-        folder = SnapshotFolder(
-            self.path / SNAPSHOTS_NAME / stored.id, owner=owner, sealer=store.sealer
-        )
-        memory = GalleryMemory(store, snapshots=folder, options=self._options)
-        return Gallery(store, memory=memory, changed=self._tell_others)
+        return Gallery(stored, store=self._store, options=self._options, changed=self._tell_others)
 
     def _load(self, gallery: Gallery) -> None:
         gallery.load()

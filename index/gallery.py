@@ -1,40 +1,28 @@
 """One gallery: enroll, identify and remove, on the SQL truth and the vectors in memory.
 
-A change is written to SQL first and acknowledged after its commit; the vectors in memory follow
-at once. An identification searches the vectors and then looks its hits up in SQL, so that what
+An identification searches the vectors and then looks its hits up in SQL, so that what
 SQL no longer holds is never named.
 
 Shapes: D is the embedding dimension.
 """
 
-import logging
-import threading
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedding.errors import (
-    GalleryNotFound,
-    ModelMismatch,
-    RequestInvalid,
-    StoreError,
-)
+from embedding.errors import RequestInvalid
 from index.checks import (
     check_external_id,
+    check_model,
     check_name,
+    check_new_subject,
     check_new_templates,
     check_unit_vectors,
 )
-from index.decision import (
-    Candidate,
-    Identification,
-    check_thresholds,
-    identification,
-)
-from index.memory import GalleryMemory, Picture
+from index.decision import Identification, check_thresholds, identification
+from index.loaded_gallery import LoadedGallery
 from index.records import (
     EMBEDDING_DIMENSION,
     Enrolled,
@@ -44,11 +32,7 @@ from index.records import (
     Subject,
     Template,
 )
-from index.search import best_subjects
-from index.store.change_log import Committed
-from index.store.gallery_store import GalleryStore
-
-logger = logging.getLogger(__name__)
+from index.search import best_candidates
 
 MAX_CANDIDATES = 4096
 """The most candidates that one identification gives; no list for a person is longer."""
@@ -57,103 +41,11 @@ MAX_PAGE = 1000
 """The most subjects on one page: about 200 kB of JSON."""
 
 
-class Gallery:
+class Gallery(LoadedGallery):
     """The subjects of one model's gallery; every method is thread safe.
 
     Got from `Galleries`, never made by hand.
     """
-
-    def __init__(
-        self, store: GalleryStore, *, memory: GalleryMemory, changed: Callable[[], None]
-    ) -> None:
-        """Take a gallery of the store; nothing is loaded yet.
-
-        Args:
-            store: the gallery in SQL.
-            memory: of this gallery alone.
-            changed: called after each committed change, for whoever tells other processes.
-        """
-        self._store = store
-        self._changed = changed
-        self._space = store.space()
-        self._memory = memory
-        self.purged_sequence = 0
-        """Removals up to here are out of live storage; set by `Galleries.maintain`."""
-        self._deleted = False
-        # Held over SQL and memory together: both see the changes in the same order.
-        self._changes = threading.Lock()
-
-    @property
-    def id(self) -> str:
-        """Opaque id."""
-        return self._store.gallery.id
-
-    @property
-    def name(self) -> str:
-        """Unique name."""
-        return self._store.gallery.name
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the model whose embeddings it holds."""
-        return self._store.gallery.fingerprint
-
-    @property
-    def space_id(self) -> str | None:
-        """Of the secret space that its vectors are stored in; None without one."""
-        return self._store.gallery.space_id
-
-    @property
-    def store(self) -> GalleryStore:
-        """The gallery in SQL, for other parts of this package; a change there is not followed."""
-        return self._store
-
-    @property
-    def created_at(self) -> datetime:
-        """UTC."""
-        return self._store.gallery.created_at
-
-    @property
-    def num_subjects(self) -> int:
-        """Gallery size N: subjects with at least one template."""
-        return self._memory.state.num_subjects
-
-    @property
-    def num_templates(self) -> int:
-        """Templates of all subjects."""
-        return len(self._memory.matrix)
-
-    def load(self) -> None:
-        """Fill the empty memory from SQL, with every checksum verified.
-
-        Raises:
-            StoreCorrupt: a template does not fit its checksum; the message names its id.
-        """
-        with self._changes:
-            self._memory.load()
-
-    def catch_up(self) -> int:
-        """Follow the changes that other processes committed; returns how many there were.
-
-        Raises:
-            GalleryNotFound: the gallery was deleted.
-            StoreCorrupt: a new template does not fit its checksum.
-        """
-        with self._changes:
-            self._check_exists()
-            before = self._memory.state.sequence
-            self._memory.follow(self._store.state())
-            return self._memory.state.sequence - before
-
-    @property
-    def removed_sequence(self) -> int:
-        """Number of the newest removal in the change log that this process knows of."""
-        return self._memory.removed_sequence
-
-    @property
-    def sequence(self) -> int:
-        """Number of the last change that this process follows."""
-        return self._memory.state.sequence
 
     def enroll(
         self,
@@ -198,14 +90,13 @@ class Gallery:
         """
         if not new:
             return ()
-        checked = [self._checked(each) for each in new]
+        checked = [check_new_subject(each, fingerprint=self.fingerprint) for each in new]
         embeddings_ND = check_new_templates(
             [template for each in checked for template in each.templates],
             dimension=EMBEDDING_DIMENSION,
         )
         embeddings_ND = self._stored_form(embeddings_ND)
-        with self._changes:
-            self._check_exists()
+        with self._changing():
             added = self._store.enroll(checked, embeddings_ND)
             self._made(added, added=(added.row_ids, embeddings_ND))
         return added.enrolled
@@ -233,28 +124,21 @@ class Gallery:
             ModelMismatch: the embedding is of another model than the gallery.
             RequestInvalid: a threshold or num_candidates is out of range.
         """
-        self._check_model(fingerprint)
+        check_model(fingerprint, expected=self.fingerprint)
         check_thresholds(match_threshold=match_threshold, review_threshold=review_threshold)
         if not 1 <= num_candidates <= MAX_CANDIDATES:
             raise RequestInvalid(
                 f"num_candidates must be 1 to {MAX_CANDIDATES}, but is {num_candidates}"
             )
         self._check_exists()
-        check_unit_vectors(np.asarray(embedding)[np.newaxis], dimension=EMBEDDING_DIMENSION)
-        probe_1D = self._stored_form(np.asarray(embedding)[np.newaxis])
-        best = best_subjects(
-            probe_1D[0], matrix=self._memory.matrix, store=self._store, num_subjects=num_candidates
+        probe_1D = np.asarray(embedding)[np.newaxis]
+        check_unit_vectors(probe_1D, dimension=EMBEDDING_DIMENSION)
+        candidates = best_candidates(
+            self._stored_form(probe_1D)[0],
+            matrix=self._memory.matrix,
+            store=self._store,
+            num_candidates=num_candidates,
         )
-        subjects = self._store.subjects_by_id([hit.subject_id for hit in best if hit.subject_id])
-        candidates = [
-            Candidate(
-                subject=subjects[hit.subject_id],
-                similarity=hit.similarity,
-                template_id=hit.template_id,
-            )
-            for hit in best
-            if hit.subject_id in subjects
-        ]
         return identification(
             candidates, match_threshold=match_threshold, review_threshold=review_threshold
         )
@@ -328,8 +212,7 @@ class Gallery:
         Raises:
             SubjectNotFound: no subject with this id.
         """
-        with self._changes:
-            self._check_exists()
+        with self._changing():
             removed = self._store.remove_subject(subject_id)
             self._made(removed, removed=removed.row_ids)
         return len(removed.row_ids)
@@ -358,119 +241,18 @@ class Gallery:
         Raises:
             TemplateNotFound: no template with this id.
         """
-        with self._changes:
-            self._check_exists()
+        with self._changing():
             removed = self._store.remove_template(template_id)
             self._made(removed, removed=removed.row_ids)
-
-    def delete(self) -> int:
-        """Delete the gallery with all that it holds; returns the number of templates removed.
-
-        Call `Galleries.delete`, which also forgets its name.
-
-        Raises:
-            GalleryNotFound: it was deleted before.
-        """
-        with self._changes:
-            self._check_exists()
-            num_templates = self._store.delete()
-            self._memory.delete_snapshot()
-            self._forget()
-        return num_templates
-
-    def maintain(self) -> None:
-        """Give back what removals left, and bring the snapshot up to date where it is due.
-
-        Searches and changes go on meanwhile.
-
-        Raises:
-            StoreError: the disk is full or cannot be written; the last snapshot stays.
-        """
-        self._memory.compact()
-        if self._memory.snapshot_is_due:
-            self._memory.write_snapshot(self._picture())
-
-    def reseal_snapshot(self) -> None:
-        """Write the snapshot anew if it is sealed with a key that is no longer current.
-
-        Raises:
-            StoreError: the disk is full or cannot be written; the last snapshot stays.
-        """
-        if not self._memory.snapshot_is_current:
-            self._memory.write_snapshot(self._picture())
-
-    def close(self) -> None:
-        """Forget the vectors; every later call raises `GalleryNotFound`.
-
-        A snapshot is brought up to date first, so that the next start is fast.
-        """
-        if not self._deleted and self._memory.snapshot_is_behind:
-            try:
-                self._memory.write_snapshot(self._picture())
-            except StoreError as error:
-                # Nothing is lost: the next start reads more from SQL.
-                logger.warning("no snapshot of gallery %s: %s", self.id, error)
-        with self._changes:
-            self._forget()
-
-    def forget(self) -> None:
-        """Forget a gallery that another process deleted, with its snapshot."""
-        with self._changes:
-            self._memory.delete_snapshot()
-            self._forget()
-
-    def _picture(self) -> Picture:
-        with self._changes:
-            return self._memory.picture()
-
-    def _forget(self) -> None:
-        self._deleted = True
-        self._memory.matrix.clear()
-
-    def _checked(self, new: NewSubject) -> NewSubject:
-        if not new.templates:
-            raise RequestInvalid("a subject was given without templates; give at least one")
-        for template in new.templates:
-            self._check_model(template.fingerprint)
-        if new.subject_id is not None and (new.name, new.external_id) != (None, None):
-            raise RequestInvalid("give the subject by its id, or by name and external id")
-        return NewSubject(
-            subject_id=new.subject_id,
-            name=None if new.name is None else check_name(new.name),
-            external_id=None if new.external_id is None else check_external_id(new.external_id),
-            templates=new.templates,
-        )
 
     def _relabel(
         self, subject_id: str, field: Literal["name", "external_id"], value: str | None
     ) -> Subject:
-        with self._changes:
-            self._check_exists()
+        with self._changing():
             subject, done = self._store.relabel(subject_id, field, value)
             self._made(done)
         return subject
 
-    def _made(
-        self,
-        done: Committed,
-        *,
-        added: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
-        removed: Sequence[int] = (),
-    ) -> None:
-        self._memory.made(done, added=added, removed=removed)
-        self._changed()
-
     def _stored_form(self, embeddings_ND: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn what the model made into the gallery's space, where it has one."""
         return embeddings_ND if self._space is None else self._space.rotate(embeddings_ND)
-
-    def _check_model(self, fingerprint: str) -> None:
-        if fingerprint != self.fingerprint:
-            raise ModelMismatch(
-                f"the gallery holds embeddings of model {self.fingerprint[:12]}, but this one is "
-                f"of model {fingerprint[:12]}; use the gallery's model, or another gallery"
-            )
-
-    def _check_exists(self) -> None:
-        if self._deleted:
-            raise GalleryNotFound("the gallery was deleted or closed")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from embedding.errors import RequestInvalid, SettingsInvalid, StoreError, StoreInUse
 from index.encryption import sealed_start
+from index.galleries import Galleries
 from index.key_ring import KeyRing
 from index.place import Place
 from index.sealing import Sealer
@@ -35,7 +36,8 @@ def retire_key(place: Place, key_file: Path, key_id: str) -> KeyRing:
     if needed:
         raise RequestInvalid(
             f"key {key_id} is still needed for {', '.join(needed)}; a running service seals them "
-            f"anew within a minute, and without one facegallery-index reseal does"
+            f"anew within a minute, and what is left then, or without one, facegallery-index "
+            f"reseal does"
         )
     age_s = time.time() - key_file.stat().st_mtime if key_file.exists() else SETTLING_S
     if abs(age_s) < SETTLING_S and _may_be_served(place):
@@ -75,22 +77,28 @@ def seal(place: Place, sealer: Sealer) -> int:
 def reseal(place: Place) -> int:
     """Seal everything with the current key now; returns how many templates were changed.
 
-    Snapshots that are sealed with another key are deleted: they are made anew.
+    What the old key sealed is out of the database's files afterwards, too.
 
     Raises:
         SettingsInvalid: there is no key.
         StoreInUse: a service holds the folder: it does this by itself.
+        StoreError: something cannot be sealed or purged now; the next call goes on.
     """
     if place.sealer is None:
         raise SettingsInvalid(
             "there is nothing to seal anew without a key; give the key file with "
             "FACEGALLERY_SEALING_KEY_FILE"
         )
-    with place.opened() as store:
-        num_changed = store.reseal()
-        for snapshot in sealed_snapshots(place.data_folder / SNAPSHOTS_NAME):
-            if not all(place.sealer.is_current(start) for start in snapshot.starts):
-                remove_folder(snapshot.path)
+    with Galleries.open(
+        place.data_folder,
+        database_url=place.database_url,
+        sealer=place.sealer,
+        ledger=place.ledger,
+        # Its thread could be quicker, and what it changed would not be counted.
+        upkeep_s=None,
+    ) as galleries:
+        num_changed = galleries.reseal()
+        galleries.maintain()
     return num_changed
 
 

@@ -6,7 +6,7 @@ Shapes: K results, D embedding dimension.
 import numpy as np
 from numpy.typing import NDArray
 
-from index.decision import TemplateHit, fuse_max
+from index.decision import Candidate, TemplateHit, fuse_max
 from index.matrix.vectors import NO_ID, VectorMatrix
 from index.store.gallery_reads import GalleryReads
 
@@ -15,6 +15,34 @@ _TEMPLATES_A_SUBJECT = 4
 
 _SPARE = 16
 _WIDER = 4
+
+
+def best_candidates(
+    embedding: NDArray[np.float32],
+    *,
+    matrix: VectorMatrix,
+    store: GalleryReads,
+    num_candidates: int,
+) -> list[Candidate]:
+    """Return the closest subjects, each once; one that is removed meanwhile is left out.
+
+    Args:
+        embedding: (D,) float32, unit length, in the gallery's space.
+        matrix: the vectors.
+        store: the same gallery in SQL.
+        num_candidates: at most so many.
+    """
+    best = best_subjects(embedding, matrix=matrix, store=store, num_subjects=num_candidates)
+    subjects = store.subjects_by_id([hit.subject_id for hit in best if hit.subject_id])
+    return [
+        Candidate(
+            subject=subjects[hit.subject_id],
+            similarity=hit.similarity,
+            template_id=hit.template_id,
+        )
+        for hit in best
+        if hit.subject_id in subjects
+    ]
 
 
 def best_subjects(

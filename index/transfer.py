@@ -1,6 +1,6 @@
 """Galleries out to exchange files, and in from them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +74,11 @@ def import_gallery(store: Store, name: str, source: Path, *, space: bool = False
     created = gallery is None
     if gallery is None:
         gallery = store.create_gallery(name, fingerprint=header.fingerprint, space=space)
-    erased = _Erased(store.removals())
+    erased = _Erased(store.removals)
     try:
         _, batches = read_gallery(source, fingerprint=gallery.fingerprint)
         imported = import_rows(
-            store.database, gallery, map(erased.without, batches), sealer=store.sealer
+            store.database, gallery, erased.left_out_of(batches), sealer=store.sealer
         )
     except BaseException:
         if created:
@@ -94,21 +94,31 @@ def _gallery(store: Store, name: str) -> StoredGallery | None:
 class _Erased:
     """Whom a ledger remembers as erased: about 100 bytes an entry."""
 
-    def __init__(self, removals: Iterator[Removal]) -> None:
-        self._ids: set[bytes] = set()
+    def __init__(self, removals: Callable[[], Iterator[Removal]]) -> None:
+        self._removals = removals
         self.left_out: list[str] = []
-        for removal in removals:
+
+    def left_out_of(self, batches: Iterable[Sequence[ExchangeRow]]) -> Iterator[list[ExchangeRow]]:
+        """Yield the rows of those who were not erased.
+
+        The ledger is read when the first rows are asked for. The import holds the gallery then,
+        so nobody is removed from it any more whom the ledger did not name yet.
+        """
+        erased = self._ids()
+        for rows in batches:
+            kept = []
+            for row in rows:
+                ids = (each for each in (row.template_id, row.subject_id) if each is not None)
+                if any(id_bytes(each) in erased for each in ids):
+                    self.left_out.append(row.template_id)
+                else:
+                    kept.append(row)
+            yield kept
+
+    def _ids(self) -> set[bytes]:
+        ids: set[bytes] = set()
+        for removal in self._removals():
             gone = removal.template_id if removal.kind == "template" else removal.subject_id
             if gone is not None:
-                self._ids.add(id_bytes(gone))
-
-    def without(self, rows: Sequence[ExchangeRow]) -> list[ExchangeRow]:
-        """Return the rows of those who were not erased."""
-        kept = []
-        for row in rows:
-            ids = (each for each in (row.template_id, row.subject_id) if each is not None)
-            if any(id_bytes(each) in self._ids for each in ids):
-                self.left_out.append(row.template_id)
-            else:
-                kept.append(row)
-        return kept
+                ids.add(id_bytes(gone))
+        return ids

@@ -2,9 +2,11 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from embedding.errors import FaceGalleryError
+from index.faults import log_fault
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +25,17 @@ class Upkeep:
     def __init__(self, maintain: Callable[[], None], *, every_s: float) -> None:
         self._maintain = maintain
         self._every_s = every_s
+        self._failing_since: float | None = None
         self._stopping = threading.Event()
         self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
         self._thread.start()
+
+    @property
+    def failing_s(self) -> float:
+        """Seconds since the first of the calls that failed in a row; 0 after one that did not."""
+        since = self._failing_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def soon(self) -> None:
         """Make the next call now."""
@@ -44,7 +53,20 @@ class Upkeep:
             self._due.clear()
             if self._stopping.is_set():
                 return
-            try:
-                self._maintain()
-            except FaceGalleryError as error:
-                logger.warning("the upkeep is tried again in %s s: %s", self._every_s, error)
+            begun = time.monotonic()
+            if self._succeeds():
+                self._failing_since = None
+            elif self._failing_since is None:
+                self._failing_since = begun
+
+    def _succeeds(self) -> bool:
+        try:
+            self._maintain()
+        except FaceGalleryError as error:
+            logger.warning("the upkeep is tried again in %s s: %s", self._every_s, error)
+        except Exception as error:
+            # Whatever it is: without this thread nothing that was removed would be purged again.
+            log_fault(logger, f"the upkeep is tried again in {self._every_s} s", error)
+        else:
+            return True
+        return False

@@ -274,3 +274,11 @@ class ReadyAnswer(HealthAnswer):
             examples=[0.0],
         ),
     ]
+    upkeep_failing_s: Annotated[
+        float,
+        Field(
+            description="Seconds for which purging, snapshots or sealing anew have failed at "
+            "every try; 0 while they work. Answers go on; the log says what is wrong.",
+            examples=[0.0],
+        ),
+    ]

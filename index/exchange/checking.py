@@ -4,8 +4,11 @@ Shapes: N rows, D embedding dimension.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +22,15 @@ from index.checks import (
     check_name,
     check_unit_vectors,
 )
-from index.exchange.rows import ExchangeHeader, ExchangeRow
+from index.exchange.rows import ExchangeColumns, ExchangeHeader
 from index.ids import ID_BYTES, NOBODY, check_id, id_bytes
 from index.records import EMBEDDING_DIMENSION
+
+_Made = TypeVar("_Made")
+_Nothing = TypeVar("_Nothing")
+
+_check_face_id = partial(check_name, what="face id", max_length=255)
+_check_image_id = partial(check_name, what="image id", max_length=255)
 
 
 def check_header(header: ExchangeHeader, *, fingerprint: str | None = None) -> None:
@@ -65,7 +74,7 @@ class RowCheck:
         """How many rows were checked."""
         return self._num
 
-    def add(self, rows: Sequence[ExchangeRow]) -> tuple[ExchangeRow, ...]:
+    def add(self, columns: ExchangeColumns) -> ExchangeColumns:
         """Return the next rows as they are to be stored: names stripped and in form NFC.
 
         Raises:
@@ -74,19 +83,32 @@ class RowCheck:
             NameInvalid: a name, external id, face id or image id breaks the rules of `check_name`.
             RequestInvalid: an id is no UUID, a figure is out of range, a name has no subject.
         """
-        if not rows:
-            return ()
-        self._check_embeddings(rows)
-        checked = []
-        for number, row in enumerate(rows, start=self._num):
-            try:
-                checked.append(self._checked(row))
-            except (RequestInvalid, NameInvalid, ModelMismatch) as error:
-                raise type(error)(f"row {number}: {error}") from error
-        self._template_ids.append(b"".join(id_bytes(row.template_id) for row in checked))
-        self._subjects.append(b"".join(map(_subject_bytes, checked)))
-        self._num += len(checked)
-        return tuple(checked)
+        embeddings_ND = self._embeddings(columns)
+        template_ids = self._each(columns.template_id, _template_key)
+        subject_ids = self._each(columns.subject_id, _subject_key)
+        self._check_rows(columns)
+        names = self._each(columns.name, check_name)
+        external_ids = self._each(columns.external_id, check_external_id)
+        face_ids = self._each(columns.face_id, _check_face_id)
+        image_ids = self._each(columns.image_id, _check_image_id)
+        checked = replace(
+            columns,
+            embedding=embeddings_ND,
+            name=_all_of(columns.name, names, nothing=None),
+            external_id=_all_of(columns.external_id, external_ids, nothing=None),
+            face_id=[face_ids[each] for each in columns.face_id],
+            image_id=[image_ids[each] for each in columns.image_id],
+        )
+        self._template_ids.append(b"".join([template_ids[each] for each in columns.template_id]))
+        subjects = zip(
+            _all_of(columns.subject_id, subject_ids, nothing=NOBODY),
+            map(_text_key, checked.name),
+            map(_text_key, checked.external_id),
+            strict=True,
+        )
+        self._subjects.append(b"".join(chain.from_iterable(subjects)))
+        self._num += len(columns)
+        return checked
 
     def finish(self) -> None:
         """Pass when all rows together make a gallery.
@@ -114,40 +136,86 @@ class RowCheck:
             given = first_of_each[keys_N6[first_of_each, columns].any(axis=1)]
             _check_once(keys_N6[given, columns], given, what=f"{what} of another subject")
 
-    def _check_embeddings(self, rows: Sequence[ExchangeRow]) -> None:
+    def _embeddings(self, columns: ExchangeColumns) -> NDArray[np.float32]:
         try:
-            check_unit_vectors(
-                np.stack([row.embedding for row in rows]), dimension=EMBEDDING_DIMENSION
-            )
+            embeddings_ND = np.asarray(columns.embedding)
+            check_unit_vectors(embeddings_ND, dimension=EMBEDDING_DIMENSION)
         except (EmbeddingInvalid, ValueError):
             # One by one, to tell the row.
-            for number, row in enumerate(rows, start=self._num):
+            for number, embedding in enumerate(columns.embedding, start=self._num):
                 try:
                     check_unit_vectors(
-                        np.asarray(row.embedding)[np.newaxis], dimension=EMBEDDING_DIMENSION
+                        np.asarray(embedding)[np.newaxis], dimension=EMBEDDING_DIMENSION
                     )
                 except EmbeddingInvalid as error:
                     raise EmbeddingInvalid(f"row {number}: {error}") from error
             raise
+        return embeddings_ND
 
-    def _checked(self, row: ExchangeRow) -> ExchangeRow:
-        check_id(row.template_id, what="template id")
-        if row.subject_id is not None:
-            check_id(row.subject_id, what="subject id")
-        elif row.name is not None or row.external_id is not None:
-            raise RequestInvalid("a name or external id without a subject id")
-        if row.fingerprint != self._header.fingerprint:
-            raise ModelMismatch("the embedding is of another model than the file says")
-        if row.created_at is not None and row.created_at.tzinfo is None:
-            raise RequestInvalid("the time must have a time zone")
-        check_figures(row)
-        return replace(
-            row,
-            name=None if row.name is None else check_name(row.name),
-            external_id=None if row.external_id is None else check_external_id(row.external_id),
-            face_id=check_name(row.face_id, what="face id", max_length=255),
-            image_id=check_name(row.image_id, what="image id", max_length=255),
+    def _each(
+        self, values: Sequence[str | None], check: Callable[[str], _Made]
+    ) -> dict[str, _Made]:
+        """What a check makes of each text, once for those that come again."""
+        made: dict[str, _Made] = {}
+        for place, value in enumerate(values):
+            if value is not None and value not in made:
+                try:
+                    made[value] = check(value)
+                except (RequestInvalid, NameInvalid) as error:
+                    raise type(error)(f"row {self._num + place}: {error}") from error
+        return made
+
+    def _check_rows(self, columns: ExchangeColumns) -> None:
+        """Pass what belongs together in a row, and its figures."""
+        for number, (subject_id, name, external_id, fingerprint, at) in enumerate(
+            zip(
+                columns.subject_id,
+                columns.name,
+                columns.external_id,
+                columns.fingerprint,
+                columns.created_at,
+                strict=True,
+            ),
+            start=self._num,
+        ):
+            if subject_id is None and (name is not None or external_id is not None):
+                raise RequestInvalid(f"row {number}: a name or external id without a subject id")
+            if fingerprint != self._header.fingerprint:
+                raise ModelMismatch(
+                    f"row {number}: the embedding is of another model than the file says"
+                )
+            if at is not None and at.tzinfo is None:
+                raise RequestInvalid(f"row {number}: the time must have a time zone")
+        if not figures_in_order(columns):
+            for number, row in enumerate(columns.rows(), start=self._num):
+                try:
+                    check_figures(row)
+                except RequestInvalid as error:
+                    raise RequestInvalid(f"row {number}: {error}") from error
+
+
+def figures_in_order(columns: ExchangeColumns) -> bool:
+    """Return whether `check_figures` passes all rows; it says what is wrong where it does not."""
+    try:
+        scores_2N = np.array([columns.confidence, columns.quality], dtype=np.float64)
+        norms_N = np.array(columns.norm, dtype=np.float64)
+        boxes_N4 = np.array(columns.box, dtype=np.float64)
+        sizes_N2 = np.array(columns.photo_size, dtype=np.float64)
+        landmarks_N52 = np.asarray(columns.landmarks)
+        figures = (norms_N, boxes_N4, landmarks_N52)
+        num = len(columns)
+        return bool(
+            (boxes_N4.shape, sizes_N2.shape, landmarks_N52.shape)
+            == ((num, 4), (num, 2), (num, 5, 2))
+            and all(np.isfinite(each).all() for each in figures)
+            and (norms_N > 0).all()
+            and ((scores_2N >= 0) & (scores_2N <= 1)).all()
+            and (boxes_N4[:, :2] <= boxes_N4[:, 2:]).all()
+            and (sizes_N2 >= 1).all()
         )
+    except ValueError:
+        # Rows of different lengths.
+        return False
 
 
 def _check_once(keys_N2: NDArray[np.uint64], rows_N: NDArray[np.intp], *, what: str) -> None:
@@ -163,12 +231,23 @@ def _keys(content: bytes, *, width: int = 2) -> NDArray[np.uint64]:
     return np.frombuffer(content, dtype=np.uint64).reshape(-1, width)
 
 
-def _subject_bytes(row: ExchangeRow) -> bytes:
-    subject = NOBODY if row.subject_id is None else id_bytes(row.subject_id)
-    return subject + _text_bytes(row.name) + _text_bytes(row.external_id)
+def _all_of(
+    values: Sequence[str | None], made: Mapping[str, _Made], *, nothing: _Nothing
+) -> list[_Made | _Nothing]:
+    return [nothing if each is None else made[each] for each in values]
 
 
-def _text_bytes(text: str | None) -> bytes:
+def _template_key(text: str) -> bytes:
+    check_id(text, what="template id")
+    return id_bytes(text)
+
+
+def _subject_key(text: str) -> bytes:
+    check_id(text, what="subject id")
+    return id_bytes(text)
+
+
+def _text_key(text: str | None) -> bytes:
     if text is None:
         return NOBODY
     return hashlib.blake2b(text.encode(), digest_size=ID_BYTES).digest()

@@ -1,9 +1,9 @@
-"""The columns of an exchange file, from rows and to rows.
+"""The columns of an exchange file, from Parquet and to Parquet.
 
 Shapes: N rows, W numbers a row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid
-from index.exchange.rows import ExchangeRow
+from index.exchange.rows import ExchangeColumns
 from index.records import EMBEDDING_DIMENSION
 from index.times import from_microseconds
 
@@ -100,11 +100,11 @@ def check_schema(schema: pa.Schema) -> None:
             raise RequestInvalid(f"the column {name} must hold {expected}, but holds {kind}")
 
 
-def to_batch(rows: Sequence[ExchangeRow]) -> pa.RecordBatch:
+def to_batch(columns: ExchangeColumns) -> pa.RecordBatch:
     """Return checked rows as a batch of `SCHEMA`."""
     arrays = []
     for field in SCHEMA:
-        values: Any = [getattr(row, field.name) for row in rows]
+        values: Any = getattr(columns, field.name)
         if field.name in _WIDTHS:
             flat = np.asarray(values, dtype=field.type.value_type.to_pandas_dtype()).reshape(-1)
             arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field.type))
@@ -113,7 +113,7 @@ def to_batch(rows: Sequence[ExchangeRow]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def to_rows(batch: pa.RecordBatch, *, first: int, fingerprint: str) -> list[ExchangeRow]:
+def to_columns(batch: pa.RecordBatch, *, first: int, fingerprint: str) -> ExchangeColumns:
     """Return the rows of a batch whose schema was checked; values are not checked yet.
 
     Args:
@@ -135,10 +135,7 @@ def to_rows(batch: pa.RecordBatch, *, first: int, fingerprint: str) -> list[Exch
     for name in ("face_id", "image_id"):
         values.setdefault(name, values["template_id"])
     values.setdefault("fingerprint", [fingerprint] * num)
-    return [
-        ExchangeRow(**dict(zip(values, each, strict=True)))
-        for each in zip(*values.values(), strict=True)
-    ]
+    return ExchangeColumns(**values)
 
 
 def _element(kind: pa.DataType, *, width: int) -> pa.DataType | None:
@@ -150,15 +147,14 @@ def _element(kind: pa.DataType, *, width: int) -> pa.DataType | None:
     return None
 
 
-def _values(column: pa.Array, *, name: str, first: int) -> Iterable[Any]:
+def _values(column: pa.Array, *, name: str, first: int) -> Any:  # noqa: ANN401 - see its caller
     if column.null_count and name not in _NULLABLE:
         row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise RequestInvalid(f"row {row}: the column {name} has no value")
     if name == "created_at":
         return _times(column, first=first)
     if name not in _WIDTHS:
-        listed: list[Any] = column.to_pylist()
-        return listed
+        return column.to_pylist()
     matrix_NW = _matrix(column, name=name, first=first)
     if name == "embedding":
         return matrix_NW

@@ -69,10 +69,9 @@ def verify(path: Path, *, fingerprint: str | None = None) -> ExchangeHeader:
     Raises:
         As `read_gallery`.
     """
-    header, batches = read_gallery(path, fingerprint=fingerprint)
-    for _ in batches:
-        pass
-    return header
+    with _extra_package():
+        from index.exchange import parquet
+    return parquet.verify(path, fingerprint=fingerprint)
 
 
 @contextmanager

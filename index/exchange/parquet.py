@@ -13,8 +13,14 @@ import pyarrow.parquet as pq
 
 from embedding.errors import EmbeddingInvalid, RequestInvalid, StoreError
 from index.exchange.checking import RowCheck, check_header
-from index.exchange.columns import SCHEMA, check_schema, to_batch, to_rows
-from index.exchange.rows import FORMAT_VERSION, ContentDigest, ExchangeHeader, ExchangeRow
+from index.exchange.columns import SCHEMA, check_schema, to_batch, to_columns
+from index.exchange.rows import (
+    FORMAT_VERSION,
+    ContentDigest,
+    ExchangeColumns,
+    ExchangeHeader,
+    ExchangeRow,
+)
 from index.private_files import new_private_file
 from index.records import EMBEDDING_DIMENSION
 
@@ -54,10 +60,10 @@ def write(path: Path, rows: Iterable[ExchangeRow], *, header: ExchangeHeader) ->
                 write_page_checksum=True,
             ) as writer,
         ):
-            while chunk := check.add(list(islice(source, _BATCH_ROWS))):
-                for row in chunk:
-                    digest.add(row)
-                writer.write_batch(to_batch(chunk))
+            while chunk := list(islice(source, _BATCH_ROWS)):
+                columns = check.add(ExchangeColumns.of(chunk))
+                digest.add(columns)
+                writer.write_batch(to_batch(columns))
             check.finish()
             header = replace(header, count=check.num_rows)
             writer.add_key_value_metadata(_metadata(header, digest.hexdigest()))
@@ -76,6 +82,22 @@ def read(
     path: Path, *, fingerprint: str | None
 ) -> tuple[ExchangeHeader, Iterator[tuple[ExchangeRow, ...]]]:
     """See `index.exchange.files.read_gallery`."""
+    header, batches = _opened(path, fingerprint=fingerprint)
+    return header, (columns.rows() for columns in batches)
+
+
+def verify(path: Path, *, fingerprint: str | None) -> ExchangeHeader:
+    """See `index.exchange.files.verify`."""
+    header, batches = _opened(path, fingerprint=fingerprint)
+    for _ in batches:
+        pass
+    return header
+
+
+def _opened(
+    path: Path, *, fingerprint: str | None
+) -> tuple[ExchangeHeader, Iterator[ExchangeColumns]]:
+    """Return the header of a file, and its checked rows."""
     with _reading(path):
         file = pq.ParquetFile(
             path,
@@ -94,7 +116,7 @@ def read(
 
 def _batches(
     path: Path, file: pq.ParquetFile, header: ExchangeHeader, expected_digest: str | None
-) -> Iterator[tuple[ExchangeRow, ...]]:
+) -> Iterator[ExchangeColumns]:
     check, digest = RowCheck(header), ContentDigest(header)
     names = [name for name in SCHEMA.names if name in file.schema_arrow.names]
     with file:
@@ -105,11 +127,10 @@ def _batches(
                 if batch is None:
                     break
                 batch.validate(full=True)
-                rows = to_rows(batch, first=check.num_rows, fingerprint=header.fingerprint)
-            checked = check.add(rows)
-            for row in checked:
-                digest.add(row)
-            yield checked
+                read = to_columns(batch, first=check.num_rows, fingerprint=header.fingerprint)
+            columns = check.add(read)
+            digest.add(columns)
+            yield columns
     if check.num_rows != header.count:
         raise _damaged(path)
     check.finish()

@@ -1,13 +1,16 @@
 """What an exchange file says: its header, and one row a template.
 
-Shapes: D embedding dimension.
+Shapes: N rows, D embedding dimension.
 """
 
 import hashlib
 import json
 import struct
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,8 @@ from index.times import to_microseconds
 FORMAT_VERSION = 1
 
 _FIGURES = struct.Struct("<7d2qI")
+# `json.dumps` looks at its options anew each time.
+_ENCODER = json.JSONEncoder()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,57 @@ class ExchangeRow:
     created_at: datetime | None
 
 
+FIELDS = ExchangeRow.__slots__
+"""Of a row, in their order; they are those of `ExchangeColumns` too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExchangeColumns:
+    """N rows by column, which are checked and written without an object for each.
+
+    The fields are those of `ExchangeRow`, a value for each row.
+
+    Attributes:
+        embedding: N vectors; (N, D) float32 once they are checked.
+        landmarks: N arrays, or (N, 5, 2) float32.
+    """
+
+    subject_id: Sequence[str | None]
+    name: Sequence[str | None]
+    external_id: Sequence[str | None]
+    template_id: Sequence[str]
+    embedding: Sequence[NDArray[np.float32]] | NDArray[np.float32]
+    norm: Sequence[float]
+    quality: Sequence[float]
+    confidence: Sequence[float]
+    box: Sequence[tuple[float, float, float, float]]
+    photo_size: Sequence[tuple[int, int]]
+    landmarks: Sequence[NDArray[np.float32]] | NDArray[np.float32]
+    face_id: Sequence[str]
+    image_id: Sequence[str]
+    fingerprint: Sequence[str]
+    created_at: Sequence[datetime | None]
+
+    @classmethod
+    def of(cls, rows: Sequence[ExchangeRow]) -> Self:
+        """Return the columns of rows."""
+        return cls(**{name: list(map(attrgetter(name), rows)) for name in FIELDS})
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.template_id)
+
+    def rows(self) -> tuple[ExchangeRow, ...]:
+        """Return the rows."""
+        columns = (getattr(self, name) for name in FIELDS)
+        return tuple(
+            [
+                ExchangeRow(**dict(zip(FIELDS, values, strict=True)))
+                for values in zip(*columns, strict=True)
+            ]
+        )
+
+
 class ContentDigest:
     """A sha256 over header and rows, whatever the file makes of them.
 
@@ -89,27 +145,48 @@ class ContentDigest:
     def __init__(self, header: ExchangeHeader) -> None:
         exported_at = None if header.exported_at is None else to_microseconds(header.exported_at)
         start = (FORMAT_VERSION, header.fingerprint, header.gallery, exported_at)
-        self._sha256 = hashlib.sha256(json.dumps(start).encode())
+        self._sha256 = hashlib.sha256(_json(start))
 
-    def add(self, row: ExchangeRow) -> None:
-        """Take the next row in."""
-        texts = (
-            row.subject_id,
-            row.name,
-            row.external_id,
-            row.template_id,
-            row.face_id,
-            row.image_id,
-            row.fingerprint,
-            None if row.created_at is None else to_microseconds(row.created_at),
+    def add(self, columns: ExchangeColumns) -> None:
+        """Take the next rows in, checked."""
+        texts = map(_json, zip(*_texts(columns), strict=True))
+        figures = zip(
+            columns.norm,
+            columns.quality,
+            columns.confidence,
+            columns.box,
+            columns.photo_size,
+            strict=True,
         )
-        text = json.dumps(texts).encode()
-        figures = (row.norm, row.quality, row.confidence, *row.box, *row.photo_size)
-        self._sha256.update(_FIGURES.pack(*figures, len(text)))
-        self._sha256.update(text)
-        self._sha256.update(np.asarray(row.embedding, dtype="<f4").tobytes())
-        self._sha256.update(np.asarray(row.landmarks, dtype="<f4").tobytes())
+        vectors = zip(columns.embedding, columns.landmarks, strict=True)
+        parts: list[bytes] = []
+        for text, (norm, quality, confidence, box, photo_size), (embedding, landmarks) in zip(
+            texts, figures, vectors, strict=True
+        ):
+            parts += (
+                _FIGURES.pack(norm, quality, confidence, *box, *photo_size, len(text)),
+                text,
+                np.asarray(embedding, dtype="<f4").tobytes(),
+                np.asarray(landmarks, dtype="<f4").tobytes(),
+            )
+        self._sha256.update(b"".join(parts))
 
     def hexdigest(self) -> str:
         """Return the digest of all rows so far, 64 hexadecimal digits."""
         return self._sha256.hexdigest()
+
+
+def _texts(columns: ExchangeColumns) -> Iterator[Iterable[str | int | None]]:
+    """What the digest takes as text."""
+    yield columns.subject_id
+    yield columns.name
+    yield columns.external_id
+    yield columns.template_id
+    yield columns.face_id
+    yield columns.image_id
+    yield columns.fingerprint
+    yield (None if at is None else to_microseconds(at) for at in columns.created_at)
+
+
+def _json(values: tuple[str | int | None, ...]) -> bytes:
+    return _ENCODER.encode(values).encode()

@@ -132,7 +132,12 @@ class PostgresDatabase(Database):
         """A connection of its own that receives the hints."""
         with translated_errors(), self._outside_transactions() as connection:
             connection.exec_driver_sql(f"LISTEN {CHANNEL}")
-            yield connection
+            try:
+                yield connection
+            except BaseException:
+                # Given back it would receive hints that nobody takes, for as long as it lives.
+                connection.invalidate()
+                raise
             connection.exec_driver_sql("UNLISTEN *")
 
     def size_bytes(self) -> int:

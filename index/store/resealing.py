@@ -69,6 +69,10 @@ def reseal_gallery(database: Database, gallery: StoredGallery, *, old: Sealer, n
         with database.transaction() as connection:
             rows = connection.execute(_query(gallery, last)).all()
             if not rows:
+                # Whoever enrolls now may have begun with the key of before: waited for.
+                connection.execute(_held(gallery))
+                rows = connection.execute(_query(gallery, last)).all()
+            if not rows:
                 break
             last = rows[-1].id
             changes = _changes(rows, gallery, old=old, new=new)
@@ -104,6 +108,10 @@ def _query(gallery: StoredGallery, last: int) -> Any:  # noqa: ANN401 - a long S
         # A removal waits, or is waited for: it must not be undone by a row written again.
         .with_for_update(of=templates)
     )
+
+
+def _held(gallery: StoredGallery) -> Any:  # noqa: ANN401 - a long Select
+    return select(galleries.c.id).where(galleries.c.id == gallery.row_id).with_for_update()
 
 
 def _changes(

@@ -33,12 +33,17 @@ def check_sealer(connection: Connection, sealer: Sealer, *, database_id: str) ->
                 "a key was given, but the templates lie in the clear; seal them first with "
                 "facegallery-index seal"
             )
-        write_mark(connection, sealer, database_id=database_id)
+        write_mark(connection, new_mark(sealer, database_id=database_id))
 
 
-def write_mark(connection: Connection, sealer: Sealer, *, database_id: str) -> None:
-    """Remember that everything in the database is sealed with the sealer's current key."""
-    write_fact(connection, _MARK, sealer.seal(b"", context=_context(database_id)))
+def new_mark(sealer: Sealer, *, database_id: str) -> bytes:
+    """Return a mark of the sealer's current key, not written yet."""
+    return sealer.seal(b"", context=_context(database_id))
+
+
+def write_mark(connection: Connection, mark: bytes) -> None:
+    """Remember that everything in the database is sealed with the mark's key, or a later one."""
+    write_fact(connection, _MARK, mark)
 
 
 def mark_is_current(connection: Connection, sealer: Sealer) -> bool:

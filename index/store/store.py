@@ -24,7 +24,7 @@ from index.store.ids import new_ids
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
 from index.store.resealing import FirstSealing, reseal_gallery
-from index.store.seal_mark import check_sealer, mark_is_current, write_mark
+from index.store.seal_mark import check_sealer, mark_is_current, new_mark, write_mark
 from index.store.spaces import new_space
 from index.store.sqlite import SqliteDatabase
 from index.store.stored_gallery import StoredGallery
@@ -66,6 +66,7 @@ class Store:
             with self.database.transaction() as connection:
                 self.database_id = database_id(connection)
                 check_sealer(connection, sealer, database_id=self.database_id)
+            self._resealed = new_mark(sealer, database_id=self.database_id)
             self._cursors = Cursors(self.secret("cursor"))
             self._erasures = self._opened_erasures(ledger)
         except BaseException:
@@ -181,6 +182,8 @@ class Store:
     def reseal(self, *, new: Sealer | None = None) -> int:
         """Seal everything with the current key; returns how many templates were changed.
 
+        Looks at every row; `reseal_if_due` does not.
+
         Args:
             new: seals instead of the sealer that the store was opened with, which then only
                 unseals; for sealing what lay in the clear.
@@ -189,17 +192,29 @@ class Store:
         old = self._sealer if new is None else FirstSealing(new)
         if not sealer.encrypts:
             return 0
-        with self.database.transaction() as connection:
-            if mark_is_current(connection, sealer):
-                return 0
+        # Of the key at the beginning: after a rotation meanwhile it says that there is work to do.
+        mark = new_mark(sealer, database_id=self.database_id)
         num_changed = sum(
             reseal_gallery(self.database, gallery, old=old, new=sealer)
             for gallery in self.galleries()
         )
         # Last: until here a stop leaves a mark that says there is work to do.
         with self.database.transaction() as connection:
-            write_mark(connection, sealer, database_id=self.database_id)
+            write_mark(connection, mark)
+        self._resealed = mark
         return num_changed
+
+    def reseal_if_due(self) -> int:
+        """Seal everything with the current key where it is another than the last time.
+
+        Each process of a shared database does so once: it may have written with the key of
+        before when another one had sealed everything anew and had marked it.
+        """
+        if not self._sealer.encrypts:
+            return 0
+        with self.database.transaction() as connection:
+            marked = mark_is_current(connection, self._sealer)
+        return 0 if marked and self._sealer.is_current(self._resealed) else self.reseal()
 
     def gallery_store(self, gallery: StoredGallery) -> GalleryStore:
         """Return the subjects and templates of one gallery."""

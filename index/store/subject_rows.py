@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, Select, func, select
 
 from embedding.errors import RequestInvalid, SubjectNotFound
+from index.exchange.rows import ExchangeRow
 from index.records import NewSubject, Subject
 from index.store.bulk import driver_time, insert_numbered
 from index.store.ids import new_ids
@@ -89,7 +90,7 @@ def find_or_create(
         RequestInvalid: a name and an external id belong to different subjects.
         SubjectNotFound: no subject with an id that was given.
     """
-    known = _Known(_existing(connection, gallery, wanted), ids=new_ids(len(wanted)))
+    known = _Known(existing_subjects(connection, gallery, wanted), ids=new_ids(len(wanted)))
     found = [known.find(each) or known.add(each) for each in wanted]
     _create(connection, gallery, known.new)
     return found
@@ -161,10 +162,10 @@ def _labels(subject: NewSubject | FoundSubject) -> Iterator[tuple[str, str]]:
         yield "external_id", subject.external_id
 
 
-def _existing(
-    connection: Connection, gallery: int, wanted: Sequence[NewSubject]
+def existing_subjects(
+    connection: Connection, gallery: int, wanted: Sequence[NewSubject | ExchangeRow]
 ) -> Iterator[FoundSubject]:
-    """All subjects that are meant by id, name or external id; one may come several times."""
+    """Yield all that are meant by id, name or external id; one may come several times."""
     for field, values in (
         ("public_id", {each.subject_id for each in wanted}),
         ("name", {each.name for each in wanted}),

@@ -29,7 +29,7 @@ def healthz() -> schemas.HealthAnswer:
     "/readyz",
     tags=["operation"],
     response_model=schemas.ReadyAnswer,
-    responses={503: {"description": "Not ready yet, cut off from the database, or stopping."}},
+    responses={503: {"description": "Not ready yet, unable to follow the database, or stopping."}},
 )
 def readyz(request: Request) -> JSONResponse | schemas.ReadyAnswer:
     """Tell whether photos can be answered, and how old the picture of the galleries is."""
@@ -39,9 +39,14 @@ def readyz(request: Request) -> JSONResponse | schemas.ReadyAnswer:
     staleness_s = parts.galleries.staleness_s
     if staleness_s > MAX_STALENESS_S:
         return problem(
-            503, "not_ready", f"the shared database has not answered for {staleness_s:.0f} s"
+            503,
+            "not_ready",
+            f"the shared database could not be followed for {staleness_s:.0f} s; the log says why",
         )
-    return schemas.ReadyAnswer(staleness_s=round(staleness_s, 3))
+    return schemas.ReadyAnswer(
+        staleness_s=round(staleness_s, 3),
+        upkeep_failing_s=round(parts.galleries.upkeep_failing_s, 3),
+    )
 
 
 @router.get("/", include_in_schema=False)

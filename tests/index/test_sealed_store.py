@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import psycopg
 import pytest
 from numpy.typing import NDArray
 
@@ -11,49 +10,18 @@ from embedding.errors import RequestInvalid, SealKeyMissing, SettingsInvalid
 from index.galleries import Galleries
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
-from index.memory import MemoryOptions
 from index.store.store import Store
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
+from tests.index.sealed_place import SealedPlace
 
 _VECTORS = unit_vectors(12)
 
 
-class _Place:
-    """Where galleries are opened, with a key file beside the data folder."""
-
-    def __init__(self, folder: Path, url: str | None) -> None:
-        self.data = folder / "data"
-        self.key_file = folder / "keys" / "sealing.keys"
-        self.url = url
-        self.snapshot_from = 20_000
-        self.key_file.parent.mkdir()
-        KeyRing.generate(self.key_file)
-
-    def open(self, *, sealed: bool = True) -> Galleries:
-        """Open them."""
-        sealer = KeyFileSealer(self.key_file, data_folder=self.data) if sealed else None
-        return Galleries.open(
-            self.data,
-            database_url=self.url,
-            sealer=sealer,
-            options=MemoryOptions(snapshot_from=self.snapshot_from),
-        )
-
-    def bytes(self) -> bytes:
-        """All that lies on disk: the folder's files and, from PostgreSQL, every template."""
-        content = b"".join(each.read_bytes() for each in self.data.rglob("*") if each.is_file())
-        if self.url is not None:
-            with psycopg.connect(self.url) as connection:
-                rows = connection.execute("SELECT sealed_embedding FROM templates").fetchall()
-            content += b"".join(bytes(row[0]) for row in rows)
-        return content
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> _Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> SealedPlace:
     """An empty one, on each kind of database."""
     url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return _Place(tmp_path, url)
+    return SealedPlace(tmp_path, url)
 
 
 def _patterns(vectors_ND: NDArray[np.float32]) -> list[bytes]:
@@ -62,7 +30,7 @@ def _patterns(vectors_ND: NDArray[np.float32]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("space", [False, True])
-def test_it_works_and_nothing_lies_in_the_clear(place: _Place, space: bool) -> None:
+def test_it_works_and_nothing_lies_in_the_clear(place: SealedPlace, space: bool) -> None:
     """Enroll, identify, restart and remove; no pattern of a vector is on disk at any time."""
     with place.open() as galleries:
         gallery = galleries.create("people", fingerprint=FINGERPRINT, space=space)
@@ -81,7 +49,7 @@ def test_it_works_and_nothing_lies_in_the_clear(place: _Place, space: bool) -> N
     assert not any(pattern in place.bytes() for pattern in _patterns(_VECTORS))
 
 
-def test_spaces_keep_similarities_and_differ(place: _Place) -> None:
+def test_spaces_keep_similarities_and_differ(place: SealedPlace) -> None:
     """Two galleries of the same vectors answer alike and hold different bytes in memory."""
     with place.open() as galleries:
         names = ("one", "two", "plain")
@@ -103,7 +71,7 @@ def test_spaces_keep_similarities_and_differ(place: _Place) -> None:
         np.testing.assert_array_equal(stored[2], _VECTORS[:6])
 
 
-def test_nothing_opens_without_the_key_or_with_another(place: _Place, tmp_path: Path) -> None:
+def test_nothing_opens_without_the_key_or_with_another(place: SealedPlace, tmp_path: Path) -> None:
     """Even an empty store knows its key; the message says what to give."""
     place.open().close()
     with pytest.raises(SealKeyMissing, match="FACEGALLERY_SEALING_KEY_FILE"):
@@ -115,7 +83,7 @@ def test_nothing_opens_without_the_key_or_with_another(place: _Place, tmp_path: 
         place.open()
 
 
-def test_a_key_does_not_seal_what_is_clear_by_itself(place: _Place) -> None:
+def test_a_key_does_not_seal_what_is_clear_by_itself(place: SealedPlace) -> None:
     """A store with clear templates refuses a key, until it is sealed; then it opens with it."""
     with place.open(sealed=False) as galleries:
         gallery = galleries.create("people", fingerprint=FINGERPRINT)
@@ -131,82 +99,6 @@ def test_a_key_does_not_seal_what_is_clear_by_itself(place: _Place) -> None:
         assert identify(galleries.get("people"), _VECTORS[3]).decision == "match"
     with pytest.raises(SealKeyMissing):
         place.open(sealed=False)
-
-
-def test_keys_rotate_while_it_runs(place: _Place) -> None:
-    """After resealing, the old key can go; templates and spaces open with the new one alone."""
-    with place.open() as galleries:
-        for name, space in (("people", True), ("guests", False)):
-            gallery = galleries.create(name, fingerprint=FINGERPRINT, space=space)
-            gallery.enroll([new_template(each) for each in _VECTORS[:5]], name="Anna")
-        assert galleries.reseal() == 0
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
-        galleries.get("people").enroll([new_template(_VECTORS[5])], name="Bert")
-        assert galleries.reseal() == 0  # Its keys are those of before the rotation.
-        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
-        assert galleries.reseal() == 11
-        galleries.get("people").enroll([new_template(_VECTORS[6])], name="Carla")
-        assert galleries.reseal() == 0
-    KeyRing.retire(place.key_file, old)
-    with place.open() as galleries:
-        for name, count in (("people", 7), ("guests", 5)):
-            gallery = galleries.get(name)
-            assert gallery.num_templates == count
-            assert identify(gallery, _VECTORS[4]).decision == "match"
-
-
-def test_a_key_that_goes_too_early_is_missed(place: _Place) -> None:
-    """Retired before everything was sealed anew: a clear error, and the old key mends it."""
-    with place.open() as galleries:
-        galleries.create("people", fingerprint=FINGERPRINT).enroll([new_template(_VECTORS[0])])
-    before = place.key_file.read_bytes()
-    old = KeyRing.read(place.key_file).current.id
-    KeyRing.rotate(place.key_file)
-    KeyRing.retire(place.key_file, old)
-    with pytest.raises(SealKeyMissing, match=old):
-        place.open()
-    place.key_file.write_bytes(before)
-    with place.open() as galleries:
-        assert identify(galleries.get("people"), _VECTORS[0]).decision == "match"
-
-
-def test_an_upkeep_seals_snapshots_anew(place: _Place, caplog: pytest.LogCaptureFixture) -> None:
-    """After a rotation and one upkeep nothing needs the old key, not even the snapshot."""
-    place.snapshot_from = 1
-    with place.open() as galleries:
-        gallery = galleries.create("people", fingerprint=FINGERPRINT)
-        gallery.enroll([new_template(each) for each in _VECTORS])
-        galleries.maintain()
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
-        galleries.maintain()
-    KeyRing.retire(place.key_file, old)
-    with place.open() as galleries:
-        assert identify(galleries.get("people"), _VECTORS[3]).decision == "match"
-    assert not caplog.records
-
-
-def test_a_snapshot_without_its_key_is_made_anew(
-    place: _Place, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Where the templates open and only the snapshot's key is gone, it is told and replaced."""
-    place.snapshot_from = 1
-    with place.open() as galleries:
-        gallery = galleries.create("people", fingerprint=FINGERPRINT)
-        gallery.enroll([new_template(each) for each in _VECTORS])
-        galleries.maintain()
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
-        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
-        assert galleries.reseal() == len(_VECTORS)
-    KeyRing.retire(place.key_file, old)
-    with place.open() as galleries:
-        assert "a snapshot is not used" in caplog.text
-        assert identify(galleries.get("people"), _VECTORS[3]).decision == "match"
-    caplog.clear()
-    place.open().close()
-    assert not caplog.records
 
 
 def test_a_space_without_sealing_is_refused(tmp_path: Path) -> None:

@@ -150,7 +150,8 @@ def test_models(shared_service: FakeService) -> None:
 def test_health(shared_service: FakeService) -> None:
     """Without a key the service tells that it lives and is ready, and nothing else."""
     assert shared_service.http.get("/healthz").json() == {"status": "ok"}
-    assert shared_service.http.get("/readyz").json() == {"status": "ok", "staleness_s": 0.0}
+    ready = shared_service.http.get("/readyz").json()
+    assert ready == {"status": "ok", "staleness_s": 0.0, "upkeep_failing_s": 0.0}
 
 
 def test_everything_is_there_after_a_restart(settings: Settings) -> None:

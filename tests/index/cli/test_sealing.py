@@ -9,6 +9,7 @@ import pytest
 from embedding.errors import StoreCorrupt
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
+from index.snapshot.manifest import MANIFEST_NAME
 from index.store import resealing
 from tests.index.cli.conftest import VECTORS, Home, Run
 from tests.index.samples import identify
@@ -90,6 +91,24 @@ def test_a_key_is_retired_when_nothing_needs_it(any_home: Home, run: Run) -> Non
     assert run("check").code == 0
     with any_home.open() as galleries:
         assert identify(galleries.get("people"), VECTORS[3]).decision == "match"
+
+
+def test_resealing_keeps_the_snapshot(any_home: Home, run: Run) -> None:
+    """It is sealed with the new key, not deleted, so that the next start is fast."""
+    any_home.use_key()
+    any_home.fill(snapshot_from=1)
+    manifest = next(any_home.data.glob(f"snapshots/*/{MANIFEST_NAME}"))
+    before = manifest.read_bytes()
+    old = KeyRing.read(any_home.key_file).current.id
+    run("keys", "rotate")
+    assert run("reseal").code == 0
+    assert manifest.read_bytes() != before
+    _old(any_home.key_file)
+    run("keys", "retire", old)
+    with any_home.open() as galleries:
+        gallery = galleries.get("people")
+        assert gallery._memory._snapshot_sequence == gallery.sequence
+        assert all(identify(gallery, each).decision == "match" for each in VECTORS)
 
 
 def test_a_key_is_not_retired_under_a_service_that_may_use_it(home: Home, run: Run) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -77,17 +78,24 @@ def test_writing_and_deleting_go_beside_each_other(tmp_path: Path) -> None:
     path = tmp_path / "a"
     writer, deleter = open_snapshot(path), open_snapshot(path)
 
-    def write_all() -> int:
-        return sum(writer.write(sequence, [segment(range(5))]) for sequence in range(1, 300))
+    enough = threading.Event()
+    num_written = 0
 
-    num_deleted = 0
+    def write_until_enough() -> None:
+        nonlocal num_written
+        for sequence in count(1):
+            if enough.is_set():
+                return
+            num_written += writer.write(sequence, [segment(range(5))])
+
+    end = time.monotonic() + 60
     with ThreadPoolExecutor(1) as threads:
-        writing = threads.submit(write_all)
-        while not writing.done():
+        writing = threads.submit(write_until_enough)
+        while num_written < 100 and not writing.done():
+            assert time.monotonic() < end
             deleter.delete()
-            num_deleted += 1
-        assert writing.result() > 0
-    assert num_deleted > 1
+        enough.set()
+        writing.result()
     deleter.delete()
     assert not path.exists()
 

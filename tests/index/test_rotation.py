@@ -1,0 +1,221 @@
+"""Keys that rotate while galleries are open: nothing stays sealed with an old one."""
+
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from embedding.errors import SealKeyMissing
+from index.key_file import KeyFileSealer
+from index.key_ring import KeyRing
+from index.sealing import SealContext, TemplateContext
+from index.snapshot.key_use import SNAPSHOTS_NAME
+from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
+from tests.index.sealed_place import SealedPlace
+
+_VECTORS = unit_vectors(12)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> SealedPlace:
+    """An empty one, on each kind of database."""
+    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
+    return SealedPlace(tmp_path, url)
+
+
+def test_keys_rotate_while_it_runs(place: SealedPlace) -> None:
+    """After resealing, the old key can go; templates and spaces open with the new one alone."""
+    with place.open() as galleries:
+        for name, space in (("people", True), ("guests", False)):
+            gallery = galleries.create(name, fingerprint=FINGERPRINT, space=space)
+            gallery.enroll([new_template(each) for each in _VECTORS[:5]], name="Anna")
+        assert galleries.reseal() == 0
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        galleries.get("people").enroll([new_template(_VECTORS[5])], name="Bert")
+        assert galleries.reseal() == 0  # Its keys are those of before the rotation.
+        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        assert galleries.reseal() == 11
+        galleries.get("people").enroll([new_template(_VECTORS[6])], name="Carla")
+        assert galleries.reseal() == 0
+    KeyRing.retire(place.key_file, old)
+    with place.open() as galleries:
+        for name, count in (("people", 7), ("guests", 5)):
+            gallery = galleries.get(name)
+            assert gallery.num_templates == count
+            assert identify(gallery, _VECTORS[4]).decision == "match"
+
+
+def test_a_key_that_goes_too_early_is_missed(place: SealedPlace) -> None:
+    """Retired before everything was sealed anew: a clear error, and the old key mends it."""
+    with place.open() as galleries:
+        galleries.create("people", fingerprint=FINGERPRINT).enroll([new_template(_VECTORS[0])])
+    before = place.key_file.read_bytes()
+    old = KeyRing.read(place.key_file).current.id
+    KeyRing.rotate(place.key_file)
+    KeyRing.retire(place.key_file, old)
+    with pytest.raises(SealKeyMissing, match=old):
+        place.open()
+    place.key_file.write_bytes(before)
+    with place.open() as galleries:
+        assert identify(galleries.get("people"), _VECTORS[0]).decision == "match"
+
+
+def test_an_upkeep_seals_snapshots_anew(
+    place: SealedPlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a rotation and one upkeep nothing needs the old key, not even the snapshot."""
+    place.snapshot_from = 1
+    with place.open() as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.enroll([new_template(each) for each in _VECTORS])
+        galleries.maintain()
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        galleries.maintain()
+    KeyRing.retire(place.key_file, old)
+    with place.open() as galleries:
+        assert identify(galleries.get("people"), _VECTORS[3]).decision == "match"
+    assert not caplog.records
+
+
+def test_resealing_seals_snapshots_anew(
+    place: SealedPlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without an upkeep, too: the next start uses the snapshot, and finds everybody."""
+    place.snapshot_from = 1
+    with place.open() as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.enroll([new_template(each) for each in _VECTORS])
+        galleries.maintain()
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        assert galleries.reseal() == len(_VECTORS)
+        assert place.sealed_with(galleries, old) == []
+    KeyRing.retire(place.key_file, old)
+    with place.open() as galleries:
+        gallery = galleries.get("people")
+        assert gallery._memory._snapshot_sequence == gallery.sequence
+        assert all(identify(gallery, each).decision == "match" for each in _VECTORS)
+    assert not caplog.records
+
+
+def test_resealing_removes_what_a_deleted_gallery_left(place: SealedPlace) -> None:
+    """A snapshot whose gallery is gone would keep its old key from being retired."""
+    place.snapshot_from = 1
+    kept = place.data.with_name("kept")
+    with place.open() as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.enroll([new_template(each) for each in _VECTORS])
+        galleries.maintain()
+        left = place.data / SNAPSHOTS_NAME / gallery.id
+        shutil.copytree(left, kept)
+        galleries.delete("people")
+        shutil.copytree(kept, left)
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        galleries.reseal()
+        assert place.sealed_with(galleries, old) == []
+
+
+@pytest.mark.postgres
+def test_what_another_process_wrote_with_the_old_key_is_sealed_anew(
+    tmp_path: Path, database_url: str
+) -> None:
+    """It had not read the key file yet when the first one had sealed everything and marked it."""
+    place = SealedPlace(tmp_path, database_url)
+    with place.open() as one, place.open() as other:
+        one.create("people", fingerprint=FINGERPRINT).enroll([new_template(_VECTORS[0])])
+        theirs = other.get("people")
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        one.maintain()
+        theirs.enroll([new_template(_VECTORS[1])])
+        assert place.sealed_with(one, old) == ["1 templates"]
+        other.maintain()
+        assert place.sealed_with(one, old) == []
+        assert all(identify(theirs, each).decision == "match" for each in _VECTORS[:2])
+
+
+@pytest.mark.postgres
+def test_resealing_looks_at_every_template(tmp_path: Path, database_url: str) -> None:
+    """The process that wrote with the old key is gone: whoever is asked seals that anew."""
+    place = SealedPlace(tmp_path, database_url)
+    with place.open() as one:
+        with place.open() as other:
+            gallery = one.create("people", fingerprint=FINGERPRINT)
+            old = KeyRing.read(place.key_file).current.id
+            KeyRing.rotate(place.key_file)
+            one.maintain()
+            other.get("people").enroll([new_template(_VECTORS[0])])
+        assert one.reseal() == 1
+        assert place.sealed_with(one, old) == []
+        assert identify(gallery, _VECTORS[0]).decision == "match"
+
+
+class _SlowSealer(KeyFileSealer):
+    """Gives a template that it has sealed only when it may."""
+
+    def __init__(self, path: Path, *, data_folder: Path) -> None:
+        super().__init__(path, data_folder=data_folder)
+        self.sealing = threading.Event()
+        self.going_on = threading.Event()
+        self.going_on.set()
+
+    def seal(self, clear: bytes, *, context: SealContext) -> bytes:
+        """Return the sealed bytes."""
+        sealed = super().seal(clear, context=context)
+        if isinstance(context, TemplateContext):
+            self.sealing.set()
+            assert self.going_on.wait(30.0)
+        return sealed
+
+
+def test_resealing_waits_for_an_enroll_that_began_with_the_old_key(place: SealedPlace) -> None:
+    """Its templates are committed after all others were sealed anew, and are so, too."""
+    sealer = _SlowSealer(place.key_file, data_folder=place.data)
+    with (
+        place.open(sealer=sealer) as galleries,
+        ThreadPoolExecutor() as threads,
+    ):
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        sealer.going_on.clear()
+        enrolling = threads.submit(gallery.enroll, [new_template(_VECTORS[0])])
+        assert sealer.sealing.wait(30.0)
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        assert sealer.refresh()
+        resealing = threads.submit(galleries._store.reseal)
+        with pytest.raises(TimeoutError):
+            resealing.result(timeout=0.5)
+        sealer.going_on.set()
+        enrolling.result(timeout=30.0)
+        assert resealing.result(timeout=30.0) == 1
+        assert place.sealed_with(galleries, old) == []
+
+
+def test_a_snapshot_without_its_key_is_made_anew(
+    place: SealedPlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the templates open and only the snapshot's key is gone, it is told and replaced."""
+    place.snapshot_from = 1
+    with place.open() as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.enroll([new_template(each) for each in _VECTORS])
+        galleries.maintain()
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        # As where a process dies between the two.
+        assert galleries._store.reseal() == len(_VECTORS)
+    KeyRing.retire(place.key_file, old)
+    with place.open() as galleries:
+        assert "a snapshot is not used" in caplog.text
+        assert identify(galleries.get("people"), _VECTORS[3]).decision == "match"
+    caplog.clear()
+    place.open().close()
+    assert not caplog.records
