@@ -1,17 +1,5 @@
 """From non-mated searches to thresholds: the quantile, the card's floor, the intervals.
 
-The floor, to the edge:
-
-- An FPIR is supported when at the measured threshold at least thirty different
-  people are false positives (the rule of thirty; searches of one person count as one).
-- Supported, and 3,000 searches or more: no floor.
-- Supported, fewer searches: the card's threshold T(N) for this FPIR; for one that the card has
-  not, that for its next smaller one.
-- Not supported: one rate of the card stricter than that; beyond its smallest the upper end of
-  that one's interval. The card was measured on other people, and how much more a gallery's
-  strangers look like its subjects than those did, such a gallery cannot tell.
-- Not supported, and smaller than every rate of the card: refused.
-
 Shapes: P probes, Q quarters of the gallery.
 """
 
@@ -26,6 +14,7 @@ from numpy.typing import NDArray
 from embedding.error_rates import RULE_OF_THIRTY, smallest_threshold
 from embedding.errors import ModelMismatch, RequestInvalid
 from embedding.model import ModelCard
+from index.calibration.floor import MIN_PROBES, card_floor, card_fpirs, card_threshold
 from index.calibration.prediction import (
     Interval,
     design_effect,
@@ -42,9 +31,6 @@ from index.calibration.searches import (
 )
 from index.calibration.strangers import Strangers
 from index.calibration.templates import GalleryTemplates
-
-MIN_PROBES = 3_000
-"""Thirty errors at FPIR 1 %. A gallery of ten that calibrated itself to 1 % gave up to 21 %."""
 
 _ERRORS_AIMED_AT = 100
 """Known to a tenth of itself by one deviation: a larger gallery is not searched through."""
@@ -112,8 +98,8 @@ def calibrate(
 
     Raises:
         ModelMismatch: the card is of another model.
-        RequestInvalid: neither the searches nor the card support an FPIR, fewer than two people
-            in a gallery that searches itself, or a stranger's very image is enrolled.
+        RequestInvalid: fewer than two people in a gallery that searches itself, a stranger's very
+            image is enrolled, or a card without thresholds.
     """
     if card.fingerprint != fingerprint:
         raise ModelMismatch(
@@ -169,7 +155,7 @@ def calibrated_points(
         num_future: searches of the prediction; None for as many as there are.
 
     Raises:
-        RequestInvalid: neither the searches nor the card support an FPIR.
+        RequestInvalid: a card without thresholds.
     """
     points: list[CalibratedPoint] = []
     for fpir in sorted(set(fpirs), reverse=True):
@@ -186,21 +172,6 @@ def calibrated_points(
     return tuple(points)
 
 
-def card_fpirs(card: ModelCard) -> list[float]:
-    """The FPIRs that a card has thresholds for, ascending.
-
-    Raises:
-        RequestInvalid: none.
-    """
-    fpirs = sorted({each.fpir for each in card.thresholds})
-    if not fpirs:
-        raise RequestInvalid(
-            f"the card of model {card.name!r} holds no thresholds; a gallery can only be "
-            f"calibrated with a card that does"
-        )
-    return fpirs
-
-
 def rate_at_size(rate: float, *, measured: int, num_subjects: int) -> float:
     """Return the FPIR in a gallery of N, from that in a gallery of another size.
 
@@ -213,45 +184,6 @@ def rate_at_size(rate: float, *, measured: int, num_subjects: int) -> float:
         num_subjects: N.
     """
     return float(1.0 - (1.0 - rate) ** (num_subjects / measured))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Floor:
-    """A card's threshold that the answer must not be under, and the FPIR that it stands for."""
-
-    value: float
-    fpir: float
-
-
-def _floor(
-    card: ModelCard, *, fpir: float, num_subjects: int, num_probes: int, supported: bool
-) -> _Floor | None:
-    """What the card demands; None where the searches speak for themselves."""
-    if supported and num_probes >= MIN_PROBES:
-        return None
-    fpirs = card_fpirs(card)
-    # Of the card's rates the next that promises at least as much.
-    held = [each for each in fpirs if each <= fpir * (1 + 1e-9)]
-    if not held and supported:
-        # It has nothing to say of so small a rate; the next larger one is at least no lower
-        # than what it says there.
-        held = fpirs[:1]
-    if not held:
-        raise RequestInvalid(
-            f"FPIR {fpir:g} needs false positives of {RULE_OF_THIRTY} people, about "
-            f"{math.ceil(RULE_OF_THIRTY / fpir):,} searches of people who are not enrolled, but "
-            f"there are {num_probes:,}, and the model card has thresholds down to {fpirs[0]:g} "
-            f"only; calibrate with more strangers, or for a larger FPIR"
-        )
-    if supported:
-        chosen = held[-1]
-    elif len(held) > 1:
-        chosen = held[-2]
-    else:
-        smallest = card.threshold(fpir=held[0], num_subjects=num_subjects)
-        return _Floor(value=smallest.high, fpir=held[0])
-    value = card.threshold(fpir=chosen, num_subjects=num_subjects).value
-    return _Floor(value=value, fpir=chosen)
 
 
 def _point(
@@ -269,7 +201,7 @@ def _point(
     measured = smallest_threshold(searches.best_P, rate)
     wrong_P = searches.person_P[searches.best_P >= measured]
     supported = len(np.unique(wrong_P)) >= RULE_OF_THIRTY
-    floor = _floor(
+    floor = card_floor(
         card,
         fpir=fpir,
         num_subjects=num_subjects,
@@ -311,10 +243,11 @@ def _slope(
 ) -> float:
     """By how much the threshold rises over ln N: as measured, or the card's if that is steeper."""
     slopes = [0.0]
-    held = [each for each in card_fpirs(card) if each <= fpir * (1 + 1e-9)]
-    nearest = held[-1] if held else card_fpirs(card)[0]
-    twice = card.threshold(fpir=nearest, num_subjects=2 * size).value
-    slopes.append((twice - card.threshold(fpir=nearest, num_subjects=size).value) / math.log(2))
+    # Of the card's rates the next smaller one, or its smallest.
+    nearest = max((each for each in card_fpirs(card) if each <= fpir * (1 + 1e-9)), default=fpir)
+    twice = card_threshold(card, fpir=nearest, num_subjects=2 * size).value
+    once = card_threshold(card, fpir=nearest, num_subjects=size).value
+    slopes.append((twice - once) / math.log(2))
     if searches.quarters_PQ is not None:
         quarter = smallest_threshold(_reached(searches.quarters_PQ), rate)
         slopes.append((measured - quarter) / math.log(NUM_QUARTERS))

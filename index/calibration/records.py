@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from embedding.errors import RequestInvalid, StoreCorrupt
 from embedding.model import ModelCard
 from embedding.thresholds import Threshold
+from index.calibration.floor import card_threshold
 
 FORMAT = 1
 
@@ -125,7 +126,7 @@ class Calibration:
         value = max(point.value, point.measured + growth * point.slope)
         if point.floor is not None and point.floor_fpir is not None and growth:
             then, now = (
-                card.threshold(fpir=point.floor_fpir, num_subjects=size).value
+                card_threshold(card, fpir=point.floor_fpir, num_subjects=size).value
                 for size in (self.num_subjects, num_subjects)
             )
             value = max(value, point.floor + now - then)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedding.errors import ModelMismatch, RequestInvalid
+from index.calibration.floor import MIN_PROBES
 from index.calibration.measuring import (
-    MIN_PROBES,
     Wanted,
     calibrate,
     calibrated_points,
@@ -104,10 +104,21 @@ def test_many_searches_of_few_people_are_few() -> None:
     assert made.value == 0.7
 
 
-def test_what_neither_searches_nor_card_support_is_refused() -> None:
-    """A rate below all of the card's needs strangers enough."""
-    with pytest.raises(RequestInvalid, match="300,000 searches"):
-        one(np.linspace(-0.5, 0.3, 5000), 0.0001)
+def test_a_rate_that_nothing_supports_is_given_and_marked() -> None:
+    """Below all rates of the card its smallest is continued, with an interval, and never lower."""
+    best_P = np.linspace(-0.5, 0.3, 5000)
+    points = calibrated_points(
+        searches(best_P), card=new_card(), fpirs=[0.001, 0.0001, 1e-12], num_subjects=10
+    )
+    assert not any(each.supported for each in points)
+    assert points[0].value == pytest.approx(0.71)
+    # A tenth of the card's smallest rate needs what ten times as many people need at that.
+    assert points[1].value == pytest.approx(0.81, abs=1e-3)
+    assert points[1].floor_fpir == 0.0001
+    assert points[1].high == 1.0
+    assert points[1].value < points[2].value <= 1.0
+    assert (points[1].predicted_low, points[1].num_errors) == (0.0, 0)
+    assert points[1].predicted_high > 0.0001
 
 
 @pytest.mark.parametrize("fpir", [0.0, 1.0, -0.1, 1.5, math.nan])

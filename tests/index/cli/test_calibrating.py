@@ -47,13 +47,23 @@ def test_rates_are_chosen(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("models")
-@pytest.mark.parametrize("fpir", ["0", "1", "0.0001", "nan"])
-def test_rates_that_nothing_supports_are_refused(run: Run, fpir: str) -> None:
+@pytest.mark.parametrize("fpir", ["0", "1", "-0.1", "nan"])
+def test_rates_that_cannot_be_are_refused(run: Run, fpir: str) -> None:
     """With a reason, and nothing is kept."""
     made = run("calibrate", "people", "--fpir", fpir)
     assert made.code == 3
     assert "request_invalid" in made.err
     assert run("calibrate", "people", "--show", "--json").json == {"calibrated": False}
+
+
+@pytest.mark.usefixtures("models")
+def test_a_rate_that_nothing_supports_is_marked(run: Run) -> None:
+    """It is given with what is known of it, and says that it was not measured."""
+    made = run("calibrate", "people", "--fpir", "0.00001")
+    assert made.code == 0, made.err
+    assert "not supported by the searches" in made.out
+    assert "about 3000000 searches of different people" in made.out
+    assert "to unknown)" in made.out
 
 
 @pytest.mark.usefixtures("models")
