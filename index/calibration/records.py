@@ -87,6 +87,10 @@ class Calibration:
     points: tuple[CalibratedPoint, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
 
+    def holds(self, fpir: float) -> bool:
+        """Whether there is a threshold for this FPIR."""
+        return any(math.isclose(each.fpir, fpir, rel_tol=1e-9) for each in self.points)
+
     def threshold(self, *, fpir: float, num_subjects: int, card: ModelCard) -> Threshold:
         """Return the threshold for a gallery that may have grown since.
 
@@ -104,7 +108,7 @@ class Calibration:
             RequestInvalid: not calibrated for this FPIR.
         """
         wanted = [each for each in self.points if each.fpir >= fpir * (1 - 1e-9)]
-        if not wanted or not math.isclose(wanted[-1].fpir, fpir, rel_tol=1e-9):
+        if not self.holds(fpir):
             held = ", ".join(f"{each.fpir:g}" for each in self.points)
             raise RequestInvalid(
                 f"the gallery is not calibrated for FPIR {fpir:g}, but for {held}; calibrate it"
