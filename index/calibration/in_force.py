@@ -6,8 +6,9 @@ from typing import Final, Literal
 
 from embedding.model import ModelCard
 from embedding.thresholds import Threshold
-from index.calibration.kept import stale_reasons
+from index.calibration.kept import fact_of, stale_reasons
 from index.calibration.records import Calibration, calibration_of_json
+from index.calibration.strangers import Unit
 from index.loaded_gallery import LoadedGallery
 
 MAXIMUM: Final = "maximum"
@@ -50,6 +51,7 @@ def thresholds_in_force(
     fpir: float,
     review_fpir: float,
     rule: str = MAXIMUM,
+    unit: Unit = "photo",
 ) -> ThresholdsInForce:
     """Return the thresholds for a gallery as it is now.
 
@@ -63,15 +65,21 @@ def thresholds_in_force(
         fpir: that ``match`` stands for.
         review_fpir: that ``review`` stands for.
         rule: name of the fusion rule in use.
+        unit: what a decision is made of; see `index.tracks`.
 
     Raises:
         RequestInvalid: the card decides, and has no thresholds for these rates.
         StoreCorrupt: the calibration that is kept cannot be read.
     """
     num_subjects = gallery.num_subjects
-    content = gallery.store.fact("calibration")
+    content = gallery.store.fact(fact_of(unit))
     calibration = None if content is None else _parsed(content)
     reasons: tuple[str, ...] = ()
+    if calibration is None and unit == "track":
+        reasons = (
+            "it was never calibrated for tracks, so the model card decides, which was measured on "
+            "single photos",
+        )
     if calibration is not None:
         missing = _missing(calibration, (fpir, review_fpir))
         reasons = missing + stale_reasons(

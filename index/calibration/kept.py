@@ -12,8 +12,9 @@ from embedding.errors import ModelInvalid, ModelNotFound
 from embedding.model import CARD_FILE, ModelCard, read_card, shipped_models
 from index.calibration.measuring import Wanted, calibrate
 from index.calibration.records import Calibration, calibration_of_json
-from index.calibration.strangers import Strangers
+from index.calibration.strangers import Strangers, Unit
 from index.calibration.templates import read_templates
+from index.store.facts import GalleryFact
 from index.store.gallery_store import GalleryStore
 
 MAX_GROWTH: Final = 2
@@ -70,23 +71,31 @@ def calibrate_gallery(
         strangers=strangers,
         wanted=wanted,
     )
-    store.write_fact("calibration", calibration.to_json())
+    store.write_fact(fact_of(calibration.unit), calibration.to_json())
     return calibration
 
 
-def read_calibration(store: GalleryStore, *, rule: str | None = None) -> KeptCalibration | None:
+def fact_of(unit: Unit) -> GalleryFact:
+    """Under which name calibrations for photos, or for tracks, are kept: one of each."""
+    return "calibration" if unit == "photo" else "track_calibration"
+
+
+def read_calibration(
+    store: GalleryStore, *, rule: str | None = None, unit: Unit = "photo"
+) -> KeptCalibration | None:
     """Return the calibration that is kept with a gallery; None where it was never calibrated.
 
     Args:
         store: of the gallery.
         rule: name of the fusion rule in use; None for whatever it was calibrated with.
+        unit: what a decision is made of.
 
     Raises:
         GalleryNotFound: the gallery was deleted.
         StoreCorrupt: what is kept cannot be read.
     """
     state = store.state()
-    content = store.fact("calibration")
+    content = store.fact(fact_of(unit))
     if content is None:
         return None
     calibration = calibration_of_json(content)

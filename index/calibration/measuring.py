@@ -133,6 +133,7 @@ def calibrate(
         num_people=searches.num_people,
         num_close=int((searches.best_P >= close).sum()),
         points=points,
+        unit="photo" if strangers is None else strangers.unit,
         left_out={} if strangers is None else dict(strangers.left_out),
     )
 

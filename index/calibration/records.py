@@ -11,6 +11,7 @@ from embedding.errors import RequestInvalid, StoreCorrupt
 from embedding.model import ModelCard
 from embedding.thresholds import Threshold
 from index.calibration.floor import card_threshold
+from index.calibration.strangers import Unit
 
 FORMAT = 1
 
@@ -71,6 +72,7 @@ class Calibration:
         num_people: whose searches they are; two of a gallery's people who are each other's
             nearest count once.
         num_close: searches so close to somebody that they may be of the same person.
+        unit: what one search, and so one decision, is made of.
         left_out: photos that gave no search, counted by reason.
         points: by descending FPIR, each FPIR once; their thresholds never fall.
     """
@@ -85,6 +87,7 @@ class Calibration:
     num_people: int
     num_close: int
     points: tuple[CalibratedPoint, ...]
+    unit: Unit = "photo"
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def holds(self, fpir: float) -> bool:
@@ -190,6 +193,7 @@ def _check(calibration: Calibration) -> None:
         or not all(isinstance(each, int) and each >= 0 for each in counts)
         or calibration.num_subjects < 1
         or calibration.source not in get_args(Source)
+        or calibration.unit not in get_args(Unit)
         or not calibration.points
     ):
         raise ValueError("fields")

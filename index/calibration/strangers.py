@@ -7,9 +7,9 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from embedding.errors import ModelMismatch, PhotoError, RequestInvalid
 from embedding.photo import PhotoLimits, decode_photo
 from index.checks import check_unit_vectors
 from index.records import EMBEDDING_DIMENSION
+from index.tracks import track_embedding
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,10 @@ _CHUNK: Final = 64
 
 NO_FACE: Final = "no_face"
 NOT_ALIGNED: Final = "not_aligned"
+POOR_FRAME: Final = "poor_frame"
+
+Unit = Literal["photo", "track"]
+"""What one search, and so one decision, is made of: a photo, or all frames of a track."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,11 +43,13 @@ class Strangers:
         vectors_PD: float32, unit length, in the model's own space.
         person_P: whose probe it is, any numbers.
         left_out: photos that gave no probe, counted by reason.
+        unit: what each probe was made of.
     """
 
     vectors_PD: NDArray[np.float32]
     person_P: NDArray[np.int64]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    unit: Unit = "photo"
 
     def __post_init__(self) -> None:
         check_unit_vectors(self.vectors_PD, dimension=EMBEDDING_DIMENSION)
@@ -58,48 +65,70 @@ class Strangers:
             )
 
 
-def strangers_of_photos(folder: Path, embedder: FaceEmbedder) -> Strangers:
-    """Return the largest face of each photo.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Frame:
+    """One face; the track is the folder that its photo lies in."""
+
+    person: int
+    track: Path
+    vector_D: NDArray[np.float32]
+    is_good: bool
+
+
+def strangers_of_photos(
+    folder: Path, embedder: FaceEmbedder, *, unit: Unit = "photo"
+) -> Strangers:
+    """Return the largest face of each photo, or one probe a track.
 
     Args:
         folder: of JPEG, PNG and WebP files. The photos in one of its folders, however deep, show
             one person; those that lie in it directly show one each.
         embedder: of the gallery's model.
+        unit: as tracks, the photos that lie directly in one folder are the frames of one track,
+            those in the outermost folder a track each; a frame with a reason of
+            `embedding.quality` does not count.
 
     Raises:
         RequestInvalid: no such folder, or not one usable photo in it.
     """
     left_out: Counter[str] = Counter()
 
-    def embedded() -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def embedded() -> Iterator[_Frame]:
         for person, file in _photos(folder):
             try:
                 faces = embedder.analyze(_bytes(file), turns=True).faces
             except PhotoError as error:
                 left_out[error.code] += 1
                 continue
-            if faces:
-                yield person, faces[0].embedding  # faces come largest first
-            else:
+            if not faces:
                 left_out[NO_FACE] += 1
+                continue
+            largest = faces[0]
+            yield _Frame(
+                person=person,
+                track=file if file.parent == folder else file.parent,
+                vector_D=largest.embedding,
+                is_good=not largest.quality.reasons,
+            )
 
-    return _gathered(embedded(), left_out)
+    return _gathered(embedded(), left_out, unit=unit)
 
 
-def strangers_of_crops(folder: Path, embedder: FaceEmbedder) -> Strangers:
-    """Return the embedding of each aligned crop; nothing is detected.
+def strangers_of_crops(folder: Path, embedder: FaceEmbedder, *, unit: Unit = "photo") -> Strangers:
+    """Return the embedding of each aligned crop, or one probe a track; nothing is detected.
 
     Args:
         folder: as `strangers_of_photos`, every file 112x112 pixels.
         embedder: of the gallery's model.
+        unit: as `strangers_of_photos`; every crop is a good frame.
 
     Raises:
         RequestInvalid: no such folder, or not one usable crop in it.
     """
     left_out: Counter[str] = Counter()
 
-    def embedded() -> Iterator[tuple[int, NDArray[np.float32]]]:
-        waiting: list[tuple[int, NDArray[np.uint8]]] = []
+    def embedded() -> Iterator[_Frame]:
+        waiting: list[tuple[int, Path, NDArray[np.uint8]]] = []
         for person, file in _photos(folder):
             try:
                 crop_HWC = decode_photo(_bytes(file))
@@ -109,17 +138,22 @@ def strangers_of_crops(folder: Path, embedder: FaceEmbedder) -> Strangers:
             if crop_HWC.shape != (CROP_SIZE_PX, CROP_SIZE_PX, 3):
                 left_out[NOT_ALIGNED] += 1
                 continue
-            waiting.append((person, crop_HWC))
+            waiting.append((person, file if file.parent == folder else file.parent, crop_HWC))
             if len(waiting) == _CHUNK:
                 yield from _embed(waiting, embedder)
                 waiting = []
         yield from _embed(waiting, embedder)
 
-    return _gathered(embedded(), left_out)
+    return _gathered(embedded(), left_out, unit=unit)
 
 
 def strangers_of_file(
-    file: Path, *, fingerprint: str, expected: str, people: Path | None = None
+    file: Path,
+    *,
+    fingerprint: str,
+    expected: str,
+    people: Path | None = None,
+    unit: Unit = "photo",
 ) -> Strangers:
     """Return the embeddings of an .npy file.
 
@@ -129,6 +163,7 @@ def strangers_of_file(
         expected: of the gallery's model.
         people: an .npy file with one whole number for each embedding, the same for all of one
             person; without it each is taken for a person of its own.
+        unit: as tracks, each embedding is that of a track (`index.tracks`).
 
     Raises:
         EmbeddingInvalid: another shape or type, or a vector that is not of unit length.
@@ -144,7 +179,7 @@ def strangers_of_file(
     person_P = np.arange(len(vectors_PD)) if people is None else _array(people)
     if not np.issubdtype(person_P.dtype, np.integer):
         raise RequestInvalid(f"expected whole numbers for people, got {person_P.dtype}")
-    return Strangers(vectors_PD=vectors_PD, person_P=person_P.astype(np.int64))
+    return Strangers(vectors_PD=vectors_PD, person_P=person_P.astype(np.int64), unit=unit)
 
 
 def _array(file: Path) -> NDArray[np.float32]:
@@ -205,24 +240,38 @@ def _bytes(file: Path) -> bytes:
 
 
 def _embed(
-    waiting: Sequence[tuple[int, NDArray[np.uint8]]], embedder: FaceEmbedder
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    waiting: Sequence[tuple[int, Path, NDArray[np.uint8]]], embedder: FaceEmbedder
+) -> Iterator[_Frame]:
     if waiting:
-        crops_BHWC = np.stack([crop_HWC for _, crop_HWC in waiting])
+        crops_BHWC = np.stack([crop_HWC for _, _, crop_HWC in waiting])
         vectors_BD = embedder.embed_crops(crops_BHWC).vectors
-        people = (person for person, _ in waiting)
-        yield from zip(people, vectors_BD, strict=True)
+        for (person, track, _), vector_D in zip(waiting, vectors_BD, strict=True):
+            yield _Frame(person=person, track=track, vector_D=vector_D, is_good=True)
 
 
-def _gathered(
-    embedded: Iterable[tuple[int, NDArray[np.float32]]], left_out: Counter[str]
-) -> Strangers:
+def _gathered(embedded: Iterable[_Frame], left_out: Counter[str], *, unit: Unit) -> Strangers:
     found = list(embedded)
+    if unit == "track":
+        left_out[POOR_FRAME] += sum(not each.is_good for each in found)
+        found = list(_by_track(each for each in found if each.is_good))
+    left_out = +left_out
     if left_out:
         logger.warning("left out of the strangers: %s", dict(left_out))
     empty_PD = np.empty((0, EMBEDDING_DIMENSION), np.float32)
     return Strangers(
-        vectors_PD=np.stack([vector for _, vector in found]) if found else empty_PD,
-        person_P=np.array([person for person, _ in found], dtype=np.int64),
+        vectors_PD=np.stack([each.vector_D for each in found]) if found else empty_PD,
+        person_P=np.array([each.person for each in found], dtype=np.int64),
         left_out=dict(left_out),
+        unit=unit,
     )
+
+
+def _by_track(frames: Iterable[_Frame]) -> Iterator[_Frame]:
+    """One frame for each track, with the track's embedding."""
+    tracks: dict[Path, list[_Frame]] = {}
+    for frame in frames:
+        tracks.setdefault(frame.track, []).append(frame)
+    for track in tracks.values():
+        vectors_FD = np.stack([each.vector_D for each in track])
+        vector_D = track_embedding(vectors_FD, is_good_F=np.ones(len(track), bool))
+        yield replace(track[0], vector_D=vector_D)

@@ -19,7 +19,7 @@ def heading(calibration: Calibration) -> list[str]:
         f"people with {calibration.num_templates} templates, rule {calibration.rule}, model "
         f"{calibration.fingerprint[:12]}",
         f"searched for {searched}: {calibration.num_probes} searches of "
-        f"{calibration.num_people} people",
+        f"{calibration.num_people} people, each search one {calibration.unit}",
     ]
     if calibration.left_out:
         reasons = ", ".join(f"{num} {reason}" for reason, num in calibration.left_out.items())
@@ -47,6 +47,10 @@ def _of_point(point: CalibratedPoint, calibration: Calibration) -> Iterator[str]
         f"  {point.num_errors} of {calibration.num_probes} searches reach it; among "
         f"{point.num_future} new searches the FPIR will be {_percent(point.predicted_low)} to "
         f"{_percent(point.predicted_high)} in 95 of 100 such cases"
+    )
+    yield (
+        f"  a rate is per search, and a camera searches often: of 1000 strangers' searches a day "
+        f"about {1000 * point.num_errors / calibration.num_probes:.3g} name somebody"
     )
     if point.floor is not None and point.floor_fpir is not None:
         rate = _percent(point.floor_fpir)

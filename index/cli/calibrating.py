@@ -18,6 +18,7 @@ from index.calibration.kept import (
 from index.calibration.measuring import Wanted
 from index.calibration.strangers import (
     Strangers,
+    Unit,
     strangers_of_crops,
     strangers_of_file,
     strangers_of_photos,
@@ -66,6 +67,13 @@ def calibrate_command(
         Path | None,
         typer.Option("--people", help=".npy file: whose each embedding is, as whole numbers."),
     ] = None,
+    tracks: Annotated[
+        bool,
+        typer.Option(
+            "--tracks",
+            help="One decision is made of a track: the photos of one folder are its frames.",
+        ),
+    ] = False,
     max_probes: Annotated[
         int | None,
         typer.Option("--max-probes", help="At most so many searches of the gallery by itself."),
@@ -97,6 +105,7 @@ def calibrate_command(
         max_probes=max_probes,
         num_future=num_future,
     )
+    unit: Unit = "track" if tracks else "photo"
     with place_of(data_folder, key_file, ledger).opened() as opened:
         store = _gallery(opened, gallery)
         if not show_only:
@@ -106,11 +115,12 @@ def calibrate_command(
                 aligned=aligned,
                 fingerprint=fingerprint,
                 people=people,
+                unit=unit,
                 model=path,
                 expected=card.fingerprint,
             )
             calibrate_gallery(store, card=card, strangers=found, wanted=wanted)
-        kept = read_calibration(store)
+        kept = read_calibration(store, unit=unit)
         known = _card(store.gallery.fingerprint, models_folder)
     _print(kept, card=known, as_json=as_json)
     if kept is None or kept.stale:
@@ -157,6 +167,7 @@ def _strangers(
     aligned: bool,
     fingerprint: str | None,
     people: Path | None,
+    unit: Unit,
     model: Path,
     expected: str,
 ) -> Strangers | None:
@@ -167,6 +178,8 @@ def _strangers(
     if not is_file and (fingerprint is not None or people is not None):
         raise RequestInvalid("--fingerprint and --people go with an .npy file of --strangers")
     if source is None:
+        if unit == "track":
+            raise RequestInvalid("a gallery holds photos and no tracks: give --strangers")
         return None
     if is_file:
         if fingerprint is None:
@@ -174,6 +187,8 @@ def _strangers(
                 "embeddings do not say which model made them: give its --fingerprint, as its "
                 "card.json says it"
             )
-        return strangers_of_file(source, fingerprint=fingerprint, expected=expected, people=people)
+        return strangers_of_file(
+            source, fingerprint=fingerprint, expected=expected, people=people, unit=unit
+        )
     embedder = FaceEmbedder.open(model)
-    return (strangers_of_crops if aligned else strangers_of_photos)(source, embedder)
+    return (strangers_of_crops if aligned else strangers_of_photos)(source, embedder, unit=unit)

@@ -1,6 +1,7 @@
 """Tests of which thresholds decide: the gallery's calibration, or the model card's."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,25 @@ def test_a_calibration_for_another_rule_does_not_decide(gallery: Gallery) -> Non
     found = in_force(gallery, rule="mean")
     assert found.source == "card"
     assert "rule" in found.reasons[0]
+
+
+def test_tracks_have_thresholds_of_their_own(gallery: Gallery) -> None:
+    """Those of photos do not decide about tracks, nor the other way round."""
+    enroll(gallery, 0, 10)
+    photos = calibrate_gallery(gallery.store, card=CARD, strangers=strangers())
+
+    def of_tracks() -> ThresholdsInForce:
+        return thresholds_in_force(gallery, card=CARD, fpir=0.01, review_fpir=0.05, unit="track")
+
+    assert of_tracks().source == "card"
+    assert "single photos" in of_tracks().reasons[0]
+    tracks = calibrate_gallery(
+        gallery.store, card=CARD, strangers=replace(strangers(3500), unit="track")
+    )
+    assert (photos.unit, tracks.unit) == ("photo", "track")
+    assert of_tracks().calibration == tracks
+    assert not of_tracks().stale
+    assert in_force(gallery).calibration == photos
 
 
 def test_a_damaged_calibration_is_an_error(gallery: Gallery) -> None:

@@ -67,8 +67,9 @@ def test_it_goes_with_its_gallery(galleries: Galleries) -> None:
     for each in (first, other):
         enroll(each, 0, 5)
         calibrate_gallery(each.store, card=new_card())
+        each.store.write_fact("track_calibration", b"of tracks")
     galleries.delete("a")
-    assert first.store.fact("calibration") is None
+    assert first.store.fact("calibration") is first.store.fact("track_calibration") is None
     assert read_calibration(galleries.create("a", fingerprint=FINGERPRINT).store) is None
     assert other.store.fact("calibration") is not None
     with pytest.raises(GalleryNotFound):
@@ -148,6 +149,7 @@ def test_what_cannot_be_read_is_told(gallery: Gallery, made: Calibration) -> Non
         json.dumps(good | {"num_subjects": 0}).encode(),
         json.dumps(good | {"num_probes": "many"}).encode(),
         json.dumps(good | {"source": "elsewhere"}).encode(),
+        json.dumps(good | {"unit": "minute"}).encode(),
         json.dumps(good | {"made_at": "yesterday"}).encode(),
         json.dumps(good | {"points": [point | {"value": None}]}).encode(),
         json.dumps(good | {"points": [point | {"value": True}]}).encode(),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from embedding.embedder import FaceEmbedder
 from embedding.errors import EmbeddingInvalid, ModelMismatch, RequestInvalid
@@ -16,6 +16,7 @@ from index.calibration.strangers import (
     strangers_of_file,
     strangers_of_photos,
 )
+from index.tracks import track_embedding
 from tests.index.samples import BAD_EMBEDDINGS, FINGERPRINT, OTHER_FINGERPRINT, unit_vectors
 
 
@@ -126,3 +127,35 @@ def test_files_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
     for name in ("two.npy", "shares.npy"):
         with pytest.raises(RequestInvalid):
             of_file(tmp_path / "good.npy", people=tmp_path / name)
+
+
+def test_the_frames_of_a_track_are_one_probe(tmp_path: Path, embedder: FaceEmbedder) -> None:
+    """Photos of one folder are one track, a person may have several, a loose photo is its own."""
+    folder = tmp_path / "strangers"
+    names = ["one/a/0.png", "one/a/1.png", "one/b/0.png", "two/0.png", "two/1.png", "loose.png"]
+    for seed, name in enumerate(names):
+        write_crop(folder / name, seed=seed)
+    photos = strangers_of_crops(folder, embedder)
+    tracks = strangers_of_crops(folder, embedder, unit="track")
+    assert (photos.unit, tracks.unit) == ("photo", "track")
+    assert (len(photos.vectors_PD), len(tracks.vectors_PD)) == (6, 4)
+    # In the order of names: the loose one is first, and a number of its own.
+    assert tracks.person_P.tolist() == [0, 1, 1, 2]
+    expected_D = track_embedding(photos.vectors_PD[1:3], is_good_F=np.ones(2, bool))
+    np.testing.assert_allclose(tracks.vectors_PD[1], expected_D, atol=1e-6)
+
+
+def test_poor_frames_do_not_count(
+    tmp_path: Path, sample_photos: Mapping[str, Path], embedder: FaceEmbedder
+) -> None:
+    """A blurred frame is counted by its reason, and a track of nothing else gives no probe."""
+    folder = tmp_path / "strangers"
+    for name in ("good/0.png", "good/1.png", "poor/0.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(sample_photos["t1"]) as photo:
+            blurred = photo.filter(ImageFilter.GaussianBlur(6))
+            (photo if name == "good/0.png" else blurred).save(folder / name)
+    found = strangers_of_photos(folder, embedder, unit="track")
+    face = embedder.analyze(sample_photos["t1"].read_bytes(), turns=True).faces[0]
+    np.testing.assert_allclose(found.vectors_PD, [face.embedding], atol=1e-4)
+    assert found.left_out == {"poor_frame": 2}

@@ -103,10 +103,23 @@ def test_strangers_come_from_a_file(any_home: Home, run: Run) -> None:
 
 
 @pytest.mark.usefixtures("models")
+def test_tracks_are_calibrated_beside_photos(any_home: Home, run: Run) -> None:
+    """One of each is kept and shown."""
+    file = any_home.folder / "tracks.npy"
+    np.save(file, unit_vectors(40, seed=79))
+    given = ("--strangers", file, "--fingerprint", FINGERPRINT, "--tracks")
+    assert "each search one track" in run("calibrate", "people", *given).out
+    assert run("calibrate", "people", "--show").code == 1
+    assert "each search one track" in run("calibrate", "people", "--show", "--tracks").out
+    assert "each search one photo" in run("calibrate", "people").out
+
+
+@pytest.mark.usefixtures("models")
 def test_options_that_do_not_go_together_are_refused(any_home: Home, run: Run) -> None:
     """Each belongs to one kind of strangers."""
     for wrong in (
         ["--aligned"],
+        ["--tracks"],
         ["--fingerprint", FINGERPRINT],
         ["--strangers", any_home.folder, "--people", any_home.folder / "people.npy"],
         ["--strangers", any_home.folder / "faces.npy", "--aligned"],
