@@ -18,6 +18,7 @@ from embedding.errors import (
     RequestInvalid,
 )
 from embedding.model import Threshold
+from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.decision import Candidate, name_each_subject_once
 from index.galleries import Galleries
 from index.gallery import Gallery
@@ -89,9 +90,7 @@ class Recognizer:
         known = _find_subject(target, subject)
         embedder = self._embedders.of_gallery(target.fingerprint)
         chosen, timings = self._choose_faces(embedder, photos, face, force=force)
-        threshold = embedder.card.threshold(
-            fpir=self._settings.fpir, num_subjects=target.num_subjects
-        )
+        threshold = self._thresholds(target, embedder).match
         alike = [_alike(target, embedder, each.face, threshold) for each in chosen]
         enrolled = None if dry_run else self._save(target, embedder, chosen, subject)
         own = enrolled.subject_id if enrolled else (known.id if known else None)
@@ -126,6 +125,7 @@ class Recognizer:
             GalleryNotFound: no such gallery.
             ModelError: the gallery's model is not installed or damaged.
             RequestInvalid: num_candidates is out of range.
+            StoreCorrupt: the gallery's calibration cannot be read.
         """
         if not 1 <= num_candidates <= MAX_CANDIDATES:
             raise RequestInvalid(
@@ -135,18 +135,14 @@ class Recognizer:
         embedder = self._embedders.of_gallery(target.fingerprint)
         found = embedder.analyze(photo, turns=turns)
         start = time.perf_counter()
-        num_subjects = target.num_subjects
-        match = embedder.card.threshold(fpir=self._settings.fpir, num_subjects=num_subjects)
-        review = embedder.card.threshold(
-            fpir=self._settings.review_fpir, num_subjects=num_subjects
-        )
+        thresholds = self._thresholds(target, embedder)
         answers = name_each_subject_once(
             [
                 target.identify(
                     face.embedding,
                     fingerprint=embedder.fingerprint,
-                    match_threshold=match.value,
-                    review_threshold=min(review.value, match.value),
+                    match_threshold=thresholds.match.value,
+                    review_threshold=thresholds.review.value,
                     num_candidates=num_candidates,
                 )
                 for face in found.faces
@@ -156,9 +152,7 @@ class Recognizer:
         return Recognition(
             photo=found,
             answers=answers,
-            match=match,
-            review=review,
-            num_subjects=num_subjects,
+            thresholds=thresholds,
             card=embedder.card,
             timings_ms={**found.timings_ms, "search": search_ms},
         )
@@ -171,6 +165,14 @@ class Recognizer:
             ModelError: the model is not installed or damaged.
         """
         return self._embedders.named().analyze(photo, turns=turns)
+
+    def _thresholds(self, gallery: Gallery, embedder: FaceEmbedder) -> ThresholdsInForce:
+        return thresholds_in_force(
+            gallery,
+            card=embedder.card,
+            fpir=self._settings.fpir,
+            review_fpir=self._settings.review_fpir,
+        )
 
     def _check_enroll(
         self, photos: Sequence[bytes], subject: SubjectChoice, face: FaceChoice

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from embedding.errors import TemplateNotFound
 from index.decision import TemplateHit
+from index.exchange.rows import ExchangeRow
 from index.records import OwnedTemplate, Page, Subject, Template
 from index.sealing import Sealer
 from index.space import GallerySpace
@@ -24,6 +25,7 @@ from index.store.change_log import (
 )
 from index.store.cursors import Cursors
 from index.store.database import Database
+from index.store.facts import GalleryFact, gallery_fact, read_fact
 from index.store.loading import Loaded, TemplateLoader
 from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
@@ -36,6 +38,7 @@ from index.store.subject_rows import (
     subject_of,
 )
 from index.store.tables import subjects, templates
+from index.store.template_export import export_rows
 
 _CHANGES_AT_A_TIME = 10_000
 
@@ -94,6 +97,20 @@ class GalleryReads:
             StoreCorrupt: rows do not fit their checksum; the message names template ids.
         """
         return self._loader.some(row_ids)
+
+    def export(self) -> Iterator[ExchangeRow]:
+        """Yield all templates with their subjects, verified, in the model's own space.
+
+        Raises:
+            StoreCorrupt: a template does not fit its checksum.
+            SealKeyMissing: one is sealed with a key that is not at hand.
+        """
+        return export_rows(self._database, self.gallery, sealer=self._sealer)
+
+    def fact(self, kind: GalleryFact) -> bytes | None:
+        """Return a fact of the gallery; None where it was never written."""
+        with self._database.transaction() as connection:
+            return read_fact(connection, gallery_fact(kind, self.gallery.id))
 
     def anchor(self, sequence: int) -> str | None:
         """Return what tells the change at a number from that of any other history."""

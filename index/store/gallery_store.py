@@ -22,6 +22,7 @@ from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.enrolling import AddedTemplates, write_enroll
 from index.store.erasures import Erasures
+from index.store.facts import GalleryFact, forget_gallery_facts, gallery_fact, write_fact
 from index.store.gallery_reads import GalleryReads
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
@@ -160,21 +161,36 @@ class GalleryStore(GalleryReads):
 
         def remove(connection: Connection) -> tuple[int, list[Removal]]:
             state = begin_change(connection, self._row)
-            connection.execute(delete(galleries).where(galleries.c.id == self._row))
+            self._delete(connection)
             return state.num_templates, [self._removal("gallery")]
 
         return self._erasures.removing(self.gallery.id, remove)
 
+    def write_fact(self, kind: GalleryFact, value: bytes) -> None:
+        """Write a fact of the gallery over what it was; it is deleted with the gallery.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+        """
+        with self._database.transaction() as connection:
+            # Held, so that a deletion beside this one cannot leave the fact behind.
+            begin_change(connection, self._row)
+            write_fact(connection, gallery_fact(kind, self.gallery.id), value)
+
     def remove_again(self, connection: Connection, removal: Removal) -> None:
         """Carry out an entry of the ledger in a transaction; what is gone already stays so."""
         if removal.kind == "gallery":
-            connection.execute(delete(galleries).where(galleries.c.id == self._row))
+            self._delete(connection)
         elif removal.kind == "subject" and removal.subject_id is not None:
             with suppress(SubjectNotFound):
                 self._remove_subject(connection, removal.subject_id)
         elif removal.template_id is not None:
             with suppress(TemplateNotFound):
                 self._remove_template(connection, removal.template_id)
+
+    def _delete(self, connection: Connection) -> None:
+        connection.execute(delete(galleries).where(galleries.c.id == self._row))
+        forget_gallery_facts(connection, self.gallery.id)
 
     def _remove_subject(self, connection: Connection, public_id: str) -> RemovedTemplates:
         before = begin_change(connection, self._row)

@@ -1,6 +1,6 @@
 """``facegallery enroll`` and ``facegallery identify``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -198,7 +198,7 @@ def _print_enrolled(report: EnrollReport, *, dry_run: bool) -> None:
     typer.echo(f"{report.num_enrolled} photos enrolled, {report.num_failed} failed")
 
 
-def _print_identified(rows: Iterable[IdentifiedPhoto]) -> None:
+def _print_identified(rows: Sequence[IdentifiedPhoto]) -> None:
     table = new_table("photo", "face", "decision", "subject", "similarity", "threshold")
     for row in rows:
         if row.answer is None:
@@ -218,6 +218,19 @@ def _print_identified(rows: Iterable[IdentifiedPhoto]) -> None:
                 f"{row.answer.match.value:.3f}",
             )
     print_table(table)
+    _print_stale(rows)
+
+
+def _print_stale(rows: Iterable[IdentifiedPhoto]) -> None:
+    """Says once of each gallery why its calibration should be made again."""
+    reasons = {
+        f"gallery {row.answer.gallery}: its calibration is stale: {reason}"
+        for row in rows
+        if row.answer is not None and row.answer.calibration is not None
+        for reason in row.answer.calibration.reasons
+    }
+    for reason in sorted(reasons):
+        typer.echo(reason, err=True)
 
 
 def _leave(num_failed: int) -> None:
