@@ -93,6 +93,11 @@ class FaceEmbedder:
         """Of the model; goes wherever an embedding goes."""
         return self._card.fingerprint
 
+    @property
+    def limits(self) -> PhotoLimits:
+        """Of the photos that are accepted."""
+        return self._limits
+
     def analyze(self, photo: bytes, *, turns: bool = False) -> PhotoFaces:
         """All faces of a photo with their embeddings.
 
