@@ -59,12 +59,14 @@ class Built:
 
     Attributes:
         tally: in photos.
-        source_id: of the source in the state, to list what failed.
+        source_id: of the source in the state.
+        run: number of the run in the state; with it, `BatchState.failed` lists what failed.
         seconds: it took.
     """
 
     tally: Tally
     source_id: int
+    run: int
     seconds: float
 
 
@@ -106,13 +108,13 @@ def build(
     tally, hashing = tally or Tally(), Hashing(secret)
     catch_up(state, gallery, hashing=hashing)
     run = _Run(source, gallery, embedder=embedder, state=state, hashing=hashing, tally=tally)
-    source_id = run.once(options)
+    source_id, number = run.once(options)
     if state.revive_duplicates():
         # Photos that were left out as copies of one that has changed since.
         tally.forget_known()
-        run.once(options)
+        _, number = run.once(options)
     catch_up(state, gallery, hashing=hashing)
-    return Built(tally=tally, source_id=source_id, seconds=time.monotonic() - start)
+    return Built(tally=tally, source_id=source_id, run=number, seconds=time.monotonic() - start)
 
 
 class _Run:
@@ -133,8 +135,8 @@ class _Run:
         self._hashing = hashing
         self._tally = tally
 
-    def once(self, options: BuildOptions) -> int:
-        """Go through the source once; returns its id."""
+    def once(self, options: BuildOptions) -> tuple[int, int]:
+        """Go through the source once; returns its id and the number of the run."""
         planner = Planner(
             self._source,
             state=self._state,
@@ -172,4 +174,4 @@ class _Run:
                 planner.underway.remove([each.job.photo.key for each in lot])
                 for _ in lot:
                     tickets.take(1)
-        return planner.source_id
+        return planner.source_id, planner.run

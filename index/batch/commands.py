@@ -14,7 +14,8 @@ from index.batch.build import LOT_SIZE, BuildOptions, Built, build, state_path
 from index.batch.failures import failure_lines, write_failures
 from index.batch.models import installed_models, model_of_gallery, named_model, open_model
 from index.batch.progress import shown_progress
-from index.batch.sources.folder_tree import FolderRules, FolderTree
+from index.batch.sources.opening import open_source
+from index.batch.sources.source import SourceRules
 from index.batch.stages import FaceRules
 from index.batch.tally import Tally
 from index.cli.options import (
@@ -52,7 +53,14 @@ class SubjectsAre(StrEnum):
 
 
 SourceArgument = Annotated[
-    Path, typer.Argument(metavar="SRC", help="Folder with one folder of photos a subject.")
+    Path,
+    typer.Argument(
+        metavar="SRC", help="Folder with one folder of photos a subject, or a manifest."
+    ),
+]
+RootOption = Annotated[
+    Path | None,
+    typer.Option("--root", help="Folder that a manifest's paths are relative to; default: its."),
 ]
 GalleryOption = Annotated[str, typer.Option("--gallery", "-g", help="Name of the gallery.")]
 FolderOption = Annotated[
@@ -122,6 +130,7 @@ def build_command(
     subjects_are: Annotated[
         SubjectsAre, typer.Option("--subjects-are", help="What the names of folders are.")
     ] = SubjectsAre.NAME,
+    root: RootOption = None,
     outside: OutsideOption = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only try those photos again that failed.")
@@ -143,8 +152,10 @@ def build_command(
     as_json: JsonOption = False,
 ) -> None:
     """Put all photos of a source into a gallery; run again, it goes on where it was."""
-    photos = FolderTree(
-        source, rules=FolderRules(subjects_are=subjects_are.value, outside=outside)
+    photos = open_source(
+        source,
+        rules=SourceRules(subjects_are=subjects_are.value, outside=outside),
+        root=root,
     )
     options = BuildOptions(
         faces=FaceRules(aligned=aligned, turns=turns, choice=face.value, force=force),
@@ -171,8 +182,11 @@ def build_command(
                 tally=tally,
             )
         if failures is not None:
-            write_failures(failures, known.failed(built.source_id))
-        lines = [*_lines(built, target), *failure_lines(known.failed(built.source_id))]
+            write_failures(failures, known.failed(built.source_id, run=built.run))
+        lines = [
+            *_lines(built, target),
+            *failure_lines(known.failed(built.source_id, run=built.run)),
+        ]
     show(_answer(built), as_json=as_json, lines=lines)
     if tally.num_failed or tally.num_failed_before:
         raise typer.Exit(EXIT_WRONG)

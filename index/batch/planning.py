@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from index.batch.flow import Channel
 from index.batch.hashing import Hashing
-from index.batch.sources.source import SKIPS, Skip, Source, SourcePhoto
+from index.batch.sources.source import Skip, Source, SourcePhoto, skip
 from index.batch.tally import Tally
 from index.batch.work import Job, LotEnd, Outcome
 from index.store.batch_rows import KnownPhoto, PhotoRecord, SubjectDigest
@@ -150,17 +150,17 @@ class Planner:
 
     def _keep(self, skips: Sequence[Skip], met: Sequence[str]) -> None:
         self._state.met(self.source_id, met, run=self.run)
-        # What comes twice keeps the record of its first time.
-        fresh = [each for each in skips if each.error != "repeated"]
         self._tally.add_failures([each.error for each in skips])
         self._tally.add(num_passed=len(skips) + len(met))
-        if fresh:
-            records = [_record(each) for each in fresh]
-            self._state.record(self.source_id, records, run=self.run)
+        if skips:
+            # By key: one statement cannot write a row twice.
+            records = {each.key: _record(each) for each in skips}
+            self._state.record(self.source_id, records.values(), run=self.run)
 
 
 def _repeated(key: str) -> Skip:
-    return Skip(key=key, error="repeated", message=SKIPS["repeated"])
+    # Under a name of its own: the first time keeps its record.
+    return skip(f"{key} (again)", "repeated")
 
 
 def _record(skip: Skip) -> PhotoRecord:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, true, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from embedding.errors import RequestInvalid, StoreError, StoreInUse, StoreNewer
@@ -274,8 +274,9 @@ class BatchState:
             _set_fact(connection, "sequence", "0")
             _set_fact(connection, "anchor", "")
 
-    def failed(self, source: int) -> Iterator[FailedPhoto]:
-        """Yield the photos of a source that failed, in the order in which they were met."""
+    def failed(self, source: int, *, run: int | None = None) -> Iterator[FailedPhoto]:
+        """Yield what failed of a source, oldest first; with a run, only what it met."""
+        in_run = true() if run is None else photos.c.run == run
         last = 0
         while True:
             with self._transaction() as connection:
@@ -284,6 +285,7 @@ class BatchState:
                     .where(
                         photos.c.source_id == source,
                         photos.c.state == "failed",
+                        in_run,
                         photos.c.id > last,
                     )
                     .order_by(photos.c.id)

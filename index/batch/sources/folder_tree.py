@@ -2,44 +2,34 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from embedding.errors import RequestInvalid
 from index.batch.sources.paths import is_inside, is_photo_name, printable, reader
-from index.batch.sources.source import SKIPS, Skip, SourcePhoto, SubjectKey, subject_or_skip
+from index.batch.sources.source import (
+    Skip,
+    SourcePhoto,
+    SourceRules,
+    SubjectKey,
+    skip,
+    subject_or_skip,
+)
 
 _MAX_DEPTH = 64
 """Folders within each other; deeper ones are a mistake."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderRules:
-    """How a folder tree is read.
-
-    Attributes:
-        subjects_are: what the name of a subject's folder is to the gallery.
-        outside: follow links that lead out of the source.
-        without_subjects: take every photo, whomever it shows.
-    """
-
-    subjects_are: Literal["name", "external-id"] = "name"
-    outside: bool = False
-    without_subjects: bool = False
-
-
 class FolderTree:
     """Photos of ``<root>/<subject>/.../<photo>``; folders are never listed as a whole."""
 
-    def __init__(self, root: Path, *, rules: FolderRules | None = None) -> None:
+    def __init__(self, root: Path, *, rules: SourceRules | None = None) -> None:
         """Take a folder.
 
         Raises:
             RequestInvalid: it is none.
         """
         self._root = os.path.realpath(root)
-        self._rules = rules or FolderRules()
+        self._rules = rules or SourceRules()
         if not Path(self._root).is_dir():
             raise RequestInvalid(f"{printable(str(root))} is not a folder")
 
@@ -58,25 +48,23 @@ class FolderTree:
                 for entry in entries:
                     yield from self._of_entry(entry)
         except OSError as error:
-            yield _skip(".", "unreadable", error)
+            yield skip(".", "unreadable", error.strerror)
 
     def _of_entry(self, entry: os.DirEntry[str]) -> Iterator[SourcePhoto | Skip]:
         """What an entry of the root gives: a subject's folder, or a stray file."""
         key = self._key(entry.path)
         if not _is_folder(entry):
             if is_photo_name(entry.name):
-                yield _skip(key, "no_subject")
+                yield skip(key, "no_subject")
             return
-        name = entry.name
-        given = SubjectKey(name=name) if self._by_name else SubjectKey(external_id=name)
-        subject = subject_or_skip(key, given)
+        subject = subject_or_skip(key, self._rules.subject(entry.name))
         if isinstance(subject, Skip):
             yield subject
             return
         inside = self._of_folder(entry.path, subject, above=(self._root,))
         first = next(inside, None)
         if first is None:
-            yield _skip(key, "empty_folder")
+            yield skip(key, "empty_folder")
             return
         yield first
         yield from inside
@@ -88,10 +76,10 @@ class FolderTree:
         real = os.path.realpath(path)
         key = self._key(path)
         if real in above or len(above) > _MAX_DEPTH:
-            yield _skip(key, "symlink_loop")
+            yield skip(key, "symlink_loop")
             return
         if not self._allowed(real):
-            yield _skip(key, "outside")
+            yield skip(key, "outside")
             return
         try:
             with os.scandir(path) as entries:
@@ -101,19 +89,19 @@ class FolderTree:
                     elif is_photo_name(entry.name):
                         yield self._photo(entry, subject)
         except OSError as error:
-            yield _skip(key, "unreadable", error)
+            yield skip(key, "unreadable", error.strerror)
 
     def _photo(self, entry: os.DirEntry[str], subject: SubjectKey) -> SourcePhoto | Skip:
         key = self._key(entry.path)
         try:
             if not entry.is_file():
                 dangling = entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110
-                return _skip(key, "missing" if dangling else "no_file")
+                return skip(key, "missing" if dangling else "no_file")
             if entry.is_symlink() and not self._allowed(os.path.realpath(entry.path)):
-                return _skip(key, "outside")
+                return skip(key, "outside")
             status = entry.stat()
         except OSError as error:
-            return _skip(key, "unreadable", error)
+            return skip(key, "unreadable", error.strerror)
         return SourcePhoto(
             key=key,
             subject=subject,
@@ -121,10 +109,6 @@ class FolderTree:
             mtime_ns=status.st_mtime_ns,
             read=reader(entry.path),
         )
-
-    @property
-    def _by_name(self) -> bool:
-        return self._rules.subjects_are == "name"
 
     def _allowed(self, real: str) -> bool:
         return self._rules.outside or is_inside(real, self._root)
@@ -139,8 +123,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     except OSError:
         # A link to itself: what it is as a file tells.
         return False
-
-
-def _skip(key: str, error: str, cause: OSError | None = None) -> Skip:
-    reason = "" if cause is None else f" ({cause.strerror})"
-    return Skip(key=key, error=error, message=SKIPS[error] + reason)

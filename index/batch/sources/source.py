@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from embedding.errors import NameInvalid
 from index.checks import check_external_id, check_name
@@ -44,6 +44,7 @@ class SourcePhoto:
         size_bytes: of its file.
         mtime_ns: when the file was changed last, nanoseconds since 1970.
         read: returns at most so many bytes of it; raises OSError.
+        metadata: what a manifest says of it beside, as JSON; None for nothing.
     """
 
     key: str
@@ -51,6 +52,7 @@ class SourcePhoto:
     size_bytes: int
     mtime_ns: int
     read: Callable[[int], bytes]
+    metadata: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,27 @@ SKIPS = {
 """Codes of what a source leaves out, beside those of the project's errors."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRules:
+    """How a source is read.
+
+    Attributes:
+        subjects_are: what the name of a subject's folder is to the gallery.
+        outside: follow links and paths that lead out of the source.
+        without_subjects: take every photo, whomever it shows.
+    """
+
+    subjects_are: Literal["name", "external-id"] = "name"
+    outside: bool = False
+    without_subjects: bool = False
+
+    def subject(self, folder: str) -> SubjectKey:
+        """Return whom a folder of this name stands for; not checked."""
+        if self.subjects_are == "name":
+            return SubjectKey(name=folder)
+        return SubjectKey(external_id=folder)
+
+
 class Source(Protocol):
     """Photos with their subjects."""
 
@@ -103,3 +126,9 @@ def subject_or_skip(key: str, subject: SubjectKey) -> SubjectKey | Skip:
         return subject.checked()
     except NameInvalid as error:
         return Skip(key=key, error=error.code, message=str(error))
+
+
+def skip(key: str, error: str, reason: str | None = None) -> Skip:
+    """Return a skip with the sentence of its code, and a reason beside it."""
+    beside = "" if reason is None else f" ({reason})"
+    return Skip(key=key, error=error, message=SKIPS[error] + beside)

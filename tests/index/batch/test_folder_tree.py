@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from embedding.errors import RequestInvalid
-from index.batch.sources.folder_tree import FolderRules, FolderTree
-from index.batch.sources.source import Skip, SourcePhoto, SubjectKey
+from index.batch.sources.folder_tree import FolderTree
+from index.batch.sources.source import Skip, SourcePhoto, SourceRules, SubjectKey
 from tests.index.batch.samples import write_tree
 
 PHOTO = b"what a photo holds is not looked at here"
@@ -16,13 +16,13 @@ PHOTO = b"what a photo holds is not looked at here"
 
 def photos_of(root: Path, **rules: object) -> dict[str, SubjectKey]:
     """The subjects of the photos of a tree, by key."""
-    tree = FolderTree(root, rules=FolderRules(**rules))  # type: ignore[arg-type]
+    tree = FolderTree(root, rules=SourceRules(**rules))  # type: ignore[arg-type]
     return {each.key: each.subject for each in tree.photos() if isinstance(each, SourcePhoto)}
 
 
 def skips_of(root: Path, **rules: object) -> dict[str, str]:
     """What a tree leaves out: codes by key."""
-    tree = FolderTree(root, rules=FolderRules(**rules))  # type: ignore[arg-type]
+    tree = FolderTree(root, rules=SourceRules(**rules))  # type: ignore[arg-type]
     return {each.key: each.error for each in tree.photos() if isinstance(each, Skip)}
 
 
