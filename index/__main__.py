@@ -8,7 +8,7 @@ import typer
 
 from embedding.errors import FaceGalleryError
 from index.batch import commands
-from index.batch.commands import EXIT_CODES
+from index.batch.options import EXIT_CODES
 from index.cli.options import EXIT_ERROR
 
 app = typer.Typer(

@@ -11,6 +11,8 @@ from index.batch.following import catch_up
 from index.batch.hashing import Hashing
 from index.batch.lots import lots_in_order
 from index.batch.planning import Planner
+from index.batch.ready import ReadyStage
+from index.batch.sources.embeddings import ReadyEmbeddings
 from index.batch.sources.source import Source
 from index.batch.stages import FaceRules, Stages
 from index.batch.tally import Tally
@@ -74,7 +76,7 @@ def build(
     source: Source,
     gallery: Gallery,
     *,
-    embedder: FaceEmbedder,
+    embedder: FaceEmbedder | None,
     state: BatchState,
     secret: bytes,
     options: BuildOptions | None = None,
@@ -85,28 +87,27 @@ def build(
     Args:
         source: of the photos.
         gallery: to put them into.
-        embedder: of the gallery's model.
+        embedder: of the gallery's model; None for a source of embeddings.
         state: of the batches into this gallery.
         secret: of the data folder (`Galleries.secret`), under which photos are hashed.
         options: how.
         tally: counts while the build goes on; None for a new one.
 
     Raises:
-        ModelMismatch: the embedder is of another model than the gallery's.
-        RequestInvalid: the lot's size is out of range.
+        ModelMismatch: the embedder, or the source's embeddings, are of another model than the
+            gallery's.
+        RequestInvalid: the lot's size is out of range, or photos come without an embedder.
         StoreError: the gallery or the state cannot be written.
     """
     options = options or BuildOptions()
     if not 1 <= options.lot_size <= MAX_LOT_SIZE:
         raise RequestInvalid(f"a lot has 1 to {MAX_LOT_SIZE} photos, not {options.lot_size}")
-    if embedder.fingerprint != gallery.fingerprint:
-        raise ModelMismatch(
-            f"the gallery holds embeddings of model {gallery.fingerprint[:12]}, but model "
-            f"{embedder.fingerprint[:12]} was opened"
-        )
+    check_model(source, gallery, embedder)
     start = time.monotonic()
     tally, hashing = tally or Tally(), Hashing(secret)
     catch_up(state, gallery, hashing=hashing)
+    if isinstance(source, ReadyEmbeddings):
+        embedder = None
     run = _Run(source, gallery, embedder=embedder, state=state, hashing=hashing, tally=tally)
     source_id, number = run.once(options)
     if state.revive_duplicates():
@@ -117,13 +118,33 @@ def build(
     return Built(tally=tally, source_id=source_id, run=number, seconds=time.monotonic() - start)
 
 
+def check_model(source: Source, gallery: Gallery, embedder: FaceEmbedder | None) -> None:
+    """Pass a source whose embeddings are, or will be, of the gallery's model.
+
+    Raises:
+        ModelMismatch: they are of another one.
+        RequestInvalid: photos come without an embedder.
+    """
+    if isinstance(source, ReadyEmbeddings):
+        fingerprint = source.fingerprint
+    elif embedder is None:
+        raise RequestInvalid("photos need the gallery's model")
+    else:
+        fingerprint = embedder.fingerprint
+    if fingerprint != gallery.fingerprint:
+        raise ModelMismatch(
+            f"the gallery holds embeddings of model {gallery.fingerprint[:12]}, not of model "
+            f"{fingerprint[:12]}"
+        )
+
+
 class _Run:
     def __init__(
         self,
         source: Source,
         gallery: Gallery,
         *,
-        embedder: FaceEmbedder,
+        embedder: FaceEmbedder | None,
         state: BatchState,
         hashing: Hashing,
         tally: Tally,
@@ -155,13 +176,7 @@ class _Run:
             run=planner.run,
         )
         writer.remove_replaced()
-        stages = Stages(
-            self._embedder,
-            hashing=self._hashing,
-            rules=options.faces,
-            state=self._state,
-            num_workers=options.num_workers,
-        )
+        stages = self._stages(options)
         with Flow() as flow:
             jobs = flow.channel(Channel[Job](_QUEUE))
             outcomes = flow.channel(Channel[Outcome | LotEnd](_QUEUE))
@@ -175,3 +190,14 @@ class _Run:
                 for _ in lot:
                     tickets.take(1)
         return planner.source_id, planner.run
+
+    def _stages(self, options: BuildOptions) -> Stages | ReadyStage:
+        if self._embedder is None:
+            return ReadyStage(hashing=self._hashing, state=self._state)
+        return Stages(
+            self._embedder,
+            hashing=self._hashing,
+            rules=options.faces,
+            state=self._state,
+            num_workers=options.num_workers,
+        )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +11,33 @@ from rich.console import Console
 from embedding.errors import GalleryNotFound
 from index.batch.build import LOT_SIZE, BuildOptions, Built, build, state_path
 from index.batch.failures import failure_lines, write_failures
-from index.batch.models import installed_models, model_of_gallery, named_model, open_model
+from index.batch.models import (
+    fingerprint_of,
+    installed_models,
+    model_of_gallery,
+    named_model,
+    open_model,
+)
+from index.batch.options import (
+    EXIT_CODES,
+    AlignedOption,
+    FaceOption,
+    FolderOption,
+    MadeByOption,
+    ModelOption,
+    ModelsFolderOption,
+    NamesOption,
+    OutsideOption,
+    RootOption,
+    SourceArgument,
+    SubjectsAre,
+    TurnsOption,
+    WorkersOption,
+)
 from index.batch.progress import shown_progress
+from index.batch.sources.embeddings import ReadyEmbeddings
 from index.batch.sources.opening import open_source
-from index.batch.sources.source import SourceRules
+from index.batch.sources.source import Source, SourceRules
 from index.batch.stages import FaceRules
 from index.batch.tally import Tally
 from index.cli.options import (
@@ -31,81 +53,6 @@ from index.cli.options import (
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.store.batch_state import BatchState
-
-EXIT_CODES = (
-    "Exit codes: 0 all done; 1 some photos failed; 2 wrong usage; 3 stopped by an error, which "
-    "is on stderr."
-)
-
-
-class FaceOption(StrEnum):
-    """Which face of several becomes a template."""
-
-    ONLY = "only"
-    LARGEST = "largest"
-
-
-class SubjectsAre(StrEnum):
-    """What the name of a folder is to the gallery."""
-
-    NAME = "name"
-    EXTERNAL_ID = "external-id"
-
-
-SourceArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="SRC", help="Folder with one folder of photos a subject, or a manifest."
-    ),
-]
-RootOption = Annotated[
-    Path | None,
-    typer.Option("--root", help="Folder that a manifest's paths are relative to; default: its."),
-]
-GalleryOption = Annotated[str, typer.Option("--gallery", "-g", help="Name of the gallery.")]
-FolderOption = Annotated[
-    Path,
-    typer.Option(
-        "--data-folder",
-        "--data",
-        "-d",
-        envvar="FACEGALLERY_DATA_FOLDER",
-        help="Folder of the galleries.",
-    ),
-]
-AlignedOption = Annotated[
-    bool,
-    typer.Option("--aligned", help="Photos are aligned crops of 112x112; nothing is detected."),
-]
-TurnsOption = Annotated[
-    bool,
-    typer.Option(
-        "--turns/--no-turns", help="Look again in quarter turns of a photo that may lie."
-    ),
-]
-OutsideOption = Annotated[
-    bool, typer.Option("--allow-outside", help="Follow links and paths that lead out of SRC.")
-]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option("--workers", min=1, help="Threads that decode and detect; default: all cores."),
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        envvar="FACEGALLERY_MODEL",
-        help="Name or folder of the model, for a gallery that is made.",
-    ),
-]
-ModelsFolderOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--models-folder",
-        envvar="FACEGALLERY_MODELS_FOLDER",
-        help="Folder with more model directories.",
-    ),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -131,6 +78,8 @@ def build_command(
         SubjectsAre, typer.Option("--subjects-are", help="What the names of folders are.")
     ] = SubjectsAre.NAME,
     root: RootOption = None,
+    names: NamesOption = None,
+    made_by: MadeByOption = None,
     outside: OutsideOption = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only try those photos again that failed.")
@@ -156,6 +105,8 @@ def build_command(
         source,
         rules=SourceRules(subjects_are=subjects_are.value, outside=outside),
         root=root,
+        names=names,
+        fingerprint=fingerprint_of(made_by, models_folder),
     )
     options = BuildOptions(
         faces=FaceRules(aligned=aligned, turns=turns, choice=face.value, force=force),
@@ -165,9 +116,11 @@ def build_command(
     )
     with ExitStack() as stack:
         galleries = stack.enter_context(_opened(data_folder, key_file, ledger))
-        target = _gallery(galleries, gallery, model, models_folder)
-        candidates = installed_models(model, models_folder)
-        embedder = open_model(model_of_gallery(target.fingerprint, candidates=candidates))
+        target = _gallery(galleries, gallery, photos, model, models_folder)
+        embedder = None
+        if not isinstance(photos, ReadyEmbeddings):
+            candidates = installed_models(model, models_folder)
+            embedder = open_model(model_of_gallery(target.fingerprint, candidates=candidates))
         path = state or state_path(data_folder, target)
         known = stack.enter_context(BatchState(path, gallery_id=target.id))
         tally = Tally()
@@ -204,12 +157,18 @@ def _opened(data_folder: Path, key_file: Path | None, ledger: Path | None) -> It
 
 
 def _gallery(
-    galleries: Galleries, name: str, model: str | None, models_folder: Path | None
+    galleries: Galleries,
+    name: str,
+    source: Source,
+    model: str | None,
+    models_folder: Path | None,
 ) -> Gallery:
-    """The gallery, made of the named or default model where it is missing."""
+    """The gallery; where it is missing, made of the source's, the named or default model."""
     try:
         return galleries.get(name)
     except GalleryNotFound:
+        if isinstance(source, ReadyEmbeddings):
+            return galleries.create(name, fingerprint=source.fingerprint)
         embedder = open_model(named_model(model, models_folder))
         return galleries.create(name, fingerprint=embedder.fingerprint)
 

@@ -1,11 +1,14 @@
 """Which model a batch works with: the gallery's."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from embedding.embedder import FaceEmbedder
 from embedding.errors import ModelNotFound
 from embedding.model import CARD_FILE, find_model, read_card, shipped_models
+
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
 
 
 def model_of_gallery(fingerprint: str, *, candidates: Iterator[Path]) -> Path:
@@ -57,3 +60,14 @@ def open_model(path: Path) -> FaceEmbedder:
         ModelInvalid: its files do not fit each other, or it was made with another detector.
     """
     return FaceEmbedder.open(path)
+
+
+def fingerprint_of(made_by: str | None, models_folder: Path | None) -> str | None:
+    """Return the fingerprint that is given, or that of the model of this name or path.
+
+    Raises:
+        ModelNotFound: no such model.
+    """
+    if made_by is None or _FINGERPRINT.fullmatch(made_by):
+        return made_by
+    return read_card(named_model(made_by, models_folder) / CARD_FILE).fingerprint

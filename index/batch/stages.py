@@ -128,11 +128,9 @@ class Stages:
         except OSError as error:
             return _failed(job, "unreadable", f"it could not be read: {error.strerror}")
         content_hash = self._hashing.content(content)
-        if self._state is not None:
-            if _is_unchanged(job, content_hash):
-                return Outcome(job=job, content_hash=content_hash, result="unchanged")
-            if self._state.contains(content_hash, job.digest):
-                return Outcome(job=job, content_hash=content_hash, result="duplicate")
+        known = known_result(job, content_hash, self._state)
+        if known is not None:
+            return Outcome(job=job, content_hash=content_hash, result=known)
         return ReadPhoto(job=job, content=content, content_hash=content_hash)
 
     def _find(self, photo: ReadPhoto) -> FoundPhoto | Outcome:
@@ -175,6 +173,17 @@ class Stages:
             except FaceError as error:
                 return Failure(error=error.code, message=str(error))
         return faces
+
+
+def known_result(
+    job: Job, content_hash: bytes, state: BatchState | None
+) -> Literal["unchanged", "duplicate"] | None:
+    """Return why a photo of these bytes needs no work; None where it does."""
+    if state is None:
+        return None
+    if _is_unchanged(job, content_hash):
+        return "unchanged"
+    return "duplicate" if state.contains(content_hash, job.digest) else None
 
 
 def _is_unchanged(job: Job, content_hash: bytes) -> bool:

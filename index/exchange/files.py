@@ -9,9 +9,13 @@ Parquet needs an extra package; it is imported when the first file is written or
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedding.errors import SettingsInvalid
 from index.exchange.rows import ExchangeHeader, ExchangeRow
+
+if TYPE_CHECKING:
+    from index.exchange.embeddings import EmbeddingFile
 
 
 def write_gallery(
@@ -73,6 +77,19 @@ def verify(path: Path, *, fingerprint: str | None = None) -> ExchangeHeader:
     for _ in batches:
         pass
     return header
+
+
+def open_embedding_file(path: Path) -> "EmbeddingFile":
+    """Return a Parquet file with a column ``embedding``, of this program or another.
+
+    Raises:
+        EmbeddingInvalid: its embeddings are not float32.
+        RequestInvalid: not Parquet, damaged, or other columns than expected.
+        SettingsInvalid: the extra package is not installed.
+    """
+    with _extra_package():
+        from index.exchange import embeddings
+    return embeddings.open_embeddings(path)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from embedding.detect import MtcnnDetector
 from index.__main__ import main
 from tests.fakes import photo_bytes, write_fake_model
 from tests.index.batch.samples import write_tree
+from tests.index.samples import unit_vectors
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -117,3 +118,16 @@ def test_a_state_belongs_to_one_gallery(run: Run, crops: Path, tmp_path: Path) -
     code, _, err = run("build", crops, "-g", "others", *arguments)
     assert code == 3
     assert "another gallery" in err
+
+
+def test_build_of_embeddings(run: Run, models: Path, tree: Path) -> None:
+    """A gallery of embeddings is made with the model that is named as theirs."""
+    np.save(tree / "faces.npy", unit_vectors(2))
+    write_tree(tree, {"who.csv": b"subject\nAnn\nBen\n"})
+    faces = ("build", tree / "faces.npy", "--names", tree / "who.csv", "-g", "people")
+    code, out, _ = run(*faces, "--made-by", models / "tiny")
+    assert code == 0
+    assert "indexed 2 photos, 2 new subjects" in out
+    code, _, err = run(*faces, "--made-by", "ab" * 32)
+    assert code == 3
+    assert "[model_mismatch]" in err
