@@ -1,7 +1,6 @@
 """``python -m index build``: the command, and what it prints."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from embedding.errors import GalleryNotFound
 from index.batch.build import LOT_SIZE, BuildOptions, Built, build, state_path
 from index.batch.failures import failure_lines, write_failures
+from index.batch.identify_command import identify_command
 from index.batch.models import (
     fingerprint_of,
     installed_models,
@@ -18,6 +18,7 @@ from index.batch.models import (
     named_model,
     open_model,
 )
+from index.batch.opened import opened_galleries
 from index.batch.options import (
     EXIT_CODES,
     AlignedOption,
@@ -46,8 +47,6 @@ from index.cli.options import (
     JsonOption,
     KeyFileOption,
     LedgerOption,
-    database_url,
-    sealer_of,
     show,
 )
 from index.galleries import Galleries
@@ -58,6 +57,7 @@ from index.store.batch_state import BatchState
 def add_to(app: typer.Typer) -> None:
     """Adds these commands to the command line."""
     app.command("build", epilog=EXIT_CODES)(build_command)
+    app.command("identify", epilog=EXIT_CODES)(identify_command)
 
 
 def build_command(
@@ -115,7 +115,7 @@ def build_command(
         num_workers=workers,
     )
     with ExitStack() as stack:
-        galleries = stack.enter_context(_opened(data_folder, key_file, ledger))
+        galleries = stack.enter_context(opened_galleries(data_folder, key_file, ledger))
         target = _gallery(galleries, gallery, photos, model, models_folder)
         embedder = None
         if not isinstance(photos, ReadyEmbeddings):
@@ -143,17 +143,6 @@ def build_command(
     show(_answer(built), as_json=as_json, lines=lines)
     if tally.num_failed or tally.num_failed_before:
         raise typer.Exit(EXIT_WRONG)
-
-
-@contextmanager
-def _opened(data_folder: Path, key_file: Path | None, ledger: Path | None) -> Iterator[Galleries]:
-    with Galleries.open(
-        data_folder,
-        database_url=database_url(),
-        sealer=sealer_of(data_folder, key_file),
-        ledger=ledger,
-    ) as galleries:
-        yield galleries
 
 
 def _gallery(

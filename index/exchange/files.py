@@ -37,7 +37,7 @@ def write_gallery(
         SettingsInvalid: the extra package is not installed.
         StoreError: the file cannot be written.
     """
-    with _extra_package():
+    with extra_package():
         from index.exchange import parquet
     return parquet.write(path, rows, header=header)
 
@@ -62,7 +62,7 @@ def read_gallery(
         RequestInvalid: not Parquet, damaged, of another version, or other values than expected.
         SettingsInvalid: the extra package is not installed.
     """
-    with _extra_package():
+    with extra_package():
         from index.exchange import parquet
     return parquet.read(path, fingerprint=fingerprint)
 
@@ -87,13 +87,18 @@ def open_embedding_file(path: Path) -> "EmbeddingFile":
         RequestInvalid: not Parquet, damaged, or other columns than expected.
         SettingsInvalid: the extra package is not installed.
     """
-    with _extra_package():
+    with extra_package():
         from index.exchange import embeddings
     return embeddings.open_embeddings(path)
 
 
 @contextmanager
-def _extra_package() -> Iterator[None]:
+def extra_package() -> Iterator[None]:
+    """Run an import of the extra package.
+
+    Raises:
+        SettingsInvalid: it is not installed.
+    """
     try:
         yield
     except ModuleNotFoundError as error:

@@ -5,7 +5,6 @@ are written here as a lot in state ``writing``; whoever comes after a kill follo
 change log and tells from it whether the lot was committed.
 """
 
-import fcntl
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,8 +16,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, true, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from embedding.errors import RequestInvalid, StoreError, StoreInUse, StoreNewer
-from index.private_files import make_private_folder
+from embedding.errors import RequestInvalid, StoreNewer
 from index.store.batch_following import follow
 from index.store.batch_rows import (
     FailedPhoto,
@@ -31,6 +29,7 @@ from index.store.batch_rows import (
 )
 from index.store.batch_tables import METADATA, VERSION, facts, photos, sources
 from index.store.database import begun
+from index.store.held import hold
 from index.store.sqlite import sqlite_engine
 from index.store.subject_rows import in_lots
 
@@ -53,25 +52,11 @@ class BatchState:
             StoreNewer: a newer version of this program wrote it.
         """
         self._transactions = threading.Lock()
+        self._held = hold(path)
         try:
-            make_private_folder(path.parent)
-            self._held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            # Not on the file itself: SQLite's own locks are gone once any descriptor is closed.
-            os.close(self._held)
-            lock = path.with_name(path.name + ".lock")
-            self._held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be used: {error.strerror}") from error
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._engine = sqlite_engine(path)
             with self._transaction() as connection:
                 _prepare(connection, gallery_id)
-        except BlockingIOError as error:
-            os.close(self._held)
-            raise StoreInUse(
-                "another batch works with this state; wait until it has ended"
-            ) from error
         except BaseException:
             os.close(self._held)
             raise

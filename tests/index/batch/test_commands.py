@@ -131,3 +131,27 @@ def test_build_of_embeddings(run: Run, models: Path, tree: Path) -> None:
     code, _, err = run(*faces, "--made-by", "ab" * 32)
     assert code == 3
     assert "[model_mismatch]" in err
+
+
+def test_identify(run: Run, crops: Path, tmp_path: Path) -> None:
+    """Who is in a folder goes into a file; the card gives the threshold unless one is given."""
+    run("build", crops, "-g", "people", "--aligned", "--force")
+    write_tree(tmp_path, {"new/same.png": crop(0), "new/other.png": crop(99)})
+    out_file = tmp_path / "who.csv"
+    options = ("-g", "people", "--aligned", "--review-fpir", "0.01", "--out")
+    arguments = ("identify", tmp_path / "new", *options)
+    code, out, _ = run(*arguments, out_file, "--json")
+    answer: dict[str, Any] = json.loads(out)
+    assert code == 0
+    assert (answer["num_photos"], answer["num_faces"]) == (2, 2)
+    assert answer["threshold"] == 0.8
+    with out_file.open(newline="") as stream:
+        rows = {row["path"]: row for row in csv.DictReader(stream)}
+    assert (rows["same.png"]["decision"], rows["same.png"]["name"]) == ("match", "p0")
+    assert run(*arguments, out_file)[0] == 3
+    code, out, _ = run(*arguments, tmp_path / "who.parquet", "--threshold", "1")
+    assert code == 0
+    assert "at threshold 1.0000" in out
+    code, _, err = run(*arguments, tmp_path / "third.csv", "--fpir", "0.5")
+    assert code == 3
+    assert "0.5" in err
