@@ -1,6 +1,6 @@
 """From what the packages below return to what HTTP and the command line show."""
 
-from embedding.embedder import Face, PhotoFaces
+from embedding.faces import Face, PhotoFaces
 from embedding.model import ModelCard, Threshold
 from index.calibration.in_force import ThresholdsInForce
 from index.decision import Candidate, Identification

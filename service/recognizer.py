@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from embedding.choosing import FaceChoice, choose_face
 from embedding.detect import Box
-from embedding.embedder import Face, FaceEmbedder, PhotoFaces
+from embedding.embedder import FaceEmbedder
 from embedding.errors import (
     FaceError,
     FaceGalleryError,
@@ -17,13 +18,14 @@ from embedding.errors import (
     PhotoError,
     RequestInvalid,
 )
+from embedding.faces import Face, PhotoFaces
 from embedding.model import Threshold
 from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.decision import Candidate, name_each_subject_once
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
-from service.choosing import FaceChoice, SubjectChoice, choose_face
+from service.choosing import SubjectChoice
 from service.embedders import Embedders
 from service.results import Conflict, Enrollment, Recognition
 from service.settings import Settings

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from embedding.embedder import Face, PhotoFaces
+from embedding.faces import Face, PhotoFaces
 from embedding.model import ModelCard, Threshold
 from index.calibration.in_force import ThresholdsInForce
 from index.decision import Candidate, Identification

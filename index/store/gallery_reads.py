@@ -27,6 +27,7 @@ from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.facts import GalleryFact, gallery_fact, read_fact
 from index.store.loading import Loaded, TemplateLoader
+from index.store.photo_changes import PhotoChange, photo_changes
 from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
@@ -121,6 +122,11 @@ class GalleryReads:
         """Return what a copy in memory that stands at a number has to do next."""
         with self._database.transaction() as connection:
             return rows_changed(connection, self._row, after=after, limit=_CHANGES_AT_A_TIME)
+
+    def photo_changes(self, *, after: int) -> list[PhotoChange]:
+        """Return the next templates that came or went after a number; empty at the end."""
+        with self._database.transaction() as connection:
+            return photo_changes(connection, self._row, after=after, limit=_CHANGES_AT_A_TIME)
 
     def hits(self, similarities: Mapping[int, float]) -> list[TemplateHit]:
         """Return what is known of templates that a search found; what is gone is left out.

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import typer
 from pydantic import BaseModel
 
+from embedding.choosing import FaceChoice
 from embedding.detect import Box
 from service import schemas
-from service.choosing import FaceChoice
 from service.client import Client
 from service.commands.options import (
     EXIT_CODES,
