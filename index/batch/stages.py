@@ -16,6 +16,7 @@ from embedding.faces import FoundFaces, PhotoFaces
 from index.batch.flow import Channel, Flow
 from index.batch.hashing import Hashing
 from index.batch.work import Failure, FoundPhoto, Job, LotEnd, Outcome, ReadPhoto
+from index.faults import log_fault
 from index.store.batch_state import BatchState
 
 _In = TypeVar("_In")
@@ -141,9 +142,9 @@ class Stages:
             raise
         except FaceGalleryError as error:
             return _failed(photo.job, error.code, str(error), photo.content_hash)
-        except Exception:
+        except Exception as error:
             # One photo in a million must not stop the others, nor go unnoticed.
-            logger.exception("a photo could not be worked on: %s", photo.job.photo.key)
+            log_fault(logger, "a photo is left to be tried again", error)
             return _failed(photo.job, "unexpected", "see the log", photo.content_hash)
         return FoundPhoto(job=photo.job, content_hash=photo.content_hash, found=found)
 
