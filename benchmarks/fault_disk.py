@@ -11,10 +11,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from benchmarks.fault_disk_removals import removals_on_a_full_disk
 from benchmarks.fault_model import FINGERPRINT, template, vector
 from benchmarks.fault_place import Place
 from embedding.errors import StoreError
 from index.gallery import Gallery
+
+KINDS = ("enrolls", "removals", "ledger")
+"""What is done on a full disk: enrolls, removals, or removals where only the ledger's is full."""
 
 _FIRST = 40
 _MOST = 4_000
@@ -25,6 +29,43 @@ _ROOM_BYTES = 100_000
 """Beyond what is there, for files that a limit stands for a disk of."""
 
 
+class Disk:
+    """A small file system, or a limit on the size of files in its place.
+
+    Args:
+        folder: on it.
+        files: a file, or a folder of files, of which the largest must not grow much more.
+        limited: the file system is large, so files are limited.
+        room_bytes: for a few changes, before one fails half-way.
+    """
+
+    def __init__(
+        self, folder: Path, *, files: Path, limited: bool, room_bytes: int = _ROOM_BYTES
+    ) -> None:
+        self._ballast = folder / "ballast"
+        self._files = files
+        self._limited = limited
+        self._room_bytes = room_bytes
+
+    def fill(self) -> None:
+        """Leave little room."""
+        if self._limited:
+            files = [self._files, *self._files.rglob("*")]
+            largest = max(each.stat().st_size for each in files if each.is_file())
+            most = largest + self._room_bytes
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+            return
+        with suppress(OSError), self._ballast.open("wb", buffering=0) as stream:
+            while stream.write(b"\0" * 4096):
+                pass
+        os.truncate(self._ballast, max(0, self._ballast.stat().st_size - self._room_bytes))
+
+    def make_room(self) -> None:
+        """Leave as much as before."""
+        self._ballast.unlink(missing_ok=True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, _UNLIMITED)
+
+
 def full_disk(place: Place, *, limited: bool) -> list[str]:
     """Enroll until the disk is full, give room, and go on; returns what was wrong.
 
@@ -33,12 +74,12 @@ def full_disk(place: Place, *, limited: bool) -> list[str]:
         limited: the file system is large, and a limit on the size of files takes its place.
     """
     wrong: list[str] = []
-    ballast = place.folder / "ballast"
+    disk = Disk(place.folder, files=place.data, limited=limited)
     with place.open(upkeep_s=_NO_UPKEEP_S) as galleries:
         gallery = galleries.create("people", fingerprint=FINGERPRINT)
         known = [seed for seed in range(_FIRST) if _enrolled(gallery, seed)]
         galleries.maintain()
-        _fill(place, ballast, limited=limited)
+        disk.fill()
         seed = _FIRST
         while _enrolled(gallery, seed) and seed < _MOST:
             known.append(seed)
@@ -46,8 +87,7 @@ def full_disk(place: Place, *, limited: bool) -> list[str]:
         if seed == _MOST:
             wrong.append("the disk never got full")
         wrong += _differences(gallery, known, "while full")
-        ballast.unlink(missing_ok=True)
-        resource.setrlimit(resource.RLIMIT_FSIZE, _UNLIMITED)
+        disk.make_room()
         if not _enrolled(gallery, _BEYOND):
             wrong.append("no enroll after room was made")
         known.append(_BEYOND)
@@ -81,28 +121,33 @@ def _differences(gallery: Gallery, known: list[int], when: str) -> list[str]:
     return wrong
 
 
-def _fill(place: Place, ballast: Path, *, limited: bool) -> None:
-    if limited:
-        largest = max(each.stat().st_size for each in place.data.rglob("*") if each.is_file())
-        most = largest + _ROOM_BYTES
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-        return
-    with suppress(OSError), ballast.open("wb", buffering=0) as stream:
-        while stream.write(b"\0" * 4096):
-            pass
-    # Some room, so that a few enrolls pass before one fails half-way.
-    os.truncate(ballast, max(0, ballast.stat().st_size - _ROOM_BYTES))
+def _full_for_removals(place: Place, disk: Disk, *, long_ledger: bool = False) -> list[str]:
+    return removals_on_a_full_disk(
+        place, full=disk.fill, room=disk.make_room, long_ledger=long_ledger
+    )
 
 
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, help="on the disk that runs full")
+    parser.add_argument("elsewhere", type=Path, help="empty folder on another disk")
+    parser.add_argument("--what", choices=KINDS, default=KINDS[0])
     parser.add_argument("--limited", action="store_true")
     parser.add_argument("--sealed", action="store_true")
     args = parser.parse_args()
-    place = Place(folder=args.folder, url=None, sealed=args.sealed)
-    sys.stdout.write(json.dumps(full_disk(place, limited=args.limited)))
+    folder, limited = args.folder, args.limited
+    if args.what == "enrolls":
+        place = Place(folder=folder, url=None, sealed=args.sealed)
+        wrong = full_disk(place, limited=limited)
+    elif args.what == "removals":
+        place = Place(folder=folder, url=None, sealed=args.sealed, ledger_folder=args.elsewhere)
+        wrong = _full_for_removals(place, Disk(folder, files=place.data, limited=limited))
+    else:
+        place = Place(folder=args.elsewhere, url=None, sealed=args.sealed, ledger_folder=folder)
+        disk = Disk(folder, files=place.ledger, limited=limited, room_bytes=1000)
+        wrong = _full_for_removals(place, disk, long_ledger=limited)
+    sys.stdout.write(json.dumps(wrong))
 
 
 if __name__ == "__main__":

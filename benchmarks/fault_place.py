@@ -33,11 +33,13 @@ class Place:
         folder: of the data folder, the ledger and the key file.
         url: of the database; None for SQLite.
         sealed: whether templates are encrypted.
+        ledger_folder: of the ledger, where it lies elsewhere.
     """
 
     folder: Path
     url: str | None
     sealed: bool
+    ledger_folder: Path | None = None
 
     @property
     def data(self) -> Path:
@@ -47,24 +49,27 @@ class Place:
     @property
     def ledger(self) -> Path:
         """The removal ledger."""
-        return self.folder / "removals.ledger"
+        return (self.ledger_folder or self.folder) / "removals.ledger"
 
     @property
     def key_file(self) -> Path:
         """The key file."""
         return self.folder / "keys"
 
+    def sealer(self) -> KeyFileSealer | None:
+        """What seals, with a new key at first; None in the clear."""
+        if not self.sealed:
+            return None
+        if not self.key_file.exists():
+            KeyRing.generate(self.key_file)
+        return KeyFileSealer(self.key_file, data_folder=self.data)
+
     def open(self, *, upkeep_s: float) -> Galleries:
         """Open the galleries as a service does."""
-        sealer = None
-        if self.sealed:
-            if not self.key_file.exists():
-                KeyRing.generate(self.key_file)
-            sealer = KeyFileSealer(self.key_file, data_folder=self.data)
         return Galleries.open(
             self.data,
             database_url=None if self.url is None else f"{self.url}&application_name={WORKER}",
-            sealer=sealer,
+            sealer=self.sealer(),
             ledger=self.ledger,
             options=MemoryOptions(snapshot_from=SNAPSHOT_FROM),
             upkeep_s=upkeep_s,

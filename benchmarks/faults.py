@@ -14,11 +14,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from benchmarks.fault_disk import KINDS as DISK_KINDS
 from benchmarks.fault_flips import fill, row_flips, snapshot_flips
 from benchmarks.fault_kills import Count, Killer
 from benchmarks.fault_place import Place, Server, postgres
@@ -28,7 +30,7 @@ KILLS_A_PLACE = 50
 """Then a new, empty place is taken: an old one has been through the rare states."""
 
 _ROOT = Path(__file__).parents[1]
-_MOUNT = 'mount -t tmpfs -o size=3m,mode=0700 tmpfs "$1" && shift && exec "$@"'
+_MOUNT = 'mount -t tmpfs -o size=6m,mode=0700 tmpfs "$1" && shift && exec "$@"'
 
 
 def kills(
@@ -68,16 +70,20 @@ def full_disk() -> dict[str, object]:
     """Let a small file system run full; where none may be mounted, files get a limit instead."""
     failures: list[str] = []
     mounted = _can_mount()
-    for sealed in (False, True):
+    for what, sealed in product(DISK_KINDS, (False, True)):
         with tempfile.TemporaryDirectory(prefix="facegallery-disk-") as folder:
-            command = [sys.executable, "-m", "benchmarks.fault_disk", folder]
-            command += ["--sealed"] if sealed else []
+            small, elsewhere = Path(folder, "small"), Path(folder, "elsewhere")
+            small.mkdir()
+            elsewhere.mkdir()
+            command = [sys.executable, "-m", "benchmarks.fault_disk", str(small), str(elsewhere)]
+            command += ["--what", what, *(["--sealed"] if sealed else [])]
             if mounted:
-                command = ["unshare", "--mount", "sh", "-c", _MOUNT, "sh", folder, *command]
+                command = ["unshare", "--mount", "sh", "-c", _MOUNT, "sh", str(small), *command]
             else:
                 command.append("--limited")
             done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
-            failures += json.loads(done.stdout) if done.returncode == 0 else [done.stderr[-800:]]
+            found = json.loads(done.stdout) if done.returncode == 0 else [done.stderr[-800:]]
+            failures += [f"{what}: {each}" for each in found]
     return {"mounted": mounted, "failures": len(failures), "failed": failures[:5]}
 
 

@@ -232,7 +232,7 @@ class Galleries:
         """
         return self._housekeeping.reseal()
 
-    def maintain(self, *, full: bool = False) -> None:
+    def maintain(self, *, full: bool = False) -> bool:
         """Purge what was removed, and keep memory, snapshots and sealing in order.
 
         The upkeep's thread calls it; a call of one's own only makes it sooner.
@@ -240,10 +240,14 @@ class Galleries:
         Args:
             full: see `Database.purge`; purges whether or not something was removed.
 
+        Returns:
+            Whether all is purged that was removed before; False while another process writes a
+            snapshot that may hold it.
+
         Raises:
             StoreError: something could not be done now; the next call tries again.
         """
-        self._housekeeping.maintain(full=full)
+        return self._housekeeping.maintain(full=full)
 
     @property
     def staleness_s(self) -> float:

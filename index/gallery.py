@@ -37,6 +37,7 @@ from index.records import (
 from index.references import References, references_of
 from index.rules import GalleryRules
 from index.search import best_candidates, candidates_of
+from index.store.photo_changes import PhotoChange
 
 MAX_CANDIDATES = 4096
 """The most candidates that one identification gives; no list for a person is longer."""
@@ -322,6 +323,22 @@ class Gallery(LoadedGallery):
         """
         self._check_exists()
         return self._store.template(template_id)
+
+    def anchor(self, sequence: int) -> str | None:
+        """Return what tells the change at a number from that of any other history.
+
+        None where the history ends before it; empty for 0.
+        """
+        self._check_exists()
+        return self._store.anchor(sequence)
+
+    def photo_changes(self, *, after: int) -> Sequence[PhotoChange]:
+        """Return the next templates that came or went after a change's number.
+
+        At most some thousand at a time, in their order; empty at the end.
+        """
+        self._check_exists()
+        return self._store.photo_changes(after=after)
 
     def remove_template(self, template_id: str) -> None:
         """Remove one template; its subject stays, even without any.

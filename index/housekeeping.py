@@ -36,11 +36,15 @@ class Housekeeping:
         with self._working:
             yield
 
-    def maintain(self, *, full: bool = False) -> None:
+    def maintain(self, *, full: bool = False) -> bool:
         """Purge what was removed, and keep memory, snapshots and sealing in order.
 
         Args:
             full: see `Database.purge`; purges whether or not something was removed.
+
+        Returns:
+            Whether all is purged that was removed before; False while another process writes a
+            snapshot that may hold it.
 
         Raises:
             StoreError: something could not be done now; the next call tries again.
@@ -58,7 +62,8 @@ class Housekeeping:
                 self._seal_anew(galleries, self._store.reseal_if_due)
             finally:
                 # Erasure does not wait for a key file that is not there.
-                self._purge(removed, full=full)
+                all_purged = self._purge(removed, full=full)
+            return all_purged
 
     def reseal(self) -> int:
         """Seal everything with the sealer's current key; returns the number of templates changed.
@@ -87,7 +92,7 @@ class Housekeeping:
             gallery.reseal_snapshot()
         return num_changed
 
-    def _purge(self, removed: Mapping[Gallery, int], *, full: bool) -> None:
+    def _purge(self, removed: Mapping[Gallery, int], *, full: bool) -> bool:
         if (
             full
             or self._purge_due.is_set()
@@ -99,5 +104,9 @@ class Housekeeping:
             except BaseException:
                 self._purge_due.set()
                 raise
+        # Another process may have been writing the snapshot, of before; the next call writes it.
+        late = {each for each, sequence in removed.items() if each.snapshot_is_before(sequence)}
         for gallery, sequence in removed.items():
-            gallery.purged_sequence = sequence
+            if gallery not in late:
+                gallery.purged_sequence = sequence
+        return not late

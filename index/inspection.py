@@ -21,7 +21,7 @@ from index.snapshot.folder import SnapshotFolder
 from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.manifest import SnapshotOwner
 from index.store.database import Database
-from index.store.folder import DATABASE_NAME, SECRET_BYTES, SECRET_FILE, DataFolder
+from index.store.folder import DATABASE_NAME, SECRET_BYTES, SECRET_FILE, DataFolder, check_whole
 from index.store.reading import sqlite_problems
 from index.store.store import (
     Store,
@@ -56,6 +56,7 @@ def inspect(place: Place, *, repair: bool) -> Report:
         raise StoreError(
             f"there is no data folder {place.data_folder}; give the folder of the galleries"
         )
+    check_whole(place.data_folder)
     report = Report()
     if place.database_url is None and not (place.data_folder / DATABASE_NAME).exists():
         report.add("database", "there is no database in the data folder")

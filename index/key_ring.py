@@ -281,5 +281,5 @@ def _no_file(path: Path) -> SealKeyMissing:
 def _not_writable(path: Path, error: OSError) -> SettingsInvalid:
     return SettingsInvalid(
         f"the key file {path} cannot be written: {error.strerror}; give a path in a folder that "
-        f"exists and that this user can write"
+        f"exists, has free space and that this user can write"
     )

@@ -22,6 +22,7 @@ from index.snapshot.folder import SnapshotFolder
 from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.manifest import SnapshotOwner
 from index.store.change_log import Committed
+from index.store.gallery_store import GalleryStore
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
 
@@ -80,6 +81,11 @@ class LoadedGallery:
         return self._store.gallery.space_id
 
     @property
+    def store(self) -> GalleryStore:
+        """The gallery in SQL, for other parts of this package; a change there is not followed."""
+        return self._store
+
+    @property
     def created_at(self) -> datetime:
         """UTC."""
         return self._store.gallery.created_at
@@ -119,6 +125,10 @@ class LoadedGallery:
     def removed_sequence(self) -> int:
         """Number of the newest removal in the change log that this process knows of."""
         return self._memory.removed_sequence
+
+    def snapshot_is_before(self, sequence: int) -> bool:
+        """Return whether the snapshot on disk lacks the change of this number."""
+        return self._memory.snapshot_is_before(sequence)
 
     @property
     def sequence(self) -> int:

@@ -141,10 +141,14 @@ class GalleryMemory:
                 target = self._store.state()
             self.state = dataclasses.replace(target, sequence=todo.sequence)
 
+    def snapshot_is_before(self, sequence: int) -> bool:
+        """Return whether there is a snapshot that lacks the change of this number."""
+        return sequence > self._snapshot_sequence > 0
+
     @property
     def snapshot_is_due(self) -> bool:
         """Whether it holds somebody removed, is a tenth behind, or sealed with an old key."""
-        if self.removed_sequence > self._snapshot_sequence > 0:
+        if self.snapshot_is_before(self.removed_sequence):
             return True
         if self._snapshot_sequence > 0 and not self._snapshots.is_current():
             return True

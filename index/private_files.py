@@ -132,8 +132,12 @@ def _written(path: Path, content: bytes) -> Path:
     # Always the same name, so that what a kill leaves, which is secret, goes with the next one.
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
-    with writing_new(temporary) as stream:
-        stream.write(content)
+    try:
+        with writing_new(temporary) as stream:
+            stream.write(content)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return temporary
 
 

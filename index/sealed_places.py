@@ -8,10 +8,11 @@ from embedding.errors import RequestInvalid, SettingsInvalid, StoreError, StoreI
 from index.encryption import sealed_start
 from index.galleries import Galleries
 from index.key_ring import KeyRing
+from index.memory import MemoryOptions
 from index.place import Place
 from index.sealing import Sealer
 from index.snapshot.key_use import SNAPSHOTS_NAME, sealed_snapshots
-from index.store.folder import DATABASE_NAME, held_folder
+from index.store.folder import DATABASE_NAME, check_whole, held_folder
 from index.store.key_use import sealed_with
 from index.store.postgres import PostgresDatabase
 from index.store.reading import reading_sqlite
@@ -32,6 +33,7 @@ def retire_key(place: Place, key_file: Path, key_id: str) -> KeyRing:
         SettingsInvalid: the key is the current one, or the file cannot be used.
         StoreError: the database cannot be read.
     """
+    check_whole(place.data_folder)
     needed = _needed_for(place, key_id)
     if needed:
         raise RequestInvalid(
@@ -40,11 +42,13 @@ def retire_key(place: Place, key_file: Path, key_id: str) -> KeyRing:
             f"reseal does"
         )
     age_s = time.time() - key_file.stat().st_mtime if key_file.exists() else SETTLING_S
-    if abs(age_s) < SETTLING_S and _may_be_served(place):
+    # A clock that was set back since tells nothing: the change may be a moment old.
+    if age_s < SETTLING_S and _may_be_served(place):
+        when = f"{age_s:.0f} s ago" if age_s >= 0 else "at a time that is yet to come"
+        advice = "" if age_s >= 0 else f"touch {key_file}, "
         raise RequestInvalid(
-            f"the key file was changed {abs(age_s):.0f} s ago, and a service that runs may seal "
-            f"with the old key until it has read it; try again in {SETTLING_S:.0f} s, or stop "
-            f"the service"
+            f"the key file was changed {when}, and a service that runs may seal with the old key "
+            f"until it has read it; {advice}try again in {SETTLING_S:.0f} s, or stop the service"
         )
     return KeyRing.retire(key_file, key_id)
 
@@ -74,10 +78,14 @@ def seal(place: Place, sealer: Sealer) -> int:
     return num_changed
 
 
-def reseal(place: Place) -> int:
+def reseal(place: Place, *, options: MemoryOptions | None = None) -> int:
     """Seal everything with the current key now; returns how many templates were changed.
 
     What the old key sealed is out of the database's files afterwards, too.
+
+    Args:
+        place: of the galleries.
+        options: how services hold the vectors, so that their snapshots fit.
 
     Raises:
         SettingsInvalid: there is no key.
@@ -94,6 +102,7 @@ def reseal(place: Place) -> int:
         database_url=place.database_url,
         sealer=place.sealer,
         ledger=place.ledger,
+        options=options,
         # Its thread could be quicker, and what it changed would not be counted.
         upkeep_s=None,
     ) as galleries:

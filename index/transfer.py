@@ -1,10 +1,11 @@
 """Galleries out to exchange files, and in from them."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedding.errors import GalleryNotFound
+from embedding.errors import GalleryNotFound, StoreError
 from index.checks import check_gallery_name
 from index.exchange.files import read_gallery, verify, write_gallery
 from index.exchange.rows import ExchangeHeader, ExchangeRow
@@ -14,7 +15,9 @@ from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
 from index.store.tables import utc_now
 from index.store.template_export import export_rows
-from index.store.template_import import Imported, import_rows
+from index.store.template_import import Imported
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,22 +83,27 @@ def import_gallery(store: Store, name: str, source: Path, *, space: bool = False
     erased = _Erased(store.removals)
     try:
         _, batches = read_gallery(source, fingerprint=gallery.fingerprint)
-        imported = import_rows(
-            store.database,
-            gallery,
-            erased.left_out_of(batches),
-            sealer=store.sealer,
-            look_alikes=header.look_alikes,
+        imported = store.gallery_store(gallery).import_rows(
+            erased.rest_of(batches), look_alikes=header.look_alikes
         )
     except BaseException:
         if created:
-            store.gallery_store(gallery).delete()
+            _delete(store, gallery)
         raise
     return Transferred(imported=imported, left_out=tuple(erased.left_out), created=created)
 
 
 def _gallery(store: Store, name: str) -> StoredGallery | None:
     return next((each for each in store.galleries() if each.name == name), None)
+
+
+def _delete(store: Store, gallery: StoredGallery) -> None:
+    """Delete the empty gallery of an import that failed."""
+    try:
+        store.gallery_store(gallery).delete()
+    except StoreError as error:
+        # Why the import failed matters more; a later import of the same file finds it and goes on.
+        logger.warning("the empty gallery %s is left: %s", gallery.id, error)
 
 
 class _Erased:
@@ -105,7 +113,7 @@ class _Erased:
         self._removals = removals
         self.left_out: list[str] = []
 
-    def left_out_of(self, batches: Iterable[Sequence[ExchangeRow]]) -> Iterator[list[ExchangeRow]]:
+    def rest_of(self, batches: Iterable[Sequence[ExchangeRow]]) -> Iterator[list[ExchangeRow]]:
         """Yield the rows of those who were not erased.
 
         The ledger is read when the first rows are asked for. The import holds the gallery then,

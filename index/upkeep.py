@@ -22,7 +22,7 @@ class Upkeep:
         every_s: between the end of one call and the next.
     """
 
-    def __init__(self, maintain: Callable[[], None], *, every_s: float) -> None:
+    def __init__(self, maintain: Callable[[], object], *, every_s: float) -> None:
         self._maintain = maintain
         self._every_s = every_s
         self._failing_since: float | None = None

@@ -1,7 +1,8 @@
 """From what the packages below return to what HTTP and the command line show."""
 
-from embedding.embedder import Face, PhotoFaces
+from embedding.faces import Face, PhotoFaces
 from embedding.model import ModelCard, Threshold
+from index.calibration.in_force import ThresholdsInForce
 from index.decision import Candidate, Identification
 from index.gallery import Gallery
 from index.records import Page, Subject
@@ -43,6 +44,21 @@ def threshold_answer(threshold: Threshold) -> schemas.ThresholdAnswer:
         fpir=threshold.fpir,
         num_subjects=threshold.num_subjects,
         extrapolated=threshold.extrapolated,
+    )
+
+
+def calibration_answer(thresholds: ThresholdsInForce) -> schemas.CalibrationAnswer | None:
+    """The gallery's calibration; None where it was never calibrated."""
+    made = thresholds.calibration
+    if made is None:
+        return None
+    return schemas.CalibrationAnswer(
+        in_force=thresholds.source == "calibration",
+        made_at=made.made_at,
+        num_subjects=made.num_subjects,
+        num_probes=made.num_probes,
+        stale=thresholds.stale,
+        reasons=list(thresholds.reasons),
     )
 
 
@@ -143,10 +159,11 @@ def identify_answer(
     """Who is in a photo."""
     return schemas.IdentifyAnswer(
         gallery=gallery,
-        num_subjects=result.num_subjects,
+        num_subjects=result.thresholds.num_subjects,
         model=model_ref(result.card),
-        match=threshold_answer(result.match),
-        review=threshold_answer(result.review),
+        match=threshold_answer(result.thresholds.match),
+        review=threshold_answer(result.thresholds.review),
+        calibration=calibration_answer(result.thresholds),
         width=result.photo.width,
         height=result.photo.height,
         faces=[

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
+from embedding.choosing import FaceChoice
 from embedding.errors import ServerUnreachable
 from service import schemas
 from service.auth import Role
-from service.choosing import FaceChoice
 from service.errors import error_of_problem
 
 AnyAnswer = TypeVar("AnyAnswer", bound=BaseModel)

@@ -6,10 +6,11 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from embedding.choosing import FaceChoice, choose_face
 from embedding.detect import Box
-from embedding.embedder import Face, FaceEmbedder, PhotoFaces
+from embedding.embedder import FaceEmbedder
 from embedding.errors import (
     FaceError,
     FaceGalleryError,
@@ -17,14 +18,14 @@ from embedding.errors import (
     PhotoError,
     RequestInvalid,
 )
-from embedding.model import Threshold
+from embedding.faces import Face, PhotoFaces
+from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.conflicts import find_conflicts
 from index.decision import name_each_subject_once
-from index.fusion import MAXIMUM
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
-from service.choosing import FaceChoice, SubjectChoice, choose_face
+from service.choosing import SubjectChoice
 from service.embedders import Embedders
 from service.results import Enrollment, Recognition
 from service.settings import Settings
@@ -92,7 +93,7 @@ class Recognizer:
         embedder = self._embedders.of_gallery(target.fingerprint)
         chosen, timings = self._choose_faces(embedder, photos, face, force=force)
         templates = [self._template(each, embedder) for each in chosen]
-        threshold = self._threshold(target, embedder, fpir=self._settings.fpir)
+        threshold = self._thresholds(target, embedder).match
         conflicts = find_conflicts(
             target,
             templates,
@@ -128,6 +129,7 @@ class Recognizer:
             GalleryNotFound: no such gallery.
             ModelError: the gallery's model is not installed or damaged.
             RequestInvalid: num_candidates is out of range.
+            StoreCorrupt: the gallery's calibration cannot be read.
         """
         if not 1 <= num_candidates <= MAX_CANDIDATES:
             raise RequestInvalid(
@@ -137,16 +139,14 @@ class Recognizer:
         embedder = self._embedders.of_gallery(target.fingerprint)
         found = embedder.analyze(photo, turns=turns)
         start = time.perf_counter()
-        num_subjects = target.num_subjects
-        match = self._threshold(target, embedder, fpir=self._settings.fpir)
-        review = self._threshold(target, embedder, fpir=self._settings.review_fpir)
+        thresholds = self._thresholds(target, embedder)
         answers = name_each_subject_once(
             [
                 target.identify(
                     face.embedding,
                     fingerprint=embedder.fingerprint,
-                    match_threshold=match.value,
-                    review_threshold=min(review.value, match.value),
+                    match_threshold=thresholds.match.value,
+                    review_threshold=thresholds.review.value,
                     num_candidates=num_candidates,
                 )
                 for face in found.faces
@@ -156,9 +156,7 @@ class Recognizer:
         return Recognition(
             photo=found,
             answers=answers,
-            match=match,
-            review=review,
-            num_subjects=num_subjects,
+            thresholds=thresholds,
             card=embedder.card,
             timings_ms={**found.timings_ms, "search": search_ms},
         )
@@ -171,6 +169,15 @@ class Recognizer:
             ModelError: the model is not installed or damaged.
         """
         return self._embedders.named().analyze(photo, turns=turns)
+
+    def _thresholds(self, gallery: Gallery, embedder: FaceEmbedder) -> ThresholdsInForce:
+        return thresholds_in_force(
+            gallery,
+            card=embedder.card,
+            fpir=self._settings.fpir,
+            review_fpir=self._settings.review_fpir,
+            rule=gallery.rules().fusion,
+        )
 
     def _check_enroll(
         self, photos: Sequence[bytes], subject: SubjectChoice, face: FaceChoice
@@ -201,13 +208,6 @@ class Recognizer:
             for stage, spent_ms in found.timings_ms.items():
                 timings_ms[stage] = timings_ms.get(stage, 0.0) + spent_ms
         return chosen, timings_ms
-
-    def _threshold(self, gallery: Gallery, embedder: FaceEmbedder, *, fpir: float) -> Threshold:
-        """The threshold of the gallery's size; of another rule than the card's it is a guess."""
-        threshold = embedder.card.threshold(fpir=fpir, num_subjects=gallery.num_subjects)
-        if gallery.rules().fusion == MAXIMUM.name:
-            return threshold
-        return replace(threshold, extrapolated=True)
 
     def _template(self, chosen: _ChosenFace, embedder: FaceEmbedder) -> NewTemplate:
         face = chosen.face

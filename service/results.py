@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from embedding.embedder import Face, PhotoFaces
+from embedding.faces import Face, PhotoFaces
 from embedding.model import ModelCard, Threshold
+from index.calibration.in_force import ThresholdsInForce
 from index.conflicts import Conflicts
 from index.decision import Identification
 from index.records import Enrolled
@@ -40,17 +41,13 @@ class Recognition:
     Attributes:
         photo: its faces, largest first.
         answers: one for each face; a subject is named at most once.
-        match: the threshold of ``match``, for the gallery's size.
-        review: the threshold of ``review``, for the gallery's size.
-        num_subjects: gallery size N when the thresholds were taken.
+        thresholds: that decided, for the gallery's size.
         card: of the gallery's model.
         timings_ms: milliseconds spent, by stage: decode, detect, align, embed, search.
     """
 
     photo: PhotoFaces
     answers: tuple[Identification, ...]
-    match: Threshold
-    review: Threshold
-    num_subjects: int
+    thresholds: ThresholdsInForce
     card: ModelCard
     timings_ms: Mapping[str, float]

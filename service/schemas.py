@@ -98,6 +98,19 @@ class ThresholdAnswer(Answer):
     ]
 
 
+class CalibrationAnswer(Answer):
+    """Thresholds that were measured on this gallery."""
+
+    in_force: Annotated[
+        bool, Field(description="They decide; otherwise the model card's do, and `reasons` why.")
+    ]
+    made_at: Annotated[datetime, Field(examples=[CREATED])]
+    num_subjects: Annotated[int, Field(description="Gallery size N then.", examples=[6])]
+    num_probes: Annotated[int, Field(description="Searches of strangers.", examples=[3000])]
+    stale: Annotated[bool, Field(description="The gallery should be calibrated again.")]
+    reasons: Annotated[list[str], Field(description="Why it is stale or not in force.")]
+
+
 class SubjectAnswer(Answer):
     """A person in a gallery."""
 
@@ -203,6 +216,13 @@ class IdentifyAnswer(Answer):
     model: ModelRef
     match: Annotated[ThresholdAnswer, Field(description="From here on a face is a match.")]
     review: Annotated[ThresholdAnswer, Field(description="From here on a person should look.")]
+    calibration: Annotated[
+        CalibrationAnswer | None,
+        Field(
+            description="Of the gallery; null where it was never calibrated, so that the model "
+            "card's thresholds decide."
+        ),
+    ]
     width: Annotated[int, Field(description="Of the upright photo.", examples=[640])]
     height: Annotated[int, Field(description="Of the upright photo.", examples=[480])]
     faces: Annotated[list[IdentifiedFace], Field(description="Largest first.")]

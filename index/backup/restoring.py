@@ -1,10 +1,10 @@
 """Puts a backup in the place of a data folder, once it was opened and checked.
 
 The files are copied into the data folder's `restoring`, opened there with the ledger, which
-carries its removals out, and checked. Until then nothing of what was there is touched. Then
-`restoring` becomes `restored`, which keeps every service out, what was there moves into a folder
-of its own, and the files of `restored` into its place. Stopped in between, the restore is run
-again.
+carries its removals out, and checked. Until then nothing of what was there is touched. Then what
+was there moves into a folder of its own, and the files of `restoring` into its place, while
+nothing can open the data folder (`index.backup.placing`). Stopped at any moment, the restore is
+run again.
 """
 
 import logging
@@ -17,28 +17,18 @@ from pathlib import Path
 
 from embedding.errors import LedgerUnfit, RequestInvalid, SealKeyMissing, StoreCorrupt, StoreError
 from index.backup.manifest import MANIFEST_NAME, BackupManifest, decode
+from index.backup.placing import RESTORING_NAME, entries, put_in_place
 from index.backup.saving import file_sha256
 from index.findings import Report
 from index.inspection import inspect
 from index.place import Place
 from index.places import check_outside
 from index.private_files import sync_folder, writing_new
-from index.store.folder import (
-    DATABASE_NAME,
-    LOCK_NAME,
-    RESTORED_NAME,
-    SECRET_FILE,
-    held_folder,
-)
+from index.store.folder import SECRET_FILE, held_folder
 from index.store.postgres import PostgresDatabase
 from index.store.summary import summary
-from index.store.tables import utc_now
 
 logger = logging.getLogger(__name__)
-
-RESTORING_NAME = "restoring"
-REPLACED_PREFIX = "replaced-"
-"""How folders begin that hold what a restore found in its place."""
 
 _PIECE_BYTES = 1 << 20
 
@@ -81,15 +71,14 @@ def restore(source: Path, place: Place, *, replace: bool) -> Restored:
     manifest = read_backup(source)
     _check_fits(manifest, source, place)
     with held_folder(place.data_folder), _disk_errors(place.data_folder):
-        old = _entries(place.data_folder)
-        if old and not replace:
+        if entries(place.data_folder) and not replace:
             raise RequestInvalid(
                 f"{place.data_folder} is not empty; restore into a new folder, or give --replace "
                 f"to have what is there kept aside"
             )
-        for name in (RESTORING_NAME, RESTORED_NAME):
-            shutil.rmtree(place.data_folder / name, ignore_errors=True)
         staging = place.data_folder / RESTORING_NAME
+        if staging.exists():
+            shutil.rmtree(staging)
         with ExitStack() as undo:
             undo.callback(shutil.rmtree, staging, ignore_errors=True)
             staging.mkdir(mode=0o700)
@@ -98,7 +87,7 @@ def restore(source: Path, place: Place, *, replace: bool) -> Restored:
             sync_folder(staging)
             report = _opened_and_checked(manifest, place, staging)
             undo.pop_all()
-        replaced = _put_in_place(place.data_folder, old)
+        replaced = put_in_place(place.data_folder)
     logger.info("restored a backup of %s", manifest.made_at.isoformat())
     return Restored(manifest=manifest, report=report, replaced=replaced)
 
@@ -173,16 +162,6 @@ def _check_database(url: str, database_id: str) -> None:
         )
 
 
-def _entries(folder: Path) -> list[str]:
-    """What lies in a data folder, but for its lock and what restores left there."""
-    return sorted(
-        each.name
-        for each in folder.iterdir()
-        if each.name not in {LOCK_NAME, RESTORING_NAME, RESTORED_NAME}
-        and not each.name.startswith(REPLACED_PREFIX)
-    )
-
-
 def _copy(source: Path, target: Path) -> None:
     with source.open("rb") as reader, writing_new(target) as writer:
         shutil.copyfileobj(reader, writer, _PIECE_BYTES)
@@ -206,26 +185,6 @@ def _opened_and_checked(manifest: BackupManifest, place: Place, staging: Path) -
         )
     report.num_removals_carried_out = num_removed
     return report
-
-
-def _put_in_place(data_folder: Path, old: list[str]) -> Path | None:
-    restored = data_folder / RESTORED_NAME
-    (data_folder / RESTORING_NAME).rename(restored)
-    sync_folder(data_folder)
-    replaced = None
-    if old:
-        replaced = data_folder / f"{REPLACED_PREFIX}{utc_now():%Y%m%dT%H%M%S%f}"
-        replaced.mkdir(mode=0o700)
-        for name in old:
-            (data_folder / name).rename(replaced / name)
-        sync_folder(replaced)
-    for each in sorted(restored.iterdir(), key=lambda path: path.name == DATABASE_NAME):
-        if each.name != LOCK_NAME:
-            each.rename(data_folder / each.name)
-    sync_folder(data_folder)
-    shutil.rmtree(restored)
-    sync_folder(data_folder)
-    return replaced
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from embedding.errors import RequestInvalid, StoreCorrupt, StoreError
 from index.backup.manifest import MANIFEST_NAME, BackupManifest, SavedFile
 from index.private_files import create_private, sync_folder, writing_new
 from index.store.database import Database
-from index.store.folder import DATABASE_NAME, SECRET_BYTES, SECRET_FILE
+from index.store.folder import DATABASE_NAME, SECRET_BYTES, SECRET_FILE, check_whole
 from index.store.postgres import PostgresDatabase
 from index.store.reading import copy_sqlite, reading_sqlite, sqlite_problems
 from index.store.summary import Summary, summary
@@ -37,6 +37,7 @@ def save(data_folder: Path, target: Path, *, database_url: str | None) -> Backup
         StoreError: something cannot be read or written; no target is left then.
     """
     _check_target(data_folder, target)
+    check_whole(data_folder)
     database = data_folder / DATABASE_NAME
     if database_url is None and not database.is_file():
         raise StoreError(

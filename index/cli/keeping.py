@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from embedding.errors import StoreError
 from index.backup.restoring import restore
 from index.backup.saving import save
 from index.cli.options import (
@@ -17,11 +18,11 @@ from index.cli.options import (
     KeyFileOption,
     LedgerOption,
     database_url,
+    opened_galleries,
     place_of,
     show,
 )
 from index.findings import Report
-from index.galleries import Galleries
 from index.inspection import inspect
 
 _NOT_IN_IT = (
@@ -129,14 +130,11 @@ def purge_command(
     as_json: JsonOption = False,
 ) -> None:
     """Take what was removed out of database, log and snapshots now."""
-    place = place_of(data_folder, key_file, ledger)
-    with Galleries.open(
-        place.data_folder,
-        database_url=place.database_url,
-        sealer=place.sealer,
-        ledger=place.ledger,
-    ) as galleries:
-        galleries.maintain(full=full)
+    with opened_galleries(place_of(data_folder, key_file, ledger)) as galleries:
+        if not galleries.maintain(full=full):
+            raise StoreError(
+                "a service is writing a snapshot that may hold what was removed; run it again"
+            )
     show({"purged": True}, as_json=as_json, lines=["what was removed is purged"])
 
 

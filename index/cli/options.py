@@ -2,18 +2,23 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar, get_args
 
 import typer
 
 from embedding.errors import SettingsInvalid
 from index.encryption import AesGcmSealer
+from index.galleries import Galleries
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
+from index.matrix.opening import Kind, Storage
+from index.memory import MemoryOptions
 from index.place import Place
 from index.sealing import Sealer
+from index.upkeep import UPKEEP_S
 
 EXIT_WRONG = 1
 EXIT_ERROR = 3
@@ -25,6 +30,10 @@ EXIT_CODES = (
 
 DATABASE_VARIABLE = "FACEGALLERY_DATABASE_URL"
 KEYS_VARIABLE = "FACEGALLERY_SEALING_KEYS"
+ENGINE_VARIABLE = "FACEGALLERY_SEARCH_ENGINE"
+STORAGE_VARIABLE = "FACEGALLERY_VECTOR_STORAGE"
+
+_Choice = TypeVar("_Choice", bound=str)
 
 DataFolderOption = Annotated[
     Path,
@@ -85,6 +94,48 @@ def sealer_of(data_folder: Path, key_file: Path | None) -> Sealer | None:
     if in_environment:
         return AesGcmSealer(KeyRing.from_environment(os.environ, variable=KEYS_VARIABLE))
     return None
+
+
+@contextmanager
+def opened_galleries(place: Place, *, upkeep: bool = True) -> Iterator[Galleries]:
+    """Open the galleries of a place, their vectors held as the service holds them.
+
+    Args:
+        place: of the galleries.
+        upkeep: have a thread keep them in order.
+
+    Raises:
+        As `Galleries.open` and `memory_options`.
+    """
+    with Galleries.open(
+        place.data_folder,
+        database_url=place.database_url,
+        sealer=place.sealer,
+        ledger=place.ledger,
+        options=memory_options(),
+        upkeep_s=UPKEEP_S if upkeep else None,
+    ) as galleries:
+        yield galleries
+
+
+def memory_options() -> MemoryOptions:
+    """Return how the service holds vectors, so that the snapshots that it left fit.
+
+    Raises:
+        SettingsInvalid: the environment names none of the ways.
+    """
+    return MemoryOptions(
+        engine=_one_of(get_args(Kind), ENGINE_VARIABLE, default="auto"),
+        storage=_one_of(get_args(Storage), STORAGE_VARIABLE, default="float32"),
+    )
+
+
+def _one_of(choices: Sequence[_Choice], variable: str, *, default: _Choice) -> _Choice:
+    given = os.environ.get(variable) or default
+    for each in choices:
+        if each == given:
+            return each
+    raise SettingsInvalid(f"{variable} must be one of {', '.join(choices)}")
 
 
 def show(answer: Mapping[str, object], *, as_json: bool, lines: list[str]) -> None:

@@ -14,6 +14,7 @@ from index.cli.options import (
     KeyFileOption,
     LedgerOption,
     database_url,
+    memory_options,
     place_of,
     sealer_of,
     show,
@@ -106,7 +107,7 @@ def reseal_command(
     as_json: JsonOption = False,
 ) -> None:
     """Seal everything with the current key now; a running service does it by itself."""
-    num_changed = reseal(place_of(data_folder, key_file, ledger))
+    num_changed = reseal(place_of(data_folder, key_file, ledger), options=memory_options())
     show(
         {"num_templates": num_changed},
         as_json=as_json,

@@ -11,8 +11,9 @@ is in the ledger alone: nothing was acknowledged, and the next start finds `entr
 database's head and carries them out, so the ledger decides. The other order could lose an
 erasure: one that is committed, but in no ledger, comes back with the next restore. Carrying out an
 entry twice is harmless, since ids are random and never used again; so it is for one whose commit
-failed, which was asked for. With the row held, heads commit in the order of the entries, and no
-process can step over an entry that another one has not committed yet.
+failed, which was asked for. With the row held, heads commit in the order of the entries: whoever
+holds it and finds entries after the head knows that nobody is at work on them, and has them
+carried out before the head moves past them.
 
 **What is noticed.** An append writes its entries, syncs once, and returns. In the same round it
 writes the mark: how many entries were on disk before. So the mark is never ahead of the entries,
@@ -131,6 +132,14 @@ class RemovalLedger:
         with self._file.held():
             self._settle()
             return self._head()
+
+    def goes_beyond(self, count: int) -> bool:
+        """Whether the file is longer than so many entries: a quick look, nothing is verified.
+
+        Raises:
+            StoreError: it was closed.
+        """
+        return self._file.size() > _place(count)
 
     def check_continues(self, head: LedgerHead) -> None:
         """Pass a head that this ledger had at some time: nothing since then is missing.

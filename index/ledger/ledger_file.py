@@ -79,7 +79,13 @@ class LedgerFile:
             )
 
     def size(self) -> int:
-        """Return the size in bytes."""
+        """Return the size in bytes.
+
+        Raises:
+            StoreError: the file was closed.
+        """
+        if self.closed:
+            raise _closed()
         return os.fstat(self._file).st_size
 
     def read(self, size: int, place: int) -> bytes:

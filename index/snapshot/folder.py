@@ -115,8 +115,8 @@ class SnapshotFolder:
                 whose database says otherwise has another history.
 
         Returns:
-            False when nothing was written, because another process is writing or deleting it,
-            or because a snapshot of a later sequence is there.
+            True when a snapshot of this sequence, or a later one of another process, is there;
+            False when nothing was written, because another process is writing or deleting it.
 
         Raises:
             StoreError: the disk is full or cannot be written; the last snapshot stays.
@@ -245,7 +245,7 @@ class SnapshotFolder:
         last = self._last(folder)
         if last is not None and last.sequence > sequence:
             logger.info("gallery %s has a later snapshot already", self._owner.gallery_id)
-            return False
+            return True
         old = {entry.content: entry for entry in last.files} if last is not None else {}
         created: list[str] = []
         try:

@@ -1,6 +1,6 @@
 """Inserts of many rows without the work that SQLAlchemy does for each value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
@@ -76,5 +76,10 @@ def _repeated(statement: str, num_rows: int) -> str:
 
 def driver_time(connection: Connection, time: datetime) -> Any:  # noqa: ANN401 - the driver's
     """Return the time as the driver writes it."""
-    processor = _TIME.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+    processor = _time_processor(connection.dialect)
     return time if processor is None else processor(time)
+
+
+@lru_cache(maxsize=64)
+def _time_processor(dialect: Dialect) -> Callable[[datetime], Any] | None:
+    return _TIME.dialect_impl(dialect).bind_processor(dialect)

@@ -110,13 +110,14 @@ def store_error(error: SQLAlchemyError) -> StoreError:
     return StoreError(f"the database refused a change: {cause}")
 
 
-def driver_error(error: sqlite3.Error) -> StoreError:
-    """Return the project's error for one that came from SQLite's driver itself."""
+def copy_error(error: sqlite3.Error) -> StoreError:
+    """Return the project's error for one that SQLite's driver raised while it copied a file."""
     cause = str(error)
     if any(each in cause for each in _DAMAGE):
         return StoreCorrupt(_CORRUPT % cause)
     return StoreError(
-        f"the database answered: {cause}; check its free space and the rights of this user"
+        f"the database cannot be copied: {cause}; check the free space and the rights of this "
+        f"user, where the copy is written and in the data folder"
     )
 
 

@@ -2,14 +2,14 @@
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
-from embedding.errors import GalleryError, LedgerUnfit
+from embedding.errors import LedgerUnfit
 from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal
 from index.ledger.ledger import RemovalLedger
@@ -20,6 +20,12 @@ from index.store.tables import facts, galleries
 logger = logging.getLogger(__name__)
 
 _HEAD = "ledger_head"
+
+_Result = TypeVar("_Result")
+
+
+class _OthersFirstError(Exception):
+    """The ledger has entries of removals that failed; they are carried out first."""
 
 
 def remembered_head(connection: Connection) -> LedgerHead | None:
@@ -47,60 +53,68 @@ class Erasures:
         self._ledger = ledger
         self._database = database
         self._carry_out = carry_out
-        self._settling = threading.Lock()
-        self._num_failed = 0
-        self._num_settled = 0
+        # How many entries of the ledger are known to be carried out, and that committed.
+        self._num_done = 0
 
     @property
     def has_ledger(self) -> bool:
         """Whether there is one."""
         return self._ledger is not None
 
-    def remember(self, connection: Connection, removals: Sequence[Removal]) -> None:
-        """Write removals into the ledger before their transaction commits.
+    def removing(
+        self,
+        gallery_id: str,
+        remove: Callable[[Connection], tuple[_Result, Sequence[Removal]]],
+    ) -> _Result:
+        """Remove from a gallery, all of it in the ledger before the commit; returns the result.
+
+        Args:
+            gallery_id: of the gallery.
+            remove: removes in a transaction, and returns a result and the entries of the ledger,
+                none where nothing went; called again where removals of others have to be carried
+                out first.
 
         Raises:
             LedgerUnfit: the ledger was removed or changed since it was opened.
-            StoreError: it cannot be written.
+            StoreError: ledger or database cannot be written.
         """
-        if self._ledger is None:
-            return
-        # Held, so that heads commit in the order of the entries; see `index.ledger.ledger`.
-        connection.execute(
-            select(facts.c.value).where(facts.c.name == _HEAD).with_for_update()
-        ).one()
-        write_fact(connection, _HEAD, _encode(self._ledger.append(removals)))
+        while True:
+            try:
+                with self.changing(gallery_id) as connection:
+                    result, removals = remove(connection)
+                    num_done = self._remember(connection, removals) if removals else 0
+            except _OthersFirstError:
+                self.carry_out_missing()
+                continue
+            self._know_done(num_done)
+            return result
 
     @contextmanager
-    def changing(self) -> Iterator[Connection]:
+    def changing(self, gallery_id: str) -> Iterator[Connection]:
         """Run a block that changes a gallery in one transaction, as `Database.transaction` does.
 
-        When a removal's commit fails, its entry is in the ledger and decides: the removal is
-        carried out before the next change, so that none is acknowledged that it would undo.
+        When a removal's commit fails, or its process dies before, its entry is in the ledger and
+        decides: the removal is carried out before the gallery's next change, whichever process
+        makes it, so that no change is acknowledged that the removal would undo.
         """
-        self.settle()
-        try:
+        while True:
             with self._database.transaction() as connection:
-                yield connection
-        except GalleryError:
-            # Raised before anything was written.
-            raise
-        except BaseException:
-            with self._settling:
-                self._num_failed += 1
-            raise
+                if self._ledger is not None and self._database.shared:
+                    # Held, so that nobody is between an entry of this gallery and its commit.
+                    _hold(connection, [gallery_id])
+                if not self._lacks(connection, gallery_id):
+                    yield connection
+                    return
+            self.carry_out_missing()
 
     def settle(self) -> None:
-        """Carry out removals whose commit failed in this process.
+        """Carry out removals whose commit failed, or whose process died before.
 
         Raises:
-            StoreError: it fails again; nothing else must be changed before.
+            StoreError: it fails again.
         """
-        if self._num_failed == self._num_settled:
-            return
-        with self._settling:
+        if self._ledger is not None and self._ledger.goes_beyond(self._num_done):
             self.carry_out_missing()
-            self._num_settled = self._num_failed
 
     def carry_out_missing(self) -> int:
         """Carry out what the ledger holds and the database has not done; returns how many.
@@ -123,10 +137,12 @@ class Erasures:
                 if named <= held:
                     for removal in missing:
                         self._carry_out(connection, removal)
+                    head = self._ledger.head() if missing else _decode(known)
                     if missing:
-                        write_fact(connection, _HEAD, _encode(self._ledger.head()))
+                        write_fact(connection, _HEAD, _encode(head))
                     break
             held |= named
+        self._know_done(head.count)
         if missing:
             logger.warning("carried out %s removals of the ledger again", len(missing))
         return len(missing)
@@ -143,6 +159,39 @@ class Erasures:
         """Let go of the ledger; a second call does nothing."""
         if self._ledger is not None:
             self._ledger.close()
+
+    def _remember(self, connection: Connection, removals: Sequence[Removal]) -> int:
+        """Write removals into the ledger before their transaction commits; returns its length."""
+        if self._ledger is None:
+            return 0
+        # Held, so that heads commit in the order of the entries; see `index.ledger.ledger`.
+        known = _decode(
+            connection.execute(
+                select(facts.c.value).where(facts.c.name == _HEAD).with_for_update()
+            ).scalar_one()
+        )
+        if self._ledger.goes_beyond(known.count) and any(self._ledger.entries_after(known)):
+            # Nobody is at work on those: whoever is holds the head. A new head would hide them.
+            raise _OthersFirstError
+        head = self._ledger.append(removals)
+        write_fact(connection, _HEAD, _encode(head))
+        return head.count
+
+    def _lacks(self, connection: Connection, gallery_id: str) -> bool:
+        """Whether the ledger has a removal from a gallery that is not carried out."""
+        if self._ledger is None or not self._ledger.goes_beyond(self._num_done):
+            return False
+        head = remembered_head(connection)
+        if head is None:
+            raise LedgerUnfit("the database has forgotten its removal ledger; open it again")
+        if any(each.gallery_id == gallery_id for each in self._ledger.entries_after(head)):
+            return True
+        self._know_done(head.count)
+        return False
+
+    def _know_done(self, count: int) -> None:
+        # Two threads at once may leave the lower count, which costs one more look.
+        self._num_done = max(self._num_done, count)
 
 
 def open_erasures(

@@ -1,10 +1,15 @@
-"""Facts of the whole store that are neither people nor keys."""
+"""Facts of the whole store, or of one gallery, that are neither people nor keys."""
 
-from sqlalchemy import Connection, insert, select, update
+from typing import Literal, get_args
+
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from index.store.ids import new_ids
 from index.store.tables import facts
+
+GalleryFact = Literal["calibration", "track_calibration"]
+"""What is known of a gallery as a whole; it goes with the gallery."""
 
 
 def read_fact(connection: Connection, name: str) -> bytes | None:
@@ -39,3 +44,14 @@ def database_id(connection: Connection) -> str:
     Snapshots, ledgers and backups carry it, so that none is taken for that of another.
     """
     return first_fact(connection, "database_id", new_ids(1)[0].encode()).decode()
+
+
+def gallery_fact(kind: GalleryFact, gallery_id: str) -> str:
+    """Return the name that a gallery's fact has among those of the store."""
+    return f"{kind}:{gallery_id}"
+
+
+def forget_gallery_facts(connection: Connection, gallery_id: str) -> None:
+    """Delete all facts of a gallery, in the transaction that deletes the gallery."""
+    names = [gallery_fact(kind, gallery_id) for kind in get_args(GalleryFact)]
+    connection.execute(delete(facts).where(facts.c.name.in_(names)))

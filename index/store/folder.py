@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 DATABASE_NAME = "facegallery.sqlite"
 LOCK_NAME = "facegallery.lock"
 RESTORED_NAME = "restored"
-"""Folder in the data folder: there while a restore puts its files in the place of others."""
+"""In the data folder: there while a restore puts its files in the place of others."""
 
 _LOCK_BYTES = 512
 """The lock's content is padded to one sector, so that a reader never sees half of it."""
@@ -66,7 +66,7 @@ class DataFolder:
             raise _not_usable(path, error) from error
         try:
             _take(lock, shared=shared)
-            _check_whole(path)
+            check_whole(path)
             folder = cls(path, lock, shared=shared)
             if not shared:
                 folder.set_url(url)
@@ -160,7 +160,12 @@ def held_folder(path: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _check_whole(path: Path) -> None:
+def check_whole(path: Path) -> None:
+    """Pass a data folder in which no restore was stopped while files took their places.
+
+    Raises:
+        StoreError: one was, so files of before and after lie side by side.
+    """
     if (path / RESTORED_NAME).exists():
         raise StoreError(
             "a restore of this data folder was stopped half-way; run facegallery-index restore "
@@ -198,4 +203,7 @@ def _not_usable(path: Path, error: OSError) -> StoreError:
         return StoreError(f"{path} is not a folder; give a folder for the data")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return StoreError(f"{path} cannot be written; give this user the right to write there")
-    return StoreError(f"{path} cannot be used: {error.strerror}")
+    return StoreError(
+        f"{path} cannot be used: {error.strerror}; check the disk's free space and the rights of "
+        f"this user"
+    )

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Row, Select, select
 
 from embedding.errors import TemplateNotFound
 from index.decision import TemplateHit
+from index.exchange.rows import ExchangeRow
 from index.records import OwnedTemplate, Page, Subject, Template
-from index.rules import GalleryRules
 from index.sealing import Sealer
 from index.space import GallerySpace
-from index.store import look_alike_rows, template_rows
+from index.store import template_rows
 from index.store.change_log import (
     GalleryState,
     RowChanges,
@@ -25,8 +25,9 @@ from index.store.change_log import (
 )
 from index.store.cursors import Cursors
 from index.store.database import Database
+from index.store.facts import GalleryFact, gallery_fact, read_fact
 from index.store.loading import Loaded, TemplateLoader
-from index.store.rule_rows import read_rules
+from index.store.photo_changes import PhotoChange, photo_changes
 from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
@@ -38,6 +39,7 @@ from index.store.subject_rows import (
     subject_of,
 )
 from index.store.tables import subjects, templates
+from index.store.template_export import export_rows
 
 _CHANGES_AT_A_TIME = 10_000
 
@@ -73,25 +75,6 @@ class GalleryReads:
         with self._database.transaction() as connection:
             return read_state(connection, self._row)
 
-    def rules(self) -> GalleryRules:
-        """Return how the gallery decides.
-
-        Raises:
-            GalleryNotFound: the gallery was deleted.
-        """
-        with self._database.transaction() as connection:
-            return read_rules(connection, self._row)
-
-    def look_alikes(self) -> list[tuple[str, str]]:
-        """Return all declared pairs, as public ids."""
-        with self._database.transaction() as connection:
-            return look_alike_rows.pairs_of(connection, self._row)
-
-    def look_alikes_of(self, public_id: str) -> list[str]:
-        """Return the public ids of a subject's declared look-alikes."""
-        with self._database.transaction() as connection:
-            return look_alike_rows.partners_of(connection, self._row, public_id)
-
     @property
     def sealer(self) -> Sealer:
         """What seals the gallery's templates."""
@@ -116,6 +99,20 @@ class GalleryReads:
         """
         return self._loader.some(row_ids)
 
+    def export(self) -> Iterator[ExchangeRow]:
+        """Yield all templates with their subjects, verified, in the model's own space.
+
+        Raises:
+            StoreCorrupt: a template does not fit its checksum.
+            SealKeyMissing: one is sealed with a key that is not at hand.
+        """
+        return export_rows(self._database, self.gallery, sealer=self._sealer)
+
+    def fact(self, kind: GalleryFact) -> bytes | None:
+        """Return a fact of the gallery; None where it was never written."""
+        with self._database.transaction() as connection:
+            return read_fact(connection, gallery_fact(kind, self.gallery.id))
+
     def anchor(self, sequence: int) -> str | None:
         """Return what tells the change at a number from that of any other history."""
         with self._database.transaction() as connection:
@@ -125,6 +122,11 @@ class GalleryReads:
         """Return what a copy in memory that stands at a number has to do next."""
         with self._database.transaction() as connection:
             return rows_changed(connection, self._row, after=after, limit=_CHANGES_AT_A_TIME)
+
+    def photo_changes(self, *, after: int) -> list[PhotoChange]:
+        """Return the next templates that came or went after a number; empty at the end."""
+        with self._database.transaction() as connection:
+            return photo_changes(connection, self._row, after=after, limit=_CHANGES_AT_A_TIME)
 
     def hits(self, similarities: Mapping[int, float]) -> list[TemplateHit]:
         """Return what is known of templates that a search found; what is gone is left out.

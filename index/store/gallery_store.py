@@ -3,7 +3,7 @@
 Every public method is one transaction and thread safe; what it returned from is on disk.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select, update
 
 from embedding.errors import RequestInvalid, SubjectNotFound, TemplateNotFound
+from index.exchange.rows import ExchangeRow
 from index.ledger.entries import Removal, RemovalKind
 from index.records import Enrolled, NewSubject, Subject
-from index.rules import GalleryRules
 from index.sealing import Sealer
-from index.store import look_alike_rows
 from index.store.capping import Surplus, remove_surplus
 from index.store.change_log import Change, Committed, begin_change, write_changes
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.enrolling import AddedTemplates, write_enroll
 from index.store.erasures import Erasures
-from index.store.gallery_reads import GalleryReads
-from index.store.rule_rows import read_rules, write_rules
+from index.store.facts import GalleryFact, forget_gallery_facts, gallery_fact, write_fact
+from index.store.gallery_choices import GalleryChoices
+from index.store.rule_rows import read_rules
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
     row_of,
@@ -33,6 +33,7 @@ from index.store.subject_rows import (
     subject_of,
 )
 from index.store.tables import galleries, subjects, templates, utc_now
+from index.store.template_import import Imported, import_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class RemovedTemplates(Committed):
         return tuple(one.template_row for one in self.log if one.template_row is not None)
 
 
-class GalleryStore(GalleryReads):
+class GalleryStore(GalleryChoices):
     """One gallery in SQL, as it is read and changed."""
 
     def __init__(
@@ -81,38 +82,36 @@ class GalleryStore(GalleryReads):
             RequestInvalid: a name and an external id belong to different subjects.
             SubjectNotFound: no subject with an id that was given.
         """
-        with self._erasures.changing() as connection:
+
+        def change(connection: Connection) -> tuple[AddedTemplates, list[Removal]]:
             added = write_enroll(connection, self.gallery, new, embeddings_ND, sealer=self._sealer)
             cap = read_rules(connection, self._row).max_templates
-            return added if cap is None else self._capped(connection, added, cap=cap)
+            return (added, []) if cap is None else self._capped(connection, added, cap=cap)
 
-    def set_rules(self, rules: GalleryRules) -> None:
-        """Choose how the gallery decides; what is stored stays as it is.
+        return self._erasures.removing(self.gallery.id, change)
+
+    def import_rows(
+        self,
+        batches: Iterable[Sequence[ExchangeRow]],
+        *,
+        look_alikes: Collection[tuple[str, str]] = (),
+    ) -> Imported:
+        """Write rows of an exchange file, all or none; see `import_rows` for the rules.
+
+        Args:
+            batches: checked. They are asked for within the transaction, which holds the gallery:
+                nobody is removed from it meanwhile. What they raise undoes everything.
+            look_alikes: pairs of the file's subject ids.
 
         Raises:
             GalleryNotFound: the gallery was deleted.
+            ModelMismatch: a row is of another model.
+            RequestInvalid: the rows contradict each other or what the gallery holds.
         """
-        with self._database.transaction() as connection:
-            begin_change(connection, self._row)
-            write_rules(connection, self._row, rules)
-
-    def declare_look_alikes(self, one: str, other: str) -> bool:
-        """Write that a photo may not tell two subjects apart; returns whether that is new.
-
-        Raises:
-            RequestInvalid: both are the same subject.
-            SubjectNotFound: one of them is not in the gallery.
-        """
-        with self._database.transaction() as connection:
-            # Held, so that neither is removed meanwhile.
-            begin_change(connection, self._row)
-            return look_alike_rows.declare(connection, self._row, one, other)
-
-    def withdraw_look_alikes(self, one: str, other: str) -> bool:
-        """Take a declaration back; returns whether there was one. Raises as the other."""
-        with self._database.transaction() as connection:
-            begin_change(connection, self._row)
-            return look_alike_rows.withdraw(connection, self._row, one, other)
+        with self._erasures.changing(self.gallery.id) as connection:
+            return import_rows(
+                connection, self.gallery, batches, sealer=self._sealer, look_alikes=look_alikes
+            )
 
     def relabel(
         self, public_id: str, field: Literal["name", "external_id"], value: str | None
@@ -124,7 +123,7 @@ class GalleryStore(GalleryReads):
             SubjectNotFound: no subject with this id.
         """
         column = subjects.c[field]
-        with self._erasures.changing() as connection:
+        with self._erasures.changing(self.gallery.id) as connection:
             before = begin_change(connection, self._row)
             row_id = row_of(connection, self._row, public_id)
             taken = select(subjects.c.id).where(
@@ -156,10 +155,7 @@ class GalleryStore(GalleryReads):
             StoreError: the ledger or the database cannot be written. The subject stays, or goes
                 with the next change if it is in the ledger already.
         """
-        with self._erasures.changing() as connection:
-            removed = self._remove_subject(connection, public_id)
-            self._remember(connection, removed)
-        return removed
+        return self._remove(lambda connection: self._remove_subject(connection, public_id))
 
     def remove_template(self, public_id: str) -> RemovedTemplates:
         """Remove one template; its subject stays.
@@ -168,10 +164,7 @@ class GalleryStore(GalleryReads):
             TemplateNotFound: no template with this id.
             StoreError: as `remove_subject`.
         """
-        with self._erasures.changing() as connection:
-            removed = self._remove_template(connection, public_id)
-            self._remember(connection, removed)
-        return removed
+        return self._remove(lambda connection: self._remove_template(connection, public_id))
 
     def delete(self) -> int:
         """Delete the gallery with all that it holds; returns its number of templates.
@@ -180,16 +173,29 @@ class GalleryStore(GalleryReads):
             GalleryNotFound: it was deleted before.
             StoreError: as `remove_subject`.
         """
-        with self._erasures.changing() as connection:
+
+        def remove(connection: Connection) -> tuple[int, list[Removal]]:
             state = begin_change(connection, self._row)
-            connection.execute(delete(galleries).where(galleries.c.id == self._row))
-            self._erasures.remember(connection, [self._removal("gallery")])
-        return state.num_templates
+            self._delete(connection)
+            return state.num_templates, [self._removal("gallery")]
+
+        return self._erasures.removing(self.gallery.id, remove)
+
+    def write_fact(self, kind: GalleryFact, value: bytes) -> None:
+        """Write a fact of the gallery over what it was; it is deleted with the gallery.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+        """
+        with self._database.transaction() as connection:
+            # Held, so that a deletion beside this one cannot leave the fact behind.
+            begin_change(connection, self._row)
+            write_fact(connection, gallery_fact(kind, self.gallery.id), value)
 
     def remove_again(self, connection: Connection, removal: Removal) -> None:
         """Carry out an entry of the ledger in a transaction; what is gone already stays so."""
         if removal.kind == "gallery":
-            connection.execute(delete(galleries).where(galleries.c.id == self._row))
+            self._delete(connection)
         elif removal.kind == "subject" and removal.subject_id is not None:
             with suppress(SubjectNotFound):
                 self._remove_subject(connection, removal.subject_id)
@@ -199,12 +205,12 @@ class GalleryStore(GalleryReads):
 
     def _capped(
         self, connection: Connection, added: AddedTemplates, *, cap: int
-    ) -> AddedTemplates:
+    ) -> tuple[AddedTemplates, list[Removal]]:
         """Remove what the subjects of an enroll have too many of, as any removal is made."""
         owners = {each.subject_id for each in added.enrolled}
         surplus = remove_surplus(connection, self._row, owners, cap=cap)
         if not surplus:
-            return added
+            return added, []
         log = tuple(
             _removed(subject_id=one.subject_id, template_id=one.template_id, row_id=one.row_id)
             for one in surplus
@@ -217,13 +223,18 @@ class GalleryStore(GalleryReads):
             at=utc_now(),
             num_templates=-len(log),
         )
-        self._remember(connection, RemovedTemplates(before=added.after, after=after, log=log))
-        return replace(
+        removed = RemovedTemplates(before=added.after, after=after, log=log)
+        added = replace(
             added,
             after=after,
             enrolled=_without(added, surplus),
-            dropped_row_ids=tuple(one.row_id for one in surplus),
+            dropped_row_ids=removed.row_ids,
         )
+        return added, self._entries(removed)
+
+    def _delete(self, connection: Connection) -> None:
+        connection.execute(delete(galleries).where(galleries.c.id == self._row))
+        forget_gallery_facts(connection, self.gallery.id)
 
     def _remove_subject(self, connection: Connection, public_id: str) -> RemovedTemplates:
         before = begin_change(connection, self._row)
@@ -266,19 +277,24 @@ class GalleryStore(GalleryReads):
         )
         return RemovedTemplates(before=before, after=after, log=tuple(log))
 
-    def _remember(self, connection: Connection, removed: RemovedTemplates) -> None:
-        """Write all that was removed into the ledger, each template by itself."""
-        self._erasures.remember(
-            connection,
-            [
-                self._removal(
-                    "subject" if one.kind == "subject_removed" else "template",
-                    subject_id=one.subject_id,
-                    template_id=one.template_id,
-                )
-                for one in removed.log
-            ],
-        )
+    def _remove(self, remove: Callable[[Connection], RemovedTemplates]) -> RemovedTemplates:
+        """Remove, with all that was removed in the ledger, each template by itself."""
+
+        def change(connection: Connection) -> tuple[RemovedTemplates, list[Removal]]:
+            removed = remove(connection)
+            return removed, self._entries(removed)
+
+        return self._erasures.removing(self.gallery.id, change)
+
+    def _entries(self, removed: RemovedTemplates) -> list[Removal]:
+        return [
+            self._removal(
+                "subject" if one.kind == "subject_removed" else "template",
+                subject_id=one.subject_id,
+                template_id=one.template_id,
+            )
+            for one in removed.log
+        ]
 
     def _removal(
         self,

@@ -33,10 +33,21 @@ _OLDER_WITHIN_S = 5.0
 
 _POLL_S = 0.02
 
+_PURGED = ("templates", "subjects")
+"""The tables whose rows are biometric data or names."""
+
+# All that keeps a vacuum from a row: sessions, those of standbys too, which are of no database,
+# prepared transactions, and the slots of standbys that are away.
 _NUM_OLDER = text("""
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()
-    AND greatest(age(backend_xmin), age(backend_xid)) > age(CAST(:now AS xid))
+    SELECT count(*) FROM (
+        SELECT greatest(age(backend_xmin), age(backend_xid)) AS age FROM pg_stat_activity
+        WHERE coalesce(datname = current_database(), true) AND pid <> pg_backend_pid()
+        UNION ALL
+        SELECT age(transaction) FROM pg_prepared_xacts WHERE database = current_database()
+        UNION ALL
+        SELECT age(xmin) FROM pg_replication_slots
+    ) AS holding
+    WHERE age > age(CAST(:now AS xid))
 """)
 
 _MIGRATION_LOCK = 0x66616365
@@ -95,7 +106,7 @@ class PostgresDatabase(Database):
             yield connection
 
     def purge(self, *, full: bool = False) -> None:
-        """Vacuum the templates; write-ahead logs and archives keep what they keep.
+        """Vacuum templates and subjects; write-ahead logs and archives keep what they keep.
 
         A plain vacuum lets old bytes lie in the free space of pages until new rows take it. A
         table that is small is written anew instead, which stops its readers for a moment.
@@ -106,9 +117,10 @@ class PostgresDatabase(Database):
         check_open(closed=self._closed)
         with translated_errors(), self._outside_transactions() as connection:
             _wait_for_older(connection)
-            size = connection.scalar(text("SELECT pg_total_relation_size('templates')"))
-            anew = "FULL" if full or size <= _REWRITTEN_BYTES else ""
-            connection.exec_driver_sql(f"VACUUM {anew} templates")
+            for table in _PURGED:
+                size = connection.scalar(text(f"SELECT pg_total_relation_size('{table}')"))
+                anew = "FULL" if full or size <= _REWRITTEN_BYTES else ""
+                connection.exec_driver_sql(f"VACUUM {anew} {table}")
 
     def notify(self) -> None:
         """Tell the other processes that something changed; a hint, nothing depends on it."""
@@ -170,8 +182,8 @@ def _wait_for_older(connection: Connection) -> None:
     while num_older := connection.scalar(_NUM_OLDER, {"now": now}):
         if time.monotonic() > deadline:
             raise StoreError(
-                f"what was removed cannot be purged yet: {num_older} older transactions of other "
-                f"sessions are open; end them (a dump ends by itself)"
+                f"what was removed cannot be purged yet: {num_older} older transactions are open, "
+                f"of sessions, standbys or prepared; end them (a dump ends by itself)"
             )
         time.sleep(_POLL_S)
 

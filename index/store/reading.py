@@ -18,7 +18,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from index.store.database import driver_error, translated_errors
+from index.store.database import copy_error, translated_errors
 
 _MAX_PROBLEMS = 20
 
@@ -41,7 +41,7 @@ def copy_sqlite(source: Path, target: Path) -> None:
             # So that the copy can be read where nothing can be written.
             writer.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.Error as error:
-        raise driver_error(error) from error
+        raise copy_error(error) from error
 
 
 def sqlite_problems(path: Path, *, thorough: bool) -> list[str]:

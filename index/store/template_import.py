@@ -14,7 +14,6 @@ from embedding.errors import ModelMismatch, RequestInvalid
 from index.exchange.rows import ExchangeRow
 from index.sealing import Sealer
 from index.store.change_log import Change, GalleryState, begin_change, write_changes
-from index.store.database import Database
 from index.store.imported_subjects import Owners, find_or_import
 from index.store.imported_templates import TemplateWriter
 from index.store.look_alike_rows import declare_known
@@ -41,23 +40,23 @@ class Imported:
 
 
 def import_rows(
-    database: Database,
+    connection: Connection,
     gallery: StoredGallery,
     batches: Iterable[Sequence[ExchangeRow]],
     *,
     sealer: Sealer,
     look_alikes: Collection[tuple[str, str]] = (),
 ) -> Imported:
-    """Write rows in one transaction, all or none.
+    """Write rows into a gallery; what is raised leaves the transaction to be rolled back.
 
     A subject is the gallery's subject with the same id, or the one with the same name or external
     id; else it is made, with the id of the file. A label that the gallery's subject lacks is
     taken over.
 
     Args:
-        database: of the gallery.
+        connection: in a transaction.
         gallery: its row.
-        batches: checked; what they raise undoes everything.
+        batches: checked.
         sealer: seals the vectors.
         look_alikes: pairs of subject ids of the file; of those whose subjects are in the gallery
             afterwards, a declaration is taken over.
@@ -67,15 +66,14 @@ def import_rows(
         RequestInvalid: a name or external id is another subject's or another one than the
             gallery's, or an id is in use in another gallery.
     """
-    with database.transaction() as connection:
-        state = begin_change(connection, gallery.row_id)
-        paired = frozenset(chain.from_iterable(look_alikes))
-        work = _Import(connection, gallery, state, sealer=sealer, paired=paired)
-        for batch in batches:
-            work.add(batch)
-        work.done.num_look_alikes = declare_known(
-            connection, gallery.row_id, map(work.pair_here, look_alikes)
-        )
+    state = begin_change(connection, gallery.row_id)
+    paired = frozenset(chain.from_iterable(look_alikes))
+    work = _Import(connection, gallery, state, sealer=sealer, paired=paired)
+    for batch in batches:
+        work.add(batch)
+    work.done.num_look_alikes = declare_known(
+        connection, gallery.row_id, map(work.pair_here, look_alikes)
+    )
     return work.done
 
 

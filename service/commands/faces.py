@@ -1,15 +1,15 @@
 """``facegallery enroll`` and ``facegallery identify``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from pydantic import BaseModel
 
+from embedding.choosing import FaceChoice
 from embedding.detect import Box
 from service import schemas
-from service.choosing import FaceChoice
 from service.client import Client
 from service.commands.options import (
     EXIT_CODES,
@@ -206,7 +206,7 @@ def _print_enrolled(report: EnrollReport, *, dry_run: bool) -> None:
     typer.echo(f"{report.num_enrolled} photos enrolled, {report.num_failed} failed")
 
 
-def _print_identified(rows: Iterable[IdentifiedPhoto]) -> None:
+def _print_identified(rows: Sequence[IdentifiedPhoto]) -> None:
     table = new_table("photo", "face", "decision", "subject", "similarity", "threshold")
     for row in rows:
         if row.answer is None:
@@ -226,6 +226,19 @@ def _print_identified(rows: Iterable[IdentifiedPhoto]) -> None:
                 f"{row.answer.match.value:.3f}",
             )
     print_table(table)
+    _print_stale(rows)
+
+
+def _print_stale(rows: Iterable[IdentifiedPhoto]) -> None:
+    """Says once of each gallery why its calibration should be made again."""
+    reasons = {
+        f"gallery {row.answer.gallery}: its calibration is stale: {reason}"
+        for row in rows
+        if row.answer is not None and row.answer.calibration is not None
+        for reason in row.answer.calibration.reasons
+    }
+    for reason in sorted(reasons):
+        typer.echo(reason, err=True)
 
 
 def _leave(num_failed: int) -> None:

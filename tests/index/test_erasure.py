@@ -16,6 +16,7 @@ from embedding.errors import LedgerUnfit, SettingsInvalid, StoreError
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.memory import MemoryOptions
+from index.transfer import export_gallery, import_gallery
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
 _VECTORS = unit_vectors(40)
@@ -99,10 +100,15 @@ def test_bytes_leave_live_storage_with_the_upkeep(place: _Place) -> None:
         gallery = _fill(galleries)
         galleries.maintain()
         assert any(_pattern(6) in content for content in place.live_bytes())
+        gallery.enroll([new_template(_VECTORS[6])], name="Removed By Name")
+        subject = gallery.find_subject(name="Removed By Name")
+        assert subject is not None
+        gallery.remove_subject(subject.id)
         _remove(gallery, 3)
         assert gallery.removed_sequence > gallery.purged_sequence
         galleries.maintain()
         assert gallery.purged_sequence == gallery.removed_sequence
+        assert not any(b"Removed By Name" in content for content in place.live_bytes())
         assert not any(_pattern(6) in content for content in place.live_bytes())
         assert any(_pattern(8) in content for content in place.live_bytes())
         galleries.delete("people")
@@ -215,7 +221,8 @@ def test_a_backup_of_before_does_not_bring_anybody_back(
 def _die_before_the_commit(galleries: Galleries, gallery: Gallery, subject_id: str) -> None:
     with galleries._store.database.transaction() as connection:
         removed = gallery._store._remove_subject(connection, subject_id)
-        gallery._store._remember(connection, removed)
+        entries = gallery._store._entries(removed)
+        galleries._store._erasures._remember(connection, entries)
         raise RuntimeError("the process dies here")
 
 
@@ -305,3 +312,98 @@ def test_a_removal_whose_commit_failed_undoes_no_later_enroll(place: _Place) -> 
         gallery = galleries.get("people")
         assert _found(gallery) == set(range(20)) - {4}
         assert (gallery.num_subjects, gallery.num_templates) == (19, 37)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("how", ["failed", "died"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_removal_that_failed_is_not_stepped_over_by_another_process(
+    tmp_path: Path, database_url: str, how: str, elsewhere: bool
+) -> None:
+    """Its entry is carried out before another's removal moves the database's head past it."""
+    place = _Place(tmp_path, database_url)
+    with place.open() as one, place.open() as other:
+        gallery = _fill(one)
+        guests = one.create("guests", fingerprint=FINGERPRINT)
+        guests.enroll([new_template(_VECTORS[0])], name="S0")
+        other.sync()
+        if how == "failed":
+            _fail_to_remove(one, gallery, 3)
+        else:
+            subject = gallery.find_subject(name="S3")
+            assert subject is not None
+            with pytest.raises(RuntimeError):
+                _die_before_the_commit(one, gallery, subject.id)
+        assert other.get("people").find_subject(name="S3") is not None
+        if elsewhere:
+            _remove(other.get("guests"), 0)
+        else:
+            _remove(other.get("people"), 0)
+        assert other.get("people").find_subject(name="S3") is None
+        gone = {3} if elsewhere else {0, 3}
+        for each in (one, other):
+            each.sync()
+            assert _found(each.get("people")) == set(range(20)) - gone
+    with place.open() as galleries:
+        assert _found(galleries.get("people")) == set(range(20)) - gone
+
+
+@pytest.mark.postgres
+def test_a_removal_that_failed_undoes_no_enroll_of_another_process(
+    tmp_path: Path, database_url: str
+) -> None:
+    """The other process carries it out first, and makes a new person of the same name."""
+    place = _Place(tmp_path, database_url)
+    with place.open() as one, place.open() as other:
+        gallery = _fill(one)
+        other.sync()
+        _fail_to_remove(one, gallery, 3)
+        known = gallery.find_subject(name="S3")
+        assert known is not None
+        there = other.get("people")
+        added = there.enroll([new_template(_VECTORS[6])], name="S3")
+        assert added.created
+        assert added.subject_id != known.id
+    with place.open() as galleries:
+        gallery = galleries.get("people")
+        assert _found(gallery) == set(range(20))
+        assert (gallery.num_subjects, gallery.num_templates) == (20, 39)
+
+
+@pytest.mark.postgres
+def test_a_removal_whose_process_died_goes_with_the_upkeep_of_another(
+    tmp_path: Path, database_url: str
+) -> None:
+    """Nobody has to start anew, nor to change anything."""
+    place = _Place(tmp_path, database_url)
+    with place.open() as one, place.open() as other:
+        gallery = _fill(one)
+        subject = gallery.find_subject(name="S3")
+        assert subject is not None
+        with pytest.raises(RuntimeError):
+            _die_before_the_commit(one, gallery, subject.id)
+        other.maintain()
+        assert _found(other.get("people")) == set(range(20)) - {3}
+
+
+@pytest.mark.postgres
+def test_a_removal_that_failed_undoes_no_import_of_another_process(
+    tmp_path: Path, database_url: str
+) -> None:
+    """It is carried out before the file's rows find the one who is to go."""
+    place = _Place(tmp_path, database_url)
+    file = tmp_path / "guests.parquet"
+    with place.open() as one, place.open() as other:
+        gallery = _fill(one)
+        guests = other.create("guests", fingerprint=FINGERPRINT)
+        guests.enroll([new_template(_VECTORS[6])], name="S3")
+        export_gallery(other._store, "guests", file)
+        other.delete("guests")
+        other.sync()
+        _fail_to_remove(one, gallery, 3)
+        done = import_gallery(other._store, "people", file)
+        assert (done.imported.num_subjects, done.imported.num_templates) == (1, 1)
+    with place.open() as galleries:
+        gallery = galleries.get("people")
+        assert _found(gallery) == set(range(20))
+        assert (gallery.num_subjects, gallery.num_templates) == (20, 39)

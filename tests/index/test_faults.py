@@ -1,7 +1,7 @@
 """Nothing acknowledged is lost to kills, flipped bits, a full disk or a clock that goes wrong."""
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from benchmarks.fault_flips import fill, row_flips, snapshot_flips
 from benchmarks.fault_place import Place, postgres
 from benchmarks.faults import full_disk, kills
 from index.galleries import Galleries
-from index.store import gallery_store, subject_rows
+from tests.index.clock import set_clock
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
 _KILLS = 10
@@ -48,7 +48,10 @@ def test_flipped_bits_are_noticed(tmp_path: Path, sealed: bool) -> None:
 
 @pytest.mark.slow
 def test_a_full_disk_loses_nothing() -> None:
-    """Enrolls fail with the store's error, answers go on, and with room all goes on."""
+    """Changes fail with the store's error, and nothing acknowledged is undone; with room all goes.
+
+    Of people enrolled and removed, with the data's disk full or the removal ledger's.
+    """
     assert full_disk()["failed"] == []
 
 
@@ -58,9 +61,8 @@ def test_a_clock_that_goes_backwards_changes_nothing(
     """Subjects and templates keep the order of their enrollment, and all are found."""
     vectors = unit_vectors(8)
     for number in range(4):
-        now = datetime(2026, 6, 1, tzinfo=UTC) - timedelta(days=100 * number)
-        for module in (gallery_store, subject_rows):
-            monkeypatch.setattr(module, "utc_now", lambda now=now: now)
+        back = timedelta(days=-100 * number)
+        set_clock(monkeypatch, back)
         with Galleries.open(data_folder) as galleries:
             if number == 0:
                 galleries.create("people", fingerprint=FINGERPRINT)
@@ -69,8 +71,7 @@ def test_a_clock_that_goes_backwards_changes_nothing(
             gallery.enroll([first], name=f"S{number}")
             subject = gallery.find_subject(name=f"S{number}")
             assert subject is not None
-            for module in (gallery_store, subject_rows):
-                monkeypatch.setattr(module, "utc_now", lambda now=now: now - timedelta(hours=1))
+            set_clock(monkeypatch, back - timedelta(hours=1))
             gallery.enroll([second], subject_id=subject.id)
     with Galleries.open(data_folder) as galleries:
         gallery = galleries.get("people")

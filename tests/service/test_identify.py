@@ -1,10 +1,12 @@
 """Tests of ``POST /v1/identify`` and ``POST /v1/detect``."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from index.calibration.kept import calibrate_gallery
 from index.rules import GalleryRules
 from service.auth import Role
 from tests.fakes import make_photo
@@ -139,6 +141,39 @@ def test_threshold_follows_the_gallery_size(service: FakeService) -> None:
     content = _identify(service, make_photo(["ann"])).json()
     assert content["match"]["value"] == card.threshold(fpir=0.01, num_subjects=2).value
     assert content["match"]["num_subjects"] == 2
+
+
+def test_a_calibration_of_the_gallery_decides(service: FakeService) -> None:
+    """From the next request on its thresholds are in force, and the answer says so."""
+    service.enroll("ann", "ben")
+    before = _identify(service, make_photo(["ann"])).json()
+    assert before["calibration"] is None
+    gallery = service.parts.galleries.get("default")
+    card = service.parts.embedders.of_gallery(gallery.fingerprint).card
+    made = calibrate_gallery(gallery.store, card=card)
+    content = _identify(service, make_photo(["ann"])).json()
+    assert content["calibration"]["in_force"]
+    assert content["calibration"]["num_subjects"] == 2
+    assert not content["calibration"]["stale"]
+    assert content["match"]["value"] == made.points[-1].value != before["match"]["value"]
+    assert service.enroll("ann")
+    service.enroll("cat", "dan", "eve")
+    content = _identify(service, make_photo(["ann"])).json()
+    assert content["calibration"]["stale"]
+    assert "2 people and has 5 now" in content["calibration"]["reasons"][0]
+
+
+def test_a_calibration_can_turn_a_match_into_a_stranger(service: FakeService) -> None:
+    """The decision follows the threshold in force, not only the number that is shown."""
+    service.enroll("ann", "ben")
+    photo = make_photo(["ann"], variant=2)
+    assert _identify(service, photo).json()["faces"][0]["decision"] == "match"
+    gallery = service.parts.galleries.get("default")
+    card = service.parts.embedders.of_gallery(gallery.fingerprint).card
+    made = calibrate_gallery(gallery.store, card=card)
+    points = tuple(replace(each, value=1.0) for each in made.points)
+    gallery.store.write_fact("calibration", replace(made, points=points).to_json())
+    assert _identify(service, photo).json()["faces"][0]["decision"] == "unknown"
 
 
 def test_json_with_base64(service: FakeService) -> None:

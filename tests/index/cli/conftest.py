@@ -60,10 +60,16 @@ class Home:
     def use_key(self) -> None:
         """Seal from now on, with a new key file."""
         KeyRing.generate(self.key_file)
-        self._patch.setenv("FACEGALLERY_SEALING_KEY_FILE", str(self.key_file))
+        self.set("FACEGALLERY_SEALING_KEY_FILE", str(self.key_file))
         self.sealed = True
 
-    def open(self, *, snapshot_from: int = 20_000) -> Galleries:
+    def set(self, variable: str, value: str) -> None:
+        """Set a variable of the command's environment."""
+        self._patch.setenv(variable, value)
+
+    def open(
+        self, *, snapshot_from: int = 20_000, options: MemoryOptions | None = None
+    ) -> Galleries:
         """Open the galleries as a service does."""
         sealer = KeyFileSealer(self.key_file, data_folder=self.data) if self.sealed else None
         return Galleries.open(
@@ -71,13 +77,19 @@ class Home:
             database_url=self.url,
             sealer=sealer,
             ledger=self.ledger,
-            options=MemoryOptions(snapshot_from=snapshot_from),
+            options=options or MemoryOptions(snapshot_from=snapshot_from),
             upkeep_s=3600,
         )
 
-    def fill(self, *, space: bool = False, snapshot_from: int = 20_000) -> list[str]:
+    def fill(
+        self,
+        *,
+        space: bool = False,
+        snapshot_from: int = 20_000,
+        options: MemoryOptions | None = None,
+    ) -> list[str]:
         """Make a gallery of six people with two templates each; returns their ids."""
-        with self.open(snapshot_from=snapshot_from) as galleries:
+        with self.open(snapshot_from=snapshot_from, options=options) as galleries:
             gallery = galleries.create("people", fingerprint=FINGERPRINT, space=space)
             return [
                 gallery.enroll(

@@ -151,15 +151,21 @@ def test_an_older_ledger_is_refused(home: Home, run: Run) -> None:
     assert not home.database.exists()
 
 
-def test_a_restore_that_was_stopped_keeps_services_out(home: Home, run: Run) -> None:
-    """With files half in place nothing opens, until the restore is run again."""
+def test_a_restore_that_was_stopped_keeps_all_else_out(home: Home, run: Run) -> None:
+    """With files half in place nothing opens or saves, until the restore is run again."""
     home.fill()
     backup = home.folder / "backup"
     run("backup", backup)
-    (home.data / "restored").mkdir()
-    home.database.rename(home.data / "restored" / "facegallery.sqlite")
+    (home.data / "restored").write_text('{"kept": "replaced-1", "old": ["facegallery.sqlite"]}')
+    for command in (["purge"], ["check"], ["backup", home.folder / "another"]):
+        ran = run(*command)
+        assert (ran.code, "half-way" in ran.err) == (3, True)
+    (backup / "facegallery.sqlite").rename(home.folder / "away")
+    assert run("restore", backup, "--replace").code == 3
     assert "half-way" in run("purge").err
+    (home.folder / "away").rename(backup / "facegallery.sqlite")
     assert run("restore", backup, "--replace").code == 0
+    assert (home.data / "replaced-1" / "facegallery.sqlite").is_file()
     assert run("check").code == 0
 
 

@@ -2,6 +2,9 @@
 
 import os
 import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,9 @@ import pytest
 from embedding.errors import StoreCorrupt
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
+from index.memory import MemoryOptions
 from index.snapshot.manifest import MANIFEST_NAME
+from index.snapshot.private_folder import PrivateFolder
 from index.store import resealing
 from tests.index.cli.conftest import VECTORS, Home, Run
 from tests.index.samples import identify
@@ -120,6 +125,10 @@ def test_a_key_is_not_retired_under_a_service_that_may_use_it(home: Home, run: R
     run("reseal")
     with home.open():
         assert "service" in run("keys", "retire", old).err
+        # The clock was set back by a day after the change.
+        later = time.time() + 86_400
+        os.utime(home.key_file, (later, later))
+        assert f"touch {home.key_file}" in run("keys", "retire", old).err
         _old(home.key_file)
         assert run("keys", "retire", old).code == 0
 
@@ -146,6 +155,48 @@ def test_purging_takes_the_bytes_out(any_home: Home, run: Run) -> None:
     assert run("purge", "--full").code == 0
     assert VECTORS[0].tobytes()[64:96] not in _on_disk(any_home)
     assert run("check").code == 0
+
+
+def test_a_snapshot_that_another_writes_is_not_called_purged(any_home: Home, run: Run) -> None:
+    """The command says so, and the next one takes the bytes out."""
+    people = any_home.fill(snapshot_from=1)
+    with any_home.open(snapshot_from=20_000) as galleries:
+        galleries.get("people").remove_subject(people[0])
+        # Else the snapshot is written when it closes.
+        with _held_snapshot(any_home):
+            galleries.close()
+    with _held_snapshot(any_home):
+        ran = run("purge", "--full")
+        assert ran.code == 3
+        assert "run it again" in ran.err
+        assert VECTORS[0].tobytes()[64:96] in _on_disk(any_home)
+    assert run("purge", "--full").code == 0
+    assert VECTORS[0].tobytes()[64:96] not in _on_disk(any_home)
+
+
+@contextmanager
+def _held_snapshot(home: Home) -> Iterator[None]:
+    """Keep others from writing the snapshot."""
+    (folder,) = home.data.glob("snapshots/*")
+    with PrivateFolder(folder) as private, private.locking(wait=True) as held:
+        assert held
+        yield
+
+
+@pytest.mark.parametrize("command", ["purge", "reseal"])
+def test_a_snapshot_of_the_service_stays(home: Home, run: Run, command: str) -> None:
+    """The vectors are held as the environment tells the service; else it would be made anew."""
+    home.use_key()
+    home.set("FACEGALLERY_VECTOR_STORAGE", "float16")
+    options = MemoryOptions(storage="float16", snapshot_from=1)
+    home.fill(options=options)
+    manifest = next(home.data.glob(f"snapshots/*/{MANIFEST_NAME}"))
+    before = manifest.read_bytes()
+    assert run(command).code == 0
+    assert manifest.read_bytes() == before
+    home.set("FACEGALLERY_VECTOR_STORAGE", "float8")
+    assert "FACEGALLERY_VECTOR_STORAGE" in run(command).err
+    assert manifest.read_bytes() == before
 
 
 def test_missing_key_files_are_told(home: Home, run: Run) -> None:

@@ -17,7 +17,7 @@ from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
 from index.store.tables import changes, subjects, templates
 from index.store.template_export import export_rows
-from index.store.template_import import Imported, import_rows
+from index.store.template_import import Imported
 from tests.index.exchange.samples import fields, row
 from tests.index.samples import FINGERPRINT, OTHER_FINGERPRINT, new_template, unit_vectors
 
@@ -31,9 +31,7 @@ class Target:
 
     def take(self, *batches: Sequence[ExchangeRow]) -> Imported:
         """Write batches in one import."""
-        return import_rows(
-            self.store.database, self.gallery, iter(batches), sealer=self.store.sealer
-        )
+        return self.store.gallery_store(self.gallery).import_rows(iter(batches))
 
     def enroll(self, **who: str) -> str:
         """Write a subject with one template; returns its id."""
@@ -249,7 +247,7 @@ def test_a_source_that_fails_undoes_everything(target: Target) -> None:
 
     before = target.everything()
     with pytest.raises(RequestInvalid, match="damaged"):
-        import_rows(target.store.database, target.gallery, batches(), sealer=target.store.sealer)
+        target.store.gallery_store(target.gallery).import_rows(batches())
     assert target.everything() == before
     assert target.counts() == (0, 0)
 

@@ -1,0 +1,150 @@
+"""Whenever a restore dies, nothing is lost, and a second one finishes it."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from embedding.errors import StoreError
+from index.backup.restoring import restore
+from index.inspection import inspect
+from index.place import Place
+from tests.index.backup.places import AFTER, BEFORE, back_up, change, fill, people, place_in
+from tests.index.postgres import new_database
+
+_KILLS = 8
+_MOST_STEPS = 60
+
+
+class Child:
+    """The process that starts those that die."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def restore(self, folder: Path, when: str, moment: float, *, url: str | None = None) -> str:
+        """Have a backup restored by a process that dies; returns how it ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([str(folder), url, when, moment]) + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Child]:
+    """One interpreter for all tests of this file."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.index.backup.crash_child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    ) as process:
+        yield Child(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a place that was changed after its backup, to be copied."""
+    folder = tmp_path_factory.mktemp("start")
+    place = place_in(folder)
+    fill(place)
+    back_up(place)
+    change(place)
+    return folder
+
+
+def _opens(place: Place) -> frozenset[int] | None:
+    """Return who is there; None where a stopped restore keeps it from opening."""
+    try:
+        return people(place)
+    except StoreError as error:
+        if "run facegallery-index restore again" not in str(error):
+            raise
+        return None
+
+
+def _check_finishes(folder: Path) -> None:
+    """A second restore leaves the new state, and the old one, whole, in one folder beside it."""
+    place = place_in(folder)
+    restore(folder / "backup", place, replace=True)
+    assert people(place) == AFTER
+    assert inspect(place, repair=False).whole
+    names = {each.name for each in place.data_folder.iterdir()}
+    assert not names & {"restoring", "restored", "restored.new"}
+    kept = [each for each in place.data_folder.iterdir() if each.name.startswith("replaced-")]
+    assert BEFORE in [people(place.at(each)) for each in kept]
+
+
+def test_a_kill_before_any_step(tmp_path: Path, start: Path, child: Child) -> None:
+    """Killed before each change of names in turn: the old state, the new one, or none opens."""
+    seen = set()
+    for number in range(_MOST_STEPS):
+        folder = tmp_path / str(number)
+        shutil.copytree(start, folder)
+        outcome = child.restore(folder, "before", number)
+        seen.add(_opens(place_in(folder)))
+        _check_finishes(folder)
+        if outcome == "ended 0":
+            break
+        assert outcome == "dead"
+    assert outcome == "ended 0"
+    assert number > 15
+    assert seen == {BEFORE, None, AFTER}
+
+
+def test_kills_at_random_moments(tmp_path: Path, start: Path, child: Child) -> None:
+    """The same, and killed a second time before the restore that finishes."""
+    moments = random.Random(3)  # noqa: S311 - no secret
+    for kill in range(_KILLS):
+        folder = tmp_path / str(kill)
+        shutil.copytree(start, folder)
+        for _ in range(2):
+            outcome = child.restore(folder, "after_s", moments.uniform(0.001, 0.25))
+            assert outcome in {"dead", "ended 0"}
+            assert _opens(place_in(folder)) in {BEFORE, None, AFTER}
+        _check_finishes(folder)
+
+
+@pytest.mark.postgres
+def test_a_kill_on_postgresql(tmp_path: Path, server_url: str, child: Child) -> None:
+    """Killed before some steps: who was removed after the dump is gone with the second restore."""
+    start, dump = tmp_path / "start", new_database(server_url)
+    start.mkdir()
+    place = place_in(start, dump)
+    fill(place)
+    back_up(place)
+    later = _copied(server_url, dump)
+    change(place_in(start, later))
+    shutil.rmtree(start / "data")
+    outcomes = set()
+    for number in (2, 8, 14, _MOST_STEPS):
+        folder = tmp_path / str(number)
+        shutil.copytree(start, folder)
+        url = _copied(server_url, dump)
+        outcomes.add(child.restore(folder, "before", number, url=url))
+        place = place_in(folder, url)
+        restore(folder / "backup", place, replace=True)
+        assert people(place) == AFTER
+        assert inspect(place, repair=False).whole
+    assert outcomes == {"dead", "ended 0"}
+
+
+def _copied(server_url: str, url: str) -> str:
+    """Return the URL of a new database that holds what another does."""
+    copy = new_database(server_url)
+    names = [urlsplit(each).path.removeprefix("/") for each in (copy, url)]
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {names[0]}")
+        connection.execute(f"CREATE DATABASE {names[0]} TEMPLATE {names[1]}")
+    return copy
