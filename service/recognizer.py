@@ -17,7 +17,6 @@ from embedding.errors import (
     PhotoError,
     RequestInvalid,
 )
-from embedding.model import Threshold
 from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.decision import Candidate, name_each_subject_once
 from index.galleries import Galleries
@@ -90,8 +89,8 @@ class Recognizer:
         known = _find_subject(target, subject)
         embedder = self._embedders.of_gallery(target.fingerprint)
         chosen, timings = self._choose_faces(embedder, photos, face, force=force)
-        threshold = self._thresholds(target, embedder).match
-        alike = [_alike(target, embedder, each.face, threshold) for each in chosen]
+        thresholds = self._thresholds(target, embedder)
+        alike = [_alike(target, embedder, each.face, thresholds) for each in chosen]
         enrolled = None if dry_run else self._save(target, embedder, chosen, subject)
         own = enrolled.subject_id if enrolled else (known.id if known else None)
         return Enrollment(
@@ -104,7 +103,7 @@ class Recognizer:
                 for each in candidates
                 if each.subject_id != own
             ),
-            threshold=threshold,
+            threshold=thresholds.match,
             card=embedder.card,
             timings_ms=timings,
         )
@@ -136,16 +135,17 @@ class Recognizer:
         found = embedder.analyze(photo, turns=turns)
         start = time.perf_counter()
         thresholds = self._thresholds(target, embedder)
+        of_faces = [thresholds.for_probe(face.embedding) for face in found.faces]
         answers = name_each_subject_once(
             [
                 target.identify(
                     face.embedding,
                     fingerprint=embedder.fingerprint,
-                    match_threshold=thresholds.match.value,
-                    review_threshold=thresholds.review.value,
+                    match_threshold=match,
+                    review_threshold=review,
                     num_candidates=num_candidates,
                 )
-                for face in found.faces
+                for face, (match, review) in zip(found.faces, of_faces, strict=True)
             ]
         )
         search_ms = (time.perf_counter() - start) * 1000
@@ -153,6 +153,7 @@ class Recognizer:
             photo=found,
             answers=answers,
             thresholds=thresholds,
+            match_similarities=tuple(match for match, _ in of_faces),
             card=embedder.card,
             timings_ms={**found.timings_ms, "search": search_ms},
         )
@@ -273,13 +274,14 @@ def _at_photo(error: FaceGalleryError, position: int, num_photos: int) -> FaceGa
 
 
 def _alike(
-    gallery: Gallery, embedder: FaceEmbedder, face: Face, threshold: Threshold
+    gallery: Gallery, embedder: FaceEmbedder, face: Face, thresholds: ThresholdsInForce
 ) -> list[Candidate]:
-    """Subjects at or above the threshold; the best few tell enough."""
+    """Subjects at or above the match threshold; the best few tell enough."""
+    match, _ = thresholds.for_probe(face.embedding)
     answer = gallery.identify(
         face.embedding,
         fingerprint=embedder.fingerprint,
-        match_threshold=threshold.value,
-        review_threshold=threshold.value,
+        match_threshold=match,
+        review_threshold=match,
     )
-    return [each for each in answer.candidates if each.similarity >= threshold.value]
+    return [each for each in answer.candidates if each.similarity >= match]
