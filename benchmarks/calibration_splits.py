@@ -25,7 +25,8 @@ from benchmarks.lfw_embeddings import EmbeddedCrops, lfw_embeddings
 from benchmarks.report import print_report
 from embedding.error_rates import rate_with_interval
 from embedding.model import ModelCard, Threshold
-from index.calibration.measuring import Wanted, calibrate, calibrated_points
+from index.calibration.calibrating import Wanted, calibrate
+from index.calibration.measuring import calibrated_points
 from index.calibration.rules import MaxFusion
 from index.calibration.searches import NonMated, search_strangers
 from index.calibration.strangers import Strangers

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from embedding.errors import RequestInvalid
 from index.checks import check_new_templates
 from index.decision import Candidate, check_thresholds
 from index.fusion import FusionRule, template_similarities
@@ -98,7 +99,7 @@ def find_conflicts(
     templates: Sequence[NewTemplate],
     *,
     subject_id: str | None,
-    other_threshold: float,
+    other_threshold: float | Sequence[float],
     same_threshold: float,
     fusion: FusionRule | None = None,
 ) -> Conflicts:
@@ -109,7 +110,7 @@ def find_conflicts(
         templates: at least one, of the gallery's model.
         subject_id: whom they are meant for; None for somebody new.
         other_threshold: smallest similarity at which a face belongs to another subject: the
-            gallery's ``match`` threshold, of its size and rule.
+            gallery's ``match`` threshold, of its size and rule; one for all, or one a photo.
         same_threshold: similarity below which two photos, or a photo and a subject, do not show
             one person: a threshold of pairs, such as the model card's at one subject.
         fusion: how a subject's templates become its similarity; None for the gallery's rule.
@@ -117,11 +118,18 @@ def find_conflicts(
     Raises:
         EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
         ModelMismatch: a template of another model.
-        RequestInvalid: no templates, or a threshold that is not finite.
+        RequestInvalid: no templates, a threshold that is not finite, or not one a photo.
         SubjectNotFound: no subject with this id.
     """
-    check_thresholds(match_threshold=other_threshold, review_threshold=other_threshold)
-    check_thresholds(match_threshold=same_threshold, review_threshold=same_threshold)
+    limits = (
+        list(other_threshold)
+        if isinstance(other_threshold, Sequence)
+        else [other_threshold] * len(templates)
+    )
+    if len(limits) != len(templates):
+        raise RequestInvalid(f"{len(templates)} photos need as many thresholds, not {len(limits)}")
+    for limit in (*limits, same_threshold):
+        check_thresholds(match_threshold=limit, review_threshold=limit)
     embeddings_PD = check_new_templates(templates, dimension=EMBEDDING_DIMENSION)
     rule = gallery.rules().rule if fusion is None else fusion
     strangers = (
@@ -136,8 +144,8 @@ def find_conflicts(
     return Conflicts(
         elsewhere=tuple(
             BelongsElsewhere(photo=photo, candidate=candidate)
-            for photo, template in enumerate(templates)
-            for candidate in _others(gallery, template, own, other_threshold, rule)
+            for photo, (template, limit) in enumerate(zip(templates, limits, strict=True))
+            for candidate in _others(gallery, template, own, limit, rule)
         ),
         differing=tuple(
             PhotosDiffer(

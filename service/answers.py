@@ -57,6 +57,7 @@ def calibration_answer(thresholds: ThresholdsInForce) -> schemas.CalibrationAnsw
         made_at=made.made_at,
         num_subjects=made.num_subjects,
         num_probes=made.num_probes,
+        normalised=thresholds.normalisation is not None,
         stale=thresholds.stale,
         reasons=list(thresholds.reasons),
     )
@@ -131,7 +132,7 @@ def enroll_answer(result: Enrollment, *, gallery: str) -> schemas.EnrollAnswer:
 
 
 def identified_face(
-    face: Face, answer: Identification, *, similarities: bool
+    face: Face, answer: Identification, *, match_similarity: float, similarities: bool
 ) -> schemas.IdentifiedFace:
     """A face and who it is.
 
@@ -146,6 +147,7 @@ def identified_face(
             "subject": subject_answer(named) if named else None,
             "similarity": answer.similarity if similarities else None,
             "reasons": list(answer.reasons) if similarities else [],
+            "match_threshold": match_similarity if similarities else None,
             "candidates": [candidate_answer(each) for each in answer.candidates]
             if similarities
             else [],
@@ -167,8 +169,10 @@ def identify_answer(
         width=result.photo.width,
         height=result.photo.height,
         faces=[
-            identified_face(face, answer, similarities=similarities)
-            for face, answer in zip(result.photo.faces, result.answers, strict=True)
+            identified_face(face, answer, match_similarity=match, similarities=similarities)
+            for face, answer, match in zip(
+                result.photo.faces, result.answers, result.match_similarities, strict=True
+            )
         ],
         timings_ms=dict(result.timings_ms),
     )

@@ -93,12 +93,12 @@ class Recognizer:
         embedder = self._embedders.of_gallery(target.fingerprint)
         chosen, timings = self._choose_faces(embedder, photos, face, force=force)
         templates = [self._template(each, embedder) for each in chosen]
-        threshold = self._thresholds(target, embedder).match
+        thresholds = self._thresholds(target, embedder)
         conflicts = find_conflicts(
             target,
             templates,
             subject_id=None if known is None else known.id,
-            other_threshold=threshold.value,
+            other_threshold=[thresholds.for_probe(each.face.embedding)[0] for each in chosen],
             # Of two photos: a gallery of one subject.
             same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
         )
@@ -108,7 +108,7 @@ class Recognizer:
             enrolled=enrolled,
             would_create=known is None,
             conflicts=conflicts,
-            threshold=threshold,
+            threshold=thresholds.match,
             card=embedder.card,
             timings_ms=timings,
         )
@@ -140,16 +140,17 @@ class Recognizer:
         found = embedder.analyze(photo, turns=turns)
         start = time.perf_counter()
         thresholds = self._thresholds(target, embedder)
+        of_faces = [thresholds.for_probe(face.embedding) for face in found.faces]
         answers = name_each_subject_once(
             [
                 target.identify(
                     face.embedding,
                     fingerprint=embedder.fingerprint,
-                    match_threshold=thresholds.match.value,
-                    review_threshold=thresholds.review.value,
+                    match_threshold=match,
+                    review_threshold=review,
                     num_candidates=num_candidates,
                 )
-                for face in found.faces
+                for face, (match, review) in zip(found.faces, of_faces, strict=True)
             ]
         )
         search_ms = (time.perf_counter() - start) * 1000
@@ -157,6 +158,7 @@ class Recognizer:
             photo=found,
             answers=answers,
             thresholds=thresholds,
+            match_similarities=tuple(match for match, _ in of_faces),
             card=embedder.card,
             timings_ms={**found.timings_ms, "search": search_ms},
         )
@@ -176,7 +178,6 @@ class Recognizer:
             card=embedder.card,
             fpir=self._settings.fpir,
             review_fpir=self._settings.review_fpir,
-            rule=gallery.rules().fusion,
         )
 
     def _check_enroll(

@@ -42,6 +42,7 @@ class Recognition:
         photo: its faces, largest first.
         answers: one for each face; a subject is named at most once.
         thresholds: that decided, for the gallery's size.
+        match_similarities: of each face, the smallest similarity of a ``match``.
         card: of the gallery's model.
         timings_ms: milliseconds spent, by stage: decode, detect, align, embed, search.
     """
@@ -49,5 +50,6 @@ class Recognition:
     photo: PhotoFaces
     answers: tuple[Identification, ...]
     thresholds: ThresholdsInForce
+    match_similarities: tuple[float, ...]
     card: ModelCard
     timings_ms: Mapping[str, float]

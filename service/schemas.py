@@ -107,6 +107,13 @@ class CalibrationAnswer(Answer):
     made_at: Annotated[datetime, Field(examples=[CREATED])]
     num_subjects: Annotated[int, Field(description="Gallery size N then.", examples=[6])]
     num_probes: Annotated[int, Field(description="Searches of strangers.", examples=[3000])]
+    normalised: Annotated[
+        bool,
+        Field(
+            description="Each face has a threshold of its own; those of `match` and `review` "
+            "hold for a face that is as close to a cohort as most are."
+        ),
+    ]
     stale: Annotated[bool, Field(description="The gallery should be calibrated again.")]
     reasons: Annotated[list[str], Field(description="Why it is stale or not in force.")]
 
@@ -202,6 +209,14 @@ class IdentifiedFace(FaceAnswer):
     ]
     reasons: Annotated[
         list[Reason], Field(description="Why it is a `review`; not for identifier keys.")
+    ]
+    match_threshold: Annotated[
+        float | None,
+        Field(
+            description="Similarity from which on this face is a match; not for identifier keys. "
+            "That of `match`, unless the calibration is normalised.",
+            examples=[0.41],
+        ),
     ]
     candidates: Annotated[
         list[CandidateAnswer], Field(description="Best first; not for identifier keys.")

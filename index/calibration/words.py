@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from embedding.error_rates import RULE_OF_THIRTY
+from embedding.error_rates import RULE_OF_THIRTY, rate_with_interval
 from embedding.model import ModelCard
 from index.calibration.kept import KeptCalibration
 from index.calibration.records import CalibratedPoint, Calibration
@@ -24,6 +24,7 @@ def heading(calibration: Calibration) -> list[str]:
     if calibration.left_out:
         reasons = ", ".join(f"{num} {reason}" for reason, num in calibration.left_out.items())
         lines.append(f"photos left out: {reasons}")
+    lines += _of_normalisation(calibration)
     if calibration.num_close:
         lines.append(
             f"{calibration.num_close} searches came closer to somebody than strangers do once in "
@@ -31,6 +32,20 @@ def heading(calibration: Calibration) -> list[str]:
             f"for people who are enrolled twice, or among the strangers"
         )
     return lines
+
+
+def _of_normalisation(calibration: Calibration) -> list[str]:
+    judged = calibration.normalisation
+    if judged is None:
+        return []
+    kept = "kept: thresholds are for normalised figures" if judged.kept else judged.reason
+    return [
+        f"normalised against a cohort of {judged.num_cohort} people: at FPIR "
+        f"{_percent(judged.fpir)}, on {judged.num_judging} other strangers, FNIR "
+        f"{_percent(judged.fnir_normalised)} instead of {_percent(judged.fnir)} (difference "
+        f"{100 * judged.low:+.2f} to {100 * judged.high:+.2f} points)",
+        f"  {kept}" if judged.kept else f"  not kept: {kept}",
+    ]
 
 
 def of_point(point: CalibratedPoint, calibration: Calibration) -> list[str]:
@@ -52,6 +67,13 @@ def _of_point(point: CalibratedPoint, calibration: Calibration) -> Iterator[str]
         f"  a rate is per search, and a camera searches often: of 1000 strangers' searches a day "
         f"about {1000 * point.num_errors / calibration.num_probes:.3g} name somebody"
     )
+    if calibration.num_mated:
+        missed = rate_with_interval(point.num_missed, calibration.num_mated)
+        yield (
+            f"  of {calibration.num_mated} searches of enrolled people, each without its own "
+            f"template, {_percent(missed.rate)} are missed (FNIR, {_percent(missed.low)} to "
+            f"{_percent(missed.high)})"
+        )
     if point.floor is not None and point.floor_fpir is not None:
         rate = _percent(point.floor_fpir)
         taken = "which is taken" if point.floor == point.value else "which is lower"

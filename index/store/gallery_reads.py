@@ -25,7 +25,7 @@ from index.store.change_log import (
 )
 from index.store.cursors import Cursors
 from index.store.database import Database
-from index.store.facts import GalleryFact, gallery_fact, read_fact
+from index.store.facts import GalleryFact, gallery_fact, read_fact, unseal_fact
 from index.store.loading import Loaded, TemplateLoader
 from index.store.photo_changes import PhotoChange, photo_changes
 from index.store.spaces import space_of
@@ -109,9 +109,17 @@ class GalleryReads:
         return export_rows(self._database, self.gallery, sealer=self._sealer)
 
     def fact(self, kind: GalleryFact) -> bytes | None:
-        """Return a fact of the gallery; None where it was never written."""
+        """Return a fact of the gallery; None where it was never written.
+
+        Raises:
+            StoreCorrupt: one with embeddings was changed.
+            SealKeyMissing: it is sealed with a key that is not at hand.
+        """
         with self._database.transaction() as connection:
-            return read_fact(connection, gallery_fact(kind, self.gallery.id))
+            value = read_fact(connection, gallery_fact(kind, self.gallery.id))
+        if value is None:
+            return None
+        return unseal_fact(kind, value, gallery_id=self.gallery.id, sealer=self._sealer)
 
     def anchor(self, sequence: int) -> str | None:
         """Return what tells the change at a number from that of any other history."""

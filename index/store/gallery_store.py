@@ -3,7 +3,7 @@
 Every public method is one transaction and thread safe; what it returned from is on disk.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -23,7 +23,14 @@ from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.enrolling import AddedTemplates, write_enroll
 from index.store.erasures import Erasures
-from index.store.facts import GalleryFact, forget_gallery_facts, gallery_fact, write_fact
+from index.store.facts import (
+    GalleryFact,
+    delete_fact,
+    forget_gallery_facts,
+    gallery_fact,
+    seal_fact,
+    write_fact,
+)
 from index.store.gallery_choices import GalleryChoices
 from index.store.rule_rows import read_rules
 from index.store.stored_gallery import StoredGallery
@@ -181,16 +188,24 @@ class GalleryStore(GalleryChoices):
 
         return self._erasures.removing(self.gallery.id, remove)
 
-    def write_fact(self, kind: GalleryFact, value: bytes) -> None:
-        """Write a fact of the gallery over what it was; it is deleted with the gallery.
+    def write_facts(self, facts: Mapping[GalleryFact, bytes | None]) -> None:
+        """Write facts of the gallery over what they were, all or none; None deletes one.
+
+        They are deleted with the gallery, and sealed if they hold embeddings.
 
         Raises:
             GalleryNotFound: the gallery was deleted.
         """
         with self._database.transaction() as connection:
-            # Held, so that a deletion beside this one cannot leave the fact behind.
+            # Held, so that a deletion beside this one cannot leave a fact behind.
             begin_change(connection, self._row)
-            write_fact(connection, gallery_fact(kind, self.gallery.id), value)
+            for kind, value in facts.items():
+                name = gallery_fact(kind, self.gallery.id)
+                if value is None:
+                    delete_fact(connection, name)
+                    continue
+                sealed = seal_fact(kind, value, gallery_id=self.gallery.id, sealer=self._sealer)
+                write_fact(connection, name, sealed)
 
     def remove_again(self, connection: Connection, removal: Removal) -> None:
         """Carry out an entry of the ledger in a transaction; what is gone already stays so."""

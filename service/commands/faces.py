@@ -223,7 +223,7 @@ def _print_identified(rows: Sequence[IdentifiedPhoto]) -> None:
                 face.decision + (f" ({', '.join(face.reasons)})" if face.reasons else ""),
                 face.subject and (face.subject.name or face.subject.id),
                 None if face.similarity is None else f"{face.similarity:.3f}",
-                f"{row.answer.match.value:.3f}",
+                f"{face.match_threshold or row.answer.match.value:.3f}",
             )
     print_table(table)
     _print_stale(rows)

@@ -89,6 +89,26 @@ def test_the_threshold_for_others_belongs_to_the_upper_side(gallery: Gallery) ->
         assert len(found.elsewhere) == num
 
 
+def test_each_photo_may_have_its_own_threshold_for_others(gallery: Gallery) -> None:
+    """As many as photos, or it is refused."""
+    gallery.enroll([new_template(_PEOPLE[1])])
+
+    def told(*thresholds: float) -> list[int]:
+        found = find_conflicts(
+            gallery,
+            [new_template(_photo(1, seed=1)), new_template(_photo(1, seed=2))],
+            subject_id=None,
+            other_threshold=thresholds,
+            same_threshold=0.5,
+        )
+        return [each.photo for each in found.elsewhere]
+
+    assert told(0.95, 0.85) == [1]
+    assert told(0.85, 0.95) == [0]
+    with pytest.raises(RequestInvalid, match="as many thresholds"):
+        told(0.85)
+
+
 def test_photos_of_two_people_are_told(gallery: Gallery) -> None:
     """All pairs that differ, and the photos grouped by person, the larger group first."""
     found = _check(gallery, _photo(1), _photo(0, seed=1), _photo(0, seed=2))

@@ -54,6 +54,21 @@ def test_a_match_of_one_becomes_a_review(gallery: Gallery, swapped: bool) -> Non
     assert identify(gallery, _PROBE).decision == "match"
 
 
+def test_the_younger_of_two_is_doubted_too(gallery: Gallery) -> None:
+    """Whichever of them was enrolled first."""
+    bella = gallery.enroll([new_template(at_similarity(_PROBE, 0.6, seed=6))]).subject_id
+    anna = gallery.enroll([new_template(at_similarity(_PROBE, 0.8))]).subject_id
+    gallery.declare_look_alikes(anna, bella)
+    answer = gallery.identify(
+        _PROBE,
+        fingerprint=FINGERPRINT,
+        match_threshold=0.5,
+        review_threshold=0.4,
+        num_candidates=1,
+    )
+    assert _told(answer) == ("review", ("look_alike",))
+
+
 @pytest.mark.parametrize(("other", "decision"), [(0.41, "review"), (0.39, "match")])
 def test_a_look_alike_below_the_review_threshold_is_no_doubt(
     gallery: Gallery, other: float, decision: str

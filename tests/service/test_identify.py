@@ -172,7 +172,7 @@ def test_a_calibration_can_turn_a_match_into_a_stranger(service: FakeService) ->
     card = service.parts.embedders.of_gallery(gallery.fingerprint).card
     made = calibrate_gallery(gallery.store, card=card)
     points = tuple(replace(each, value=1.0) for each in made.points)
-    gallery.store.write_fact("calibration", replace(made, points=points).to_json())
+    gallery.store.write_facts({"calibration": replace(made, points=points).to_json()})
     assert _identify(service, photo).json()["faces"][0]["decision"] == "unknown"
 
 

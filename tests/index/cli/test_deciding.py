@@ -2,7 +2,10 @@
 
 import pytest
 
+from embedding.model import write_card
+from index.calibration.in_force import thresholds_in_force
 from index.rules import GalleryRules
+from tests.index.calibration.samples import new_card
 from tests.index.cli.conftest import VECTORS, Home, Run
 from tests.index.samples import at_similarity, identify, new_template
 
@@ -40,6 +43,28 @@ def test_wrong_choices_are_told(
     ran = run("rules", *arguments)
     assert (ran.code, code in ran.err) == (3, True)
     assert run("rules", "people", "--json").json["fusion"] == "maximum"
+
+
+def test_a_gallery_is_calibrated_for_its_rule(
+    any_home: Home, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no longer calibrated once another rule is chosen."""
+    any_home.fill()
+    folder = any_home.folder / "models"
+    (folder / "made-up").mkdir(parents=True)
+    write_card(folder / "made-up", new_card())
+    monkeypatch.setenv("FACEGALLERY_MODELS_FOLDER", str(folder))
+    run("rules", "people", "--fusion", "centroid-best-two")
+    assert run("calibrate", "people", "--json").json["rule"] == "centroid-best-two"
+    with any_home.open() as galleries:
+        gallery = galleries.get("people")
+        found = thresholds_in_force(gallery, card=new_card(), fpir=0.01, review_fpir=0.05)
+        assert (found.source, found.reasons) == ("calibration", ())
+        gallery.set_rules(GalleryRules())
+        found = thresholds_in_force(gallery, card=new_card(), fpir=0.01, review_fpir=0.05)
+        assert (found.source, found.stale) == ("card", True)
+    assert run("calibrate", "people", "--show").code == 1
+    assert run("calibrate", "people").code == 0
 
 
 def test_look_alikes_are_declared_listed_and_withdrawn(any_home: Home, run: Run) -> None:
