@@ -163,8 +163,7 @@ def find_conflicts(
 def _own_and_look_alikes(gallery: Gallery, subject_id: str | None) -> set[str]:
     if subject_id is None:
         return set()
-    pairs = (pair for pair in gallery.look_alikes() if subject_id in pair)
-    return {subject_id}.union(*pairs)
+    return {subject_id, *gallery.look_alikes_of(subject_id)}
 
 
 def _others(

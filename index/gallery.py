@@ -22,9 +22,9 @@ from index.checks import (
     check_new_templates,
     check_unit_vectors,
 )
+from index.chosen_gallery import ChosenGallery
 from index.decision import Identification, check_doubts, check_thresholds, identification
 from index.fusion import FusionRule
-from index.loaded_gallery import LoadedGallery
 from index.records import (
     EMBEDDING_DIMENSION,
     Enrolled,
@@ -35,7 +35,6 @@ from index.records import (
     Template,
 )
 from index.references import References, references_of
-from index.rules import GalleryRules
 from index.search import best_candidates, candidates_of
 from index.store.photo_changes import PhotoChange
 
@@ -46,7 +45,7 @@ MAX_PAGE = 1000
 """The most subjects on one page: about 200 kB of JSON."""
 
 
-class Gallery(LoadedGallery):
+class Gallery(ChosenGallery):
     """The subjects of one model's gallery; every method is thread safe.
 
     Got from `Galleries`, never made by hand.
@@ -182,43 +181,6 @@ class Gallery(LoadedGallery):
             look_alikes=pairs,
         )
         return replace(answer, candidates=answer.candidates[:num_candidates])
-
-    def rules(self) -> GalleryRules:
-        """Return how the gallery decides; other processes see a change at their next call."""
-        self._check_exists()
-        return self._store.rules()
-
-    def set_rules(self, rules: GalleryRules) -> None:
-        """Choose how the gallery decides; templates that are there stay until the next enroll.
-
-        Raises:
-            GalleryNotFound: the gallery was deleted.
-        """
-        self._check_exists()
-        self._store.set_rules(rules)
-
-    def look_alikes(self) -> tuple[tuple[str, str], ...]:
-        """Return the pairs of subjects, by id, that were declared look-alikes."""
-        self._check_exists()
-        return tuple(self._store.look_alikes())
-
-    def declare_look_alikes(self, one: str, other: str) -> bool:
-        """Say that a photo may not tell two subjects apart, such as twins; until one is removed.
-
-        Returns:
-            Whether that is new.
-
-        Raises:
-            RequestInvalid: both are the same subject.
-            SubjectNotFound: one of them is not in the gallery.
-        """
-        self._check_exists()
-        return self._store.declare_look_alikes(one, other)
-
-    def withdraw_look_alikes(self, one: str, other: str) -> bool:
-        """Take such a declaration back; returns whether there was one. Raises as the other."""
-        self._check_exists()
-        return self._store.withdraw_look_alikes(one, other)
 
     def subject(self, subject_id: str) -> Subject:
         """Return the subject.

@@ -73,8 +73,7 @@ def rules_command(
             chosen = replace(chosen, max_templates=max_templates or None)
         if smallest_lead is not None:
             chosen = replace(chosen, smallest_lead=smallest_lead)
-        if chosen != rules:
-            store.set_rules(chosen)
+        store.set_rules(chosen)
     lines = [
         f"fusion: {chosen.fusion}",
         f"most templates of a subject: {chosen.max_templates or 'all'}",
@@ -114,7 +113,7 @@ def add_command(
 ) -> None:
     """Declare two subjects look-alikes: where both are close, a match becomes a review."""
     with _store_of(gallery, data_folder, key_file, ledger) as store:
-        new = store.declare_look_alikes(one, other)
+        new = store.declare_look_alikes(one, other) is not None
     line = "declared" if new else "they were declared already"
     show({"declared": new}, as_json=as_json, lines=[line])
 
@@ -131,7 +130,7 @@ def remove_command(
 ) -> None:
     """Take a declaration back."""
     with _store_of(gallery, data_folder, key_file, ledger) as store:
-        was_there = store.withdraw_look_alikes(one, other)
+        was_there = store.withdraw_look_alikes(one, other) is not None
     line = "withdrawn" if was_there else "they were not declared"
     show({"withdrawn": was_there}, as_json=as_json, lines=[line])
 

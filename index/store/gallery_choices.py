@@ -3,15 +3,41 @@
 Every public method is one transaction and thread safe.
 """
 
+from sqlalchemy import Connection
+
 from index.rules import GalleryRules
+from index.sealing import Sealer
 from index.store import look_alike_rows
-from index.store.change_log import begin_change
+from index.store.change_log import (
+    Change,
+    Committed,
+    GalleryState,
+    begin_change,
+    write_changes,
+)
+from index.store.cursors import Cursors
+from index.store.database import Database
+from index.store.erasures import Erasures
 from index.store.gallery_reads import GalleryReads
 from index.store.rule_rows import read_rules, write_rules
+from index.store.stored_gallery import StoredGallery
+from index.store.tables import utc_now
 
 
 class GalleryChoices(GalleryReads):
     """One gallery in SQL, with how it decides and who was declared a look-alike."""
+
+    def __init__(
+        self,
+        gallery: StoredGallery,
+        *,
+        database: Database,
+        sealer: Sealer,
+        cursors: Cursors,
+        erasures: Erasures,
+    ) -> None:
+        super().__init__(gallery, database=database, sealer=sealer, cursors=cursors)
+        self._erasures = erasures
 
     def rules(self) -> GalleryRules:
         """Return how the gallery decides.
@@ -32,30 +58,43 @@ class GalleryChoices(GalleryReads):
         with self._database.transaction() as connection:
             return look_alike_rows.partners_of(connection, self._row, public_id)
 
-    def set_rules(self, rules: GalleryRules) -> None:
-        """Choose how the gallery decides; what is stored stays as it is.
+    def set_rules(self, rules: GalleryRules) -> Committed | None:
+        """Choose how the gallery decides; what is stored stays. None where it decides so already.
 
         Raises:
             GalleryNotFound: the gallery was deleted.
         """
-        with self._database.transaction() as connection:
-            begin_change(connection, self._row)
+        with self._erasures.changing(self.gallery.id) as connection:
+            before = begin_change(connection, self._row)
+            if read_rules(connection, self._row) == rules:
+                return None
             write_rules(connection, self._row, rules)
+            return self._logged(connection, before, Change(kind="rules_changed", subject_id=None))
 
-    def declare_look_alikes(self, one: str, other: str) -> bool:
-        """Write that a photo may not tell two subjects apart; returns whether that is new.
+    def declare_look_alikes(self, one: str, other: str) -> Committed | None:
+        """Write that a photo may not tell two subjects apart; None where that is known.
 
         Raises:
             RequestInvalid: both are the same subject.
             SubjectNotFound: one of them is not in the gallery.
         """
-        with self._database.transaction() as connection:
+        with self._erasures.changing(self.gallery.id) as connection:
             # Held, so that neither is removed meanwhile.
-            begin_change(connection, self._row)
-            return look_alike_rows.declare(connection, self._row, one, other)
+            before = begin_change(connection, self._row)
+            if not look_alike_rows.declare(connection, self._row, one, other):
+                return None
+            change = Change(kind="look_alike_declared", subject_id=one)
+            return self._logged(connection, before, change)
 
-    def withdraw_look_alikes(self, one: str, other: str) -> bool:
-        """Take a declaration back; returns whether there was one. Raises as the other."""
-        with self._database.transaction() as connection:
-            begin_change(connection, self._row)
-            return look_alike_rows.withdraw(connection, self._row, one, other)
+    def withdraw_look_alikes(self, one: str, other: str) -> Committed | None:
+        """Take a declaration back; None where there was none. Raises as the other."""
+        with self._erasures.changing(self.gallery.id) as connection:
+            before = begin_change(connection, self._row)
+            if not look_alike_rows.withdraw(connection, self._row, one, other):
+                return None
+            change = Change(kind="look_alike_withdrawn", subject_id=one)
+            return self._logged(connection, before, change)
+
+    def _logged(self, connection: Connection, before: GalleryState, change: Change) -> Committed:
+        after = write_changes(connection, self._row, [change], before=before, at=utc_now())
+        return Committed(before=before, after=after)

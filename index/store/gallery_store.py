@@ -16,13 +16,9 @@ from embedding.errors import RequestInvalid, SubjectNotFound, TemplateNotFound
 from index.exchange.rows import ExchangeRow
 from index.ledger.entries import Removal, RemovalKind
 from index.records import Enrolled, NewSubject, Subject
-from index.sealing import Sealer
 from index.store.capping import Surplus, remove_surplus
 from index.store.change_log import Change, Committed, begin_change, write_changes
-from index.store.cursors import Cursors
-from index.store.database import Database
 from index.store.enrolling import AddedTemplates, write_enroll
-from index.store.erasures import Erasures
 from index.store.facts import (
     GalleryFact,
     delete_fact,
@@ -33,7 +29,6 @@ from index.store.facts import (
 )
 from index.store.gallery_choices import GalleryChoices
 from index.store.rule_rows import read_rules
-from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
     row_of,
     select_subjects,
@@ -61,18 +56,6 @@ class RemovedTemplates(Committed):
 
 class GalleryStore(GalleryChoices):
     """One gallery in SQL, as it is read and changed."""
-
-    def __init__(
-        self,
-        gallery: StoredGallery,
-        *,
-        database: Database,
-        sealer: Sealer,
-        cursors: Cursors,
-        erasures: Erasures,
-    ) -> None:
-        super().__init__(gallery, database=database, sealer=sealer, cursors=cursors)
-        self._erasures = erasures
 
     def enroll(
         self, new: Sequence[NewSubject], embeddings_ND: NDArray[np.float32]

@@ -66,8 +66,10 @@ def partners_of(connection: Connection, gallery: int, public_id: str) -> list[st
     return [row.other if row.one == public_id else row.one for row in rows]
 
 
-def declare_known(connection: Connection, gallery: int, pairs: Iterable[tuple[str, str]]) -> int:
-    """Write those of the pairs whose subjects are both in the gallery; returns how many were new.
+def declare_known(
+    connection: Connection, gallery: int, pairs: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Write those of the pairs whose subjects are both in the gallery; returns the new ones.
 
     Args:
         connection: in a transaction that holds the gallery.
@@ -81,11 +83,11 @@ def declare_known(connection: Connection, gallery: int, pairs: Iterable[tuple[st
             subjects.c.gallery_id == gallery, subjects.c.public_id.in_(some)
         )
         known.update(connection.scalars(query))
-    return sum(
-        declare(connection, gallery, one, other)
+    return [
+        (one, other)
         for one, other in wanted
-        if one in known and other in known
-    )
+        if one in known and other in known and declare(connection, gallery, one, other)
+    ]
 
 
 def _pair(connection: Connection, gallery: int, one: str, other: str) -> tuple[int, int]:

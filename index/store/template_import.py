@@ -71,9 +71,7 @@ def import_rows(
     work = _Import(connection, gallery, state, sealer=sealer, paired=paired)
     for batch in batches:
         work.add(batch)
-    work.done.num_look_alikes = declare_known(
-        connection, gallery.row_id, map(work.pair_here, look_alikes)
-    )
+    work.declare(look_alikes)
     return work.done
 
 
@@ -115,10 +113,23 @@ class _Import:
         self.done.num_templates += len(new)
         self.done.num_subjects += owners.num_created
 
-    def pair_here(self, pair: tuple[str, str]) -> tuple[str, str]:
-        """Return a pair of the file's subject ids as the gallery calls them."""
-        one, other = pair
-        return self._ids_here.get(one, one), self._ids_here.get(other, other)
+    def declare(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Declare the file's pairs look-alikes, as the gallery calls them, after all rows."""
+        here = self._ids_here
+        new = declare_known(
+            self._connection,
+            self._gallery.row_id,
+            ((here.get(one, one), here.get(other, other)) for one, other in pairs),
+        )
+        if new:
+            write_changes(
+                self._connection,
+                self._gallery.row_id,
+                [Change(kind="look_alike_declared", subject_id=one) for one, _ in new],
+                before=self._state,
+                at=self._now,
+            )
+        self.done.num_look_alikes = len(new)
 
     def _check_model(self, rows: Sequence[ExchangeRow]) -> None:
         for row in rows:

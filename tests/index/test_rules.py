@@ -39,6 +39,29 @@ def test_a_choice_survives_a_restart(open_galleries: OpenGalleries) -> None:
         assert galleries.get("people").rules() == GalleryRules()
 
 
+def test_what_changes_answers_is_in_the_log(gallery: Gallery) -> None:
+    """Whoever keeps answers up to a number of the log keeps none that would be others now."""
+    pair = [gallery.enroll([new_template(each)]).subject_id for each in unit_vectors(2)]
+    numbers = [gallery.sequence]
+
+    def moved(by: int) -> bool:
+        numbers.append(gallery.sequence)
+        return numbers[-1] - numbers[-2] == by == gallery.catch_up() + by
+
+    gallery.set_rules(GalleryRules(fusion="mean"))
+    assert moved(1)
+    gallery.set_rules(GalleryRules(fusion="mean"))
+    assert moved(0)
+    gallery.declare_look_alikes(*pair)
+    assert moved(1)
+    gallery.declare_look_alikes(*pair)
+    assert moved(0)
+    gallery.withdraw_look_alikes(*pair)
+    assert moved(1)
+    gallery.withdraw_look_alikes(*pair)
+    assert moved(0)
+
+
 @pytest.mark.parametrize("name", FUSION_RULES)
 def test_an_identification_takes_the_gallerys_rule(gallery: Gallery, name: str) -> None:
     """Unless another one is asked for."""
