@@ -171,7 +171,7 @@ def test_a_normalised_calibration_gives_each_face_its_threshold(service: FakeSer
     assert content["calibration"]["normalised"]
     embedder = service.parts.embedders.of_gallery(gallery.fingerprint)
     for face, answer in zip(embedder.analyze(photo).faces, content["faces"], strict=True):
-        expected = cohort.similarity(face.embedding, content["match"]["value"])
+        expected = content["match"]["value"] + cohort.shift(face.embedding)
         assert answer["match_threshold"] == pytest.approx(expected, abs=1e-5)
         assert (answer["similarity"] >= answer["match_threshold"]) == (
             answer["decision"] == "match"
