@@ -66,11 +66,8 @@ class ThresholdsInForce:
         """
         if self.normalisation is None:
             return self.match.value, self.review.value
-        match, review = (
-            self.normalisation.similarity(probe_D, each.value)
-            for each in (self.match, self.review)
-        )
-        return match, review
+        shift = self.normalisation.shift(probe_D)
+        return self.match.value + shift, self.review.value + shift
 
 
 def thresholds_in_force(

@@ -88,7 +88,7 @@ def measure_gallery(
     store.write_facts(
         {
             fact_of(made.unit): made.to_json(),
-            _normalisation_fact_of(made.unit): normalisation.to_bytes() if normalisation else None,
+            normalisation_fact_of(made.unit): normalisation.to_bytes() if normalisation else None,
         }
     )
     return measured
@@ -99,7 +99,8 @@ def fact_of(unit: Unit) -> GalleryFact:
     return "calibration" if unit == "photo" else "track_calibration"
 
 
-def _normalisation_fact_of(unit: Unit) -> GalleryFact:
+def normalisation_fact_of(unit: Unit) -> GalleryFact:
+    """Under which name the cohort of a calibration for photos, or for tracks, is kept."""
     return "normalisation" if unit == "photo" else "track_normalisation"
 
 
@@ -114,7 +115,7 @@ def read_normalisation(store: GalleryStore, calibration: Calibration) -> CohortN
         StoreCorrupt: it is missing, of another calibration, or damaged.
         SealKeyMissing: it is sealed with a key that is not at hand.
     """
-    content = store.fact(_normalisation_fact_of(calibration.unit))
+    content = store.fact(normalisation_fact_of(calibration.unit))
     return normalisation_of_bytes(content, digest=calibration.cohort_digest)
 
 

@@ -104,7 +104,7 @@ def _distributions(measured: Measurement, axis: str) -> Iterator[str]:
         _ENROLLED: ("enrolled people's own", _shares(own_M, edges_X)),
     }
     most = max(float(share_X.max(initial=0.0)) for _, share_X in shares.values())
-    panel = _Panel(left=_LEFT, x_ends=(edges_X[0], edges_X[-1]), y_ends=(0.0, 1.1 * most))
+    panel = _Panel(left=_LEFT, x_ends=(edges_X[0], edges_X[-1]), y_ends=(0.0, 1.5 * most))
     yield from _frame(panel, axis, "share of searches", np.linspace(*panel.x_ends, 6), ())
     for number, (color, (name, share_X)) in enumerate(shares.items()):
         yield _steps(panel, edges_X, share_X, color)

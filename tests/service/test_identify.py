@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from index.calibration.judging import Judgement
 from index.calibration.kept import calibrate_gallery
+from index.calibration.normalisation import CohortNormalisation, digest_of
 from index.rules import GalleryRules
 from service.auth import Role
 from tests.fakes import make_photo
+from tests.index.calibration.samples import soft_strangers
+from tests.index.samples import unit_vectors
 from tests.service.support import FakeService
 
 
@@ -119,7 +123,7 @@ def test_identifier_gets_decisions_only(service: FakeService) -> None:
     content = _identify(service, make_photo(["ann", "ben"]), role=Role.IDENTIFIER).json()
     assert {face["decision"] for face in content["faces"]} == {"match", "unknown"}
     for face in content["faces"]:
-        assert face["similarity"] is None
+        assert face["similarity"] is face["match_threshold"] is None
         assert face["candidates"] == []
 
 
@@ -174,6 +178,33 @@ def test_a_calibration_can_turn_a_match_into_a_stranger(service: FakeService) ->
     points = tuple(replace(each, value=1.0) for each in made.points)
     gallery.store.write_facts({"calibration": replace(made, points=points).to_json()})
     assert _identify(service, photo).json()["faces"][0]["decision"] == "unknown"
+
+
+def test_a_normalised_calibration_gives_each_face_its_threshold(service: FakeService) -> None:
+    """What decides about a face is the similarity at which it has the figure of the threshold."""
+    service.enroll("ann")
+    service.enroll("ann")
+    gallery = service.parts.galleries.get("default")
+    card = service.parts.embedders.of_gallery(gallery.fingerprint).card
+    cohort = CohortNormalisation.of_vectors(unit_vectors(100, seed=5))
+    made = calibrate_gallery(gallery.store, card=card, strangers=soft_strangers(40))
+    judgement = Judgement(
+        fpir=0.05, num_cohort=100, num_judging=100, num_mated=10, fnir=0.2,
+        fnir_normalised=0.1, low=-0.2, high=-0.05, kept=True, reason="",
+    )  # fmt: skip
+    made = replace(made, normalisation=judgement, cohort_digest=digest_of(cohort.to_bytes()))
+    gallery.store.write_facts({"calibration": made.to_json(), "normalisation": cohort.to_bytes()})
+    photo = make_photo(["ann", "ben"], variant=2)
+    content = _identify(service, photo).json()
+    assert content["calibration"]["normalised"]
+    embedder = service.parts.embedders.of_gallery(gallery.fingerprint)
+    for face, answer in zip(embedder.analyze(photo).faces, content["faces"], strict=True):
+        expected = content["match"]["value"] + cohort.shift(face.embedding)
+        assert answer["match_threshold"] == pytest.approx(expected, abs=1e-5)
+        assert (answer["similarity"] >= answer["match_threshold"]) == (
+            answer["decision"] == "match"
+        )
+    assert len({answer["match_threshold"] for answer in content["faces"]}) == 2
 
 
 def test_json_with_base64(service: FakeService) -> None:

@@ -60,7 +60,7 @@ def test_a_threshold_for_figures_is_one_for_similarities() -> None:
     """What reaches the one reaches the other, for every probe."""
     made = CohortNormalisation.of_vectors(COHORT)
     for probe_D in PROBES:
-        similarity = made.similarity(probe_D, 0.4)
+        similarity = 0.4 + made.shift(probe_D)
         assert made.figures(probe_D[np.newaxis], [similarity])[0] == pytest.approx(0.4)
 
 
