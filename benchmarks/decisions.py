@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.conflict_check import told
 from benchmarks.face_features import Features, features_of
 from benchmarks.fusion_rules import (
     FPIRS,
@@ -221,6 +222,7 @@ def main() -> None:
         if num_templates == NUM_TEMPLATES:
             some, figures[f"quality: {title}"] = quality_report(title, features, open_set)
             guard_rows += some
+            figures[f"check at enroll: {title}"] = told(features, open_set)
     for name, num_enrolled, cap in CAPS:
         selection, features = people[name]
         title = f"{name}, {cap} of {num_enrolled} templates"

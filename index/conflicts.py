@@ -155,7 +155,7 @@ def find_conflicts(
             )
             for one, other in np.argwhere(np.triu(similarities_PP < same_threshold, k=1))
         ),
-        groups=_groups(similarities_PP >= same_threshold),
+        groups=photo_groups(similarities_PP >= same_threshold),
         strangers=strangers,
     )
 
@@ -213,8 +213,12 @@ def _strangers(
     return tuple(found)
 
 
-def _groups(linked_PP: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
-    """The photos that links lead to from each other."""
+def photo_groups(linked_PP: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
+    """Return the photos that links lead to from each other, the largest group first.
+
+    Args:
+        linked_PP: (P, P), symmetric; whether two photos are alike.
+    """
     left = set(range(len(linked_PP)))
     groups = []
     while left:

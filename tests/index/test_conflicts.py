@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from embedding.errors import EmbeddingInvalid, ModelMismatch, RequestInvalid, SubjectNotFound
-from index.conflicts import Conflicts, _groups, find_conflicts
+from index.conflicts import Conflicts, find_conflicts, photo_groups
 from index.encryption import AesGcmSealer
 from index.fusion import fusion_rule
 from index.galleries import Galleries
@@ -237,7 +237,7 @@ def test_groups_equal_repeated_squaring(num: int, seed: int) -> None:
     linked = np.random.default_rng(seed).random((num, num)) < 0.2
     linked = linked | linked.T | np.eye(num, dtype=bool)
     reached = np.linalg.matrix_power(linked.astype(int), num) > 0
-    groups = _groups(linked)
+    groups = photo_groups(linked)
     assert sorted(photo for group in groups for photo in group) == list(range(num))
     for group in groups:
         assert set(np.flatnonzero(reached[group[0]])) == set(group)
