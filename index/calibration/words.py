@@ -66,7 +66,8 @@ def _of_point(point: CalibratedPoint, calibration: Calibration) -> Iterator[str]
     )
     yield (
         f"  a rate is per search, and a camera searches often: of 1000 strangers' searches a day "
-        f"about {1000 * point.num_errors / calibration.num_probes:.3g} name somebody"
+        f"{1000 * point.predicted_low:.3g} to {1000 * point.predicted_high:.3g} name somebody by "
+        f"this prediction"
     )
     if calibration.num_mated:
         missed = rate_with_interval(point.num_missed, calibration.num_mated)

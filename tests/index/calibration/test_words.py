@@ -39,13 +39,17 @@ def test_few_searches_say_that_the_card_decides() -> None:
 
 def test_enough_searches_need_no_card() -> None:
     """Then the card is not spoken of, but the interval, the prediction and ln N are."""
-    text = said(made(num_strangers=3000))
+    found = made(num_strangers=3000)
+    text = said(found)
     assert "card" not in text
     assert "95 % interval" in text
     assert "among 3000 new searches the FPIR will be" in text
     assert "extrapolated, not measured" in text
     assert "of 60 searches of enrolled people" in text
-    assert "of 1000 strangers' searches a day about 50 name somebody" in text
+    point = found.points[0]
+    assert point.predicted_low < 0.05 < point.predicted_high
+    ends = f"{1000 * point.predicted_low:.3g} to {1000 * point.predicted_high:.3g}"
+    assert f"of 1000 strangers' searches a day {ends} name somebody" in text
 
 
 def test_another_rule_than_the_card_s_is_told() -> None:
