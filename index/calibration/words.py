@@ -7,6 +7,7 @@ from embedding.error_rates import RULE_OF_THIRTY, rate_with_interval
 from embedding.model import ModelCard
 from index.calibration.kept import KeptCalibration
 from index.calibration.records import CalibratedPoint, Calibration
+from index.calibration.rules import MaxFusion
 
 
 def heading(calibration: Calibration) -> list[str]:
@@ -65,7 +66,8 @@ def _of_point(point: CalibratedPoint, calibration: Calibration) -> Iterator[str]
     )
     yield (
         f"  a rate is per search, and a camera searches often: of 1000 strangers' searches a day "
-        f"about {1000 * point.num_errors / calibration.num_probes:.3g} name somebody"
+        f"{1000 * point.predicted_low:.3g} to {1000 * point.predicted_high:.3g} name somebody by "
+        f"this prediction"
     )
     if calibration.num_mated:
         missed = rate_with_interval(point.num_missed, calibration.num_mated)
@@ -82,6 +84,8 @@ def _of_point(point: CalibratedPoint, calibration: Calibration) -> Iterator[str]
             f"under the card's for {calibration.num_subjects} people (that of FPIR {rate}: "
             f"{point.floor:.4f}), {taken}"
         )
+        if calibration.rule != MaxFusion.name:
+            yield f"  the card was measured with the rule {MaxFusion.name}, not {calibration.rule}"
     if not point.supported:
         yield (
             f"  not supported by the searches: a rate needs false positives of {RULE_OF_THIRTY} "
