@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -204,6 +204,30 @@ class Galleries:
         logger.info("deleted gallery %s", gallery.id)
         return num_templates
 
+    def switch(self, name: str, new: Gallery, *, kept_name: str, sequence: int) -> None:
+        """Give a gallery's name to another one, in one commit; whoever asks by name gets that.
+
+        Args:
+            name: of the old one.
+            new: gets the name.
+            kept_name: the old one goes on under it.
+            sequence: where the old one's change log must stand (`Gallery.sequence`).
+
+        Raises:
+            GalleryExists: another gallery has the kept name.
+            GalleryNotFound: one of the two is not there.
+            NameInvalid: the kept name cannot be one.
+            RequestInvalid: the old one was changed since.
+        """
+        check_gallery_name(kept_name)
+        old = self.get(name)
+        with self._lock:
+            self._check_open()
+            self._store.switch(old.stored, new.stored, kept_name=kept_name, sequence=sequence)
+            self._rename({old.id: kept_name, new.id: name})
+        self._tell_others()
+        logger.info("gallery %s took the place of gallery %s", new.id, old.id)
+
     def sync(self) -> None:
         """Follow what other processes changed since the last time; the follower's work.
 
@@ -214,6 +238,10 @@ class Galleries:
             with self._lock:
                 self._check_open()
                 known = {gallery.id: gallery for gallery in self._galleries.values()}
+            names = self._store.names()
+            with self._lock:
+                if any(names.get(each.id, each.name) != each.name for each in known.values()):
+                    self._rename(names)
             sequences = self._store.sequences()
             for gallery in known.values():
                 if gallery.id not in sequences:
@@ -341,6 +369,12 @@ class Galleries:
         with self._lock:
             # Its own process may have made it since the list was read.
             self._galleries.setdefault(gallery.name, gallery)
+
+    def _rename(self, names: Mapping[str, str]) -> None:
+        """Know galleries under the names that they have in SQL, by their ids; lock held."""
+        for gallery in self._galleries.values():
+            gallery.renamed(names.get(gallery.id, gallery.name))
+        self._galleries = {each.name: each for each in self._galleries.values()}
 
     def _drop(self, gallery: Gallery) -> None:
         """Forget a gallery that another process deleted; once it is not listed it is gone."""

@@ -10,6 +10,7 @@ Shapes: D is the embedding dimension.
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -48,6 +49,7 @@ from index.search import best_subjects
 from index.store.change_log import Committed
 from index.store.gallery_store import GalleryStore
 from index.store.photo_changes import PhotoChange
+from index.store.stored_gallery import StoredGallery
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +95,15 @@ class Gallery:
     def name(self) -> str:
         """Unique name."""
         return self._store.gallery.name
+
+    @property
+    def stored(self) -> StoredGallery:
+        """Its row in SQL."""
+        return self._store.gallery
+
+    def renamed(self, name: str) -> None:
+        """Know the name that it has got in SQL; `Galleries` calls it."""
+        self._store.gallery = replace(self._store.gallery, name=name)
 
     @property
     def fingerprint(self) -> str:
