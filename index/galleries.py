@@ -238,10 +238,6 @@ class Galleries:
             with self._lock:
                 self._check_open()
                 known = {gallery.id: gallery for gallery in self._galleries.values()}
-            names = self._store.names()
-            with self._lock:
-                if any(names.get(each.id, each.name) != each.name for each in known.values()):
-                    self._rename(names)
             sequences = self._store.sequences()
             for gallery in known.values():
                 if gallery.id not in sequences:
@@ -252,6 +248,10 @@ class Galleries:
                 for stored in self._store.galleries():
                     if stored.id not in known:
                         self._load(self._gallery(stored))
+            with self._lock:
+                names = self._store.names()
+                if any(names.get(each.id, name) != name for name, each in self._galleries.items()):
+                    self._rename(names)
 
     def reseal(self) -> int:
         """Seal everything with the sealer's current key; returns the number of templates changed.
@@ -367,8 +367,9 @@ class Galleries:
     def _load(self, gallery: Gallery) -> None:
         gallery.load()
         with self._lock:
-            # Its own process may have made it since the list was read.
-            self._galleries.setdefault(gallery.name, gallery)
+            # Its own process may have made it since the list was read, or even deleted it.
+            if gallery.id in self._store.sequences():
+                self._galleries.setdefault(gallery.name, gallery)
 
     def _rename(self, names: Mapping[str, str]) -> None:
         """Know galleries under the names that they have in SQL, by their ids; lock held."""
