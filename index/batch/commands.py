@@ -37,6 +37,7 @@ from index.batch.options import (
     WorkersOption,
 )
 from index.batch.progress import shown_progress
+from index.batch.reembed_command import reembed_command
 from index.batch.sources.embeddings import ReadyEmbeddings
 from index.batch.sources.opening import open_source
 from index.batch.sources.source import Source, SourceRules
@@ -60,6 +61,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("build", epilog=EXIT_CODES)(build_command)
     app.command("identify", epilog=EXIT_CODES)(identify_command)
     app.command("dedupe", epilog=EXIT_CODES)(dedupe_command)
+    app.command("re-embed", epilog=EXIT_CODES)(reembed_command)
 
 
 def build_command(

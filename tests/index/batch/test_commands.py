@@ -202,3 +202,23 @@ def test_dedupe(run: Run, tree: Path, tmp_path: Path) -> None:
     code, out, _ = run("dedupe", "-g", "people", "--threshold", "-1", "--lead=-2", "--json")
     assert code == 0
     assert json.loads(out)["num_pairs"] == 10
+
+
+def test_re_embed(run: Run, models: Path, crops: Path, tmp_path: Path) -> None:
+    """A gallery goes over to another model; what has no photo is named and left behind."""
+    write_fake_model(models / "small", name="small", seed=5, detector=MtcnnDetector())
+    run("build", crops, "-g", "people", "--aligned", "--force")
+    (crops / "p0/0.png").rename(tmp_path / "0.png")
+    arguments = ("re-embed", crops, "-g", "people", "--model", "small", "--aligned")
+    code, out, _ = run(*arguments)
+    assert code == 1
+    assert "5 of 6 templates are made anew, 5 of them now" in out
+    assert "people is the old gallery still" in out
+    (tmp_path / "0.png").rename(crops / "moved.png")
+    code, out, _ = run(*arguments, "--json")
+    answer: dict[str, Any] = json.loads(out)
+    assert code == 0
+    assert (answer["switched"], answer["num_indexed"], answer["missing"]) == (True, 1, [])
+    code, _, err = run(*arguments)
+    assert code == 3
+    assert "already" in err
