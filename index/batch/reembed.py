@@ -131,6 +131,7 @@ def reembed(
     sequence = old.sequence
     wanted = _templates_by_photo(old)
     num_removed = _remove_others(new, wanted)
+    _carry_choices(old, new)
     made = _templates_by_photo(new).keys()
     missing = tuple(
         template_id for photo, ids in wanted.items() if photo not in made for template_id in ids
@@ -250,6 +251,40 @@ def _remove_others(new: Gallery, wanted: Mapping[_Photo, Sequence[str]]) -> int:
     for subject in list(_empty(new)):
         new.remove_subject(subject.id)
     return num_removed
+
+
+def _carry_choices(old: Gallery, new: Gallery) -> None:
+    """Have the new gallery decide as the old one does, with the same declared look-alikes."""
+    new.set_rules(old.rules())
+    wanted = {
+        _pair(_counterpart(one, old, new), _counterpart(other, old, new))
+        for one, other in old.look_alikes()
+    }
+    there = {_pair(*each) for each in new.look_alikes()}
+    for one, other in there - wanted:
+        new.withdraw_look_alikes(one, other)
+    for one, other in wanted - there:
+        # Who is missing in the new gallery is nobody's look-alike there.
+        if one and other:
+            new.declare_look_alikes(one, other)
+
+
+def _pair(one: str, other: str) -> tuple[str, str]:
+    return min(one, other), max(one, other)
+
+
+def _counterpart(subject_id: str, old: Gallery, new: Gallery) -> str:
+    """The id in the new gallery of a subject of the old one; empty where it is missing."""
+    try:
+        subject = old.subject(subject_id)
+    except SubjectNotFound:
+        return ""
+    key = _key(subject.name, subject.external_id, subject_id)
+    if key.external_id is not None:
+        found = new.find_subject(external_id=key.external_id)
+    else:
+        found = new.find_subject(name=key.name)
+    return "" if found is None else found.id
 
 
 def _empty(gallery: Gallery) -> Iterator[Subject]:

@@ -20,6 +20,7 @@ from index.batch.sources.folder_tree import FolderTree
 from index.batch.sources.source import SourceRules
 from index.batch.stages import FaceRules
 from index.galleries import Galleries
+from index.rules import GalleryRules
 from tests.fakes import FakeDetector, make_photo, write_fake_model
 from tests.index.batch.samples import Place, people_tree, write_tree
 from tests.index.conftest import OpenGalleries
@@ -96,6 +97,26 @@ def test_everybody_goes_over(galleries: Galleries, tree: Path, other: FaceEmbedd
     assert old.name == done.old_name
     with pytest.raises(GalleryNotFound):
         galleries.get(f"people.{other.fingerprint[:12]}")
+
+
+def test_rules_and_look_alikes_go_over(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """Those of the moment of the switch, also where the first try took others over."""
+    old = galleries.get("people")
+    ids = {each.name: each.id for each in old.subjects().subjects}
+    old.declare_look_alikes(ids["cat"], ids["ann"])
+    old.set_rules(GalleryRules(fusion="mean"))
+    run(galleries, tree, other, switch=False)
+    old.withdraw_look_alikes(ids["cat"], ids["ann"])
+    old.declare_look_alikes(ids["eve"], ids["ann"])
+    old.set_rules(GalleryRules(fusion="best-two", max_templates=7, smallest_lead=0.1))
+    run(galleries, tree, other)
+    new = galleries.get("people")
+    assert new is not old
+    assert new.rules() == old.rules()
+    pairs = [{new.subject(each).name for each in pair} for pair in new.look_alikes()]
+    assert pairs == [{"ann", "eve"}]
 
 
 def test_it_is_so_after_a_restart(
