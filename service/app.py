@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
-from importlib import metadata
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
@@ -12,8 +11,9 @@ from service import errors
 from service.assembly import Parts, open_parts
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import faces, galleries, keys, pages
+from service.routes import faces, galleries, keys, metrics, pages
 from service.settings import Settings
+from service.version import version
 
 DESCRIPTION = """\
 Open-set face recognition: a photo in, for each face a name or *unknown* out.
@@ -52,7 +52,7 @@ def create_app(
 
     app = FastAPI(
         title="FaceGallery",
-        version=_version(),
+        version=version(),
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
@@ -66,16 +66,9 @@ def create_app(
         },
     )
     errors.install(app)
-    for router in (faces.router, galleries.router, keys.router, pages.router):
+    for router in (faces.router, galleries.router, keys.router, metrics.router, pages.router):
         app.include_router(router)
     pages.mount_docs_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(RequestEnvelope)
     return app
-
-
-def _version() -> str:
-    try:
-        return metadata.version("facegallery")
-    except metadata.PackageNotFoundError:
-        return "0.0.0"

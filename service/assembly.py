@@ -17,8 +17,10 @@ from index.memory import MemoryOptions
 from index.sealing import Sealer
 from service.auth import Keys
 from service.embedders import Embedders
+from service.metrics import Metrics, state_of
 from service.recognizer import Recognizer
 from service.settings import ENV_PREFIX, Settings, check_settings
+from service.version import version
 
 DEFAULT_GALLERY = "default"
 
@@ -35,6 +37,7 @@ class Parts:
         embedders: of this installation.
         recognizer: on both.
         keys: of the data folder.
+        metrics: what is counted from now on.
     """
 
     settings: Settings
@@ -42,6 +45,7 @@ class Parts:
     embedders: Embedders
     recognizer: Recognizer
     keys: Keys
+    metrics: Metrics
 
     @property
     def num_workers(self) -> int:
@@ -110,12 +114,16 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             # Where services share a new database, another one may be quicker.
             with suppress(GalleryExists):
                 galleries.create(DEFAULT_GALLERY, fingerprint=embedders.named().fingerprint)
+        metrics = Metrics(lambda: state_of(galleries), version=version())
         yield Parts(
             settings=settings,
             galleries=galleries,
             embedders=embedders,
-            recognizer=Recognizer(galleries, embedders, settings=settings, secret=secret),
+            recognizer=Recognizer(
+                galleries, embedders, settings=settings, secret=secret, observers=(metrics,)
+            ),
             keys=keys,
+            metrics=metrics,
         )
 
 

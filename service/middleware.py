@@ -4,12 +4,14 @@ import logging
 import re
 import time
 import uuid
+from contextlib import nullcontext
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import internal_problem
+from service.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +45,10 @@ class RequestEnvelope:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
+        metrics = _metrics_of(scope)
         try:
-            await self._app(scope, receive, send_with_headers)
+            with metrics.request_in_progress() if metrics else nullcontext():
+                await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             logger.info("request id=%s client gone", request_id)
         except Exception:
@@ -54,12 +58,24 @@ class RequestEnvelope:
         finally:
             # The path may hold ids; the route's own pattern tells as much.
             route = getattr(scope.get("route"), "path", "-")
+            seconds = time.perf_counter() - start
+            if metrics:
+                metrics.answered(
+                    method=scope["method"], route=route, status=status, seconds=seconds
+                )
             logger.info(
                 "request id=%s method=%s route=%s status=%d ms=%.1f key=%s",
                 request_id,
                 scope["method"],
                 route,
                 status,
-                (time.perf_counter() - start) * 1000,
+                seconds * 1000,
                 scope.get("facegallery.key_id", "-"),
             )
+
+
+def _metrics_of(scope: Scope) -> Metrics | None:
+    """What counts the requests of the app; None before it has opened its parts."""
+    parts = getattr(scope["app"].state, "parts", None) if "app" in scope else None
+    metrics: Metrics | None = None if parts is None else parts.metrics
+    return metrics

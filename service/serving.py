@@ -16,6 +16,7 @@ from embedding.detect import Detector
 from embedding.errors import SettingsInvalid
 from service.app import create_app
 from service.assembly import open_parts
+from service.metrics_token import read_token
 from service.settings import Settings, check_settings
 
 GRACEFUL_SHUTDOWN_S = 10
@@ -70,6 +71,8 @@ def serve(
         ModelError: a model cannot be opened.
     """
     check_settings(settings)
+    if settings.metrics_token_file is not None:
+        read_token(settings.metrics_token_file)  # says now what is wrong with it
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )

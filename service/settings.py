@@ -159,6 +159,13 @@ class Settings(BaseSettings):
         float,
         Field(ge=0, le=1, description="The detector's confidence below which enroll refuses."),
     ] = _QUALITY.min_confidence
+    metrics_token_file: Annotated[
+        Path | None,
+        Field(
+            description="File with one line, the token that opens `/metrics`; at least 32 random "
+            "characters. Unset: there are no metrics."
+        ),
+    ] = None
     log_level: Annotated[
         str,
         Field(
