@@ -11,11 +11,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import internal_problem
+from service.logs import request_in_hand
 from service.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(r"(?!fg_)[A-Za-z0-9._-]{1,64}")  # a key by mistake is not logged
 
 
 class RequestEnvelope:
@@ -31,6 +32,7 @@ class RequestEnvelope:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        in_hand = request_in_hand.set(request_id)
         start = time.perf_counter()
         status = 0
 
@@ -72,6 +74,7 @@ class RequestEnvelope:
                 seconds * 1000,
                 scope.get("facegallery.key_id", "-"),
             )
+            request_in_hand.reset(in_hand)
 
 
 def _metrics_of(scope: Scope) -> Metrics | None:

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from embedding.errors import SettingsInvalid
 from embedding.photo import PhotoLimits
 from embedding.quality import QualityLimits
+from service.logs import LogFormat
 
 ENV_PREFIX = "FACEGALLERY_"
 KEY_VARIABLE = "FACEGALLERY_KEY"  # read by the command line alone, never a setting
@@ -173,6 +174,9 @@ class Settings(BaseSettings):
             description="Least severe level that is logged: debug, info, warning or error.",
         ),
     ] = "info"
+    log_format: Annotated[
+        LogFormat, Field(description="`text` is one line an event, `json` one JSON object a line.")
+    ] = "text"
 
     @property
     def scheme(self) -> str:
