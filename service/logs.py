@@ -74,7 +74,7 @@ class JsonFormatter(SafeFormatter):
 
 
 def configure(level: str, *, form: LogFormat = "text") -> None:
-    """Logs to stderr from now on, instead of whatever was set up before.
+    """Logs to stderr from now on, where nothing else was set up before.
 
     Args:
         level: debug, info, warning or error.
@@ -82,7 +82,7 @@ def configure(level: str, *, form: LogFormat = "text") -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else SafeFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)  # eight lines at each first start
 
 
