@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from embedding.detect import Detector
 from service import errors
 from service.assembly import Parts, open_parts
+from service.measuring import Measured
 from service.middleware import RequestEnvelope
 from service.openapi import describe
 from service.routes import faces, galleries, keys, metrics, pages
@@ -71,4 +72,5 @@ def create_app(
     pages.mount_docs_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(RequestEnvelope)
+    app.add_middleware(Measured)
     return app

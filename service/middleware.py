@@ -4,7 +4,6 @@ import logging
 import re
 import time
 import uuid
-from contextlib import nullcontext
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -12,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import internal_problem
 from service.logs import request_in_hand
-from service.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +30,7 @@ class RequestEnvelope:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope["facegallery.request_id"] = request_id
         in_hand = request_in_hand.set(request_id)
         start = time.perf_counter()
         status = 0
@@ -47,10 +46,8 @@ class RequestEnvelope:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        metrics = _metrics_of(scope)
         try:
-            with metrics.request_in_progress() if metrics else nullcontext():
-                await self._app(scope, receive, send_with_headers)
+            await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             logger.info("request id=%s client gone", request_id)
         except Exception:
@@ -60,25 +57,13 @@ class RequestEnvelope:
         finally:
             # The path may hold ids; the route's own pattern tells as much.
             route = getattr(scope.get("route"), "path", "-")
-            seconds = time.perf_counter() - start
-            if metrics:
-                metrics.answered(
-                    method=scope["method"], route=route, status=status, seconds=seconds
-                )
             logger.info(
                 "request id=%s method=%s route=%s status=%d ms=%.1f key=%s",
                 request_id,
                 scope["method"],
                 route,
                 status,
-                seconds * 1000,
+                (time.perf_counter() - start) * 1000,
                 scope.get("facegallery.key_id", "-"),
             )
             request_in_hand.reset(in_hand)
-
-
-def _metrics_of(scope: Scope) -> Metrics | None:
-    """What counts the requests of the app; None before it has opened its parts."""
-    parts = getattr(scope["app"].state, "parts", None) if "app" in scope else None
-    metrics: Metrics | None = None if parts is None else parts.metrics
-    return metrics

@@ -169,6 +169,14 @@ class Settings(BaseSettings):
             "characters. Unset: there are no metrics."
         ),
     ] = None
+    otlp_endpoint: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^\s@]+$",
+            description="URL of a collector that takes traces as OTLP over HTTP, such as "
+            "http://127.0.0.1:4318/v1/traces. Unset: there are none.",
+        ),
+    ] = None
     log_level: Annotated[
         str,
         Field(
