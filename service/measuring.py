@@ -1,4 +1,4 @@
-"""Around everything that answers a request: counts it, and gives it a span where that is wanted."""
+"""Around everything that answers a request: counts it, and gives it a span where one is wanted."""
 
 import time
 from contextlib import ExitStack
