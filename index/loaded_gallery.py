@@ -22,6 +22,7 @@ from index.snapshot.folder import SnapshotFolder
 from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.manifest import SnapshotOwner
 from index.store.change_log import Committed
+from index.store.gallery_store import GalleryStore
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
 
@@ -78,6 +79,11 @@ class LoadedGallery:
     def space_id(self) -> str | None:
         """Of the secret space that its vectors are stored in; None without one."""
         return self._store.gallery.space_id
+
+    @property
+    def store(self) -> GalleryStore:
+        """The gallery in SQL, for other parts of this package; a change there is not followed."""
+        return self._store
 
     @property
     def created_at(self) -> datetime:

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
+from embedding.choosing import FaceChoice
 from service import schemas
 from service.auth import Role
-from service.choosing import FaceChoice
 
 AnyAnswer = TypeVar("AnyAnswer", bound=BaseModel)
 

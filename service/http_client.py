@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 
+from embedding.choosing import FaceChoice
 from service import calls, schemas
 from service.answering import answer_of, arguments_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
-from service.choosing import FaceChoice
 from service.retrying import Retries
 
 PATIENT = Retries()

@@ -4,6 +4,7 @@ Labels are routes, statuses, stages, decisions and names of galleries. All but t
 the program, so that no caller can make more of them.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,10 +23,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from embedding.embedder import PhotoFaces
+from embedding.errors import GalleryNotFound, StoreError
+from embedding.faces import PhotoFaces
+from index.calibration.kept import read_calibration
 from index.galleries import Galleries
 from index.gallery import Gallery
 from service.results import Enrollment, Recognition
+
+logger = logging.getLogger(__name__)
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 DECISIONS: Final = ("match", "review", "unknown")
@@ -45,7 +50,7 @@ class GallerySize:
         name: of the gallery.
         num_subjects: gallery size N.
         num_templates: of all subjects.
-        threshold_age_s: seconds since its thresholds were calibrated; None while the card's hold.
+        threshold_age_s: seconds since it was calibrated; None where it was not, or unknown.
     """
 
     name: str
@@ -69,38 +74,40 @@ class State:
     upkeep_failing_s: float
 
 
-def state_of(
-    galleries: Galleries,
-    *,
-    calibrated_at: Callable[[Gallery], datetime | None] = lambda _: None,
-) -> State:
+def state_of(galleries: Galleries) -> State:
     """The state of the galleries of this process.
-
-    Args:
-        galleries: of the data folder.
-        calibrated_at: when a gallery's own thresholds were made, UTC; None where it has none.
 
     Raises:
         StoreError: they are closed.
     """
-
-    def age_s(gallery: Gallery) -> float | None:
-        made = calibrated_at(gallery)
-        return None if made is None else (datetime.now(UTC) - made).total_seconds()
-
     return State(
         galleries=tuple(
             GallerySize(
                 name=gallery.name,
                 num_subjects=gallery.num_subjects,
                 num_templates=gallery.num_templates,
-                threshold_age_s=age_s(gallery),
+                threshold_age_s=_threshold_age_s(gallery),
             )
             for gallery in galleries.list()
         ),
         staleness_s=galleries.staleness_s,
         upkeep_failing_s=galleries.upkeep_failing_s,
     )
+
+
+def _threshold_age_s(gallery: Gallery) -> float | None:
+    """Seconds since a gallery was calibrated; None where it was not, or cannot be asked now.
+
+    Metrics are read when things go wrong: a database that does not answer must not hide the rest.
+    """
+    try:
+        kept = read_calibration(gallery.store)
+    except (StoreError, GalleryNotFound) as error:
+        logger.warning("no age of thresholds gallery=%s: %s", gallery.id, error)
+        return None
+    if kept is None:
+        return None
+    return (datetime.now(UTC) - kept.calibration.made_at).total_seconds()
 
 
 class Metrics:

@@ -12,8 +12,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from embedding.embedder import PhotoFaces
 from embedding.errors import SettingsInvalid
+from embedding.faces import PhotoFaces
 from service.results import Enrollment, Recognition
 
 EXPORT_TIMEOUT_S: Final = 5.0

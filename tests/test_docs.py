@@ -13,6 +13,7 @@ import typer.main
 from fastapi.routing import iter_route_contexts
 from typer.core import TyperGroup
 
+from index.__main__ import app as batch_command_line
 from index.cli.main import app as index_command_line
 from service.app import create_app
 from service.cli import app as command_line
@@ -78,6 +79,7 @@ def _commands(group: TyperGroup, path: str) -> Iterator[tuple[str, set[str]]]:
 _PROGRAMS = {
     "facegallery": (command_line, DOCS / "command-line.md"),
     "facegallery-index": (index_command_line, DOCS / "index-command.md"),
+    "python -m index": (batch_command_line, DOCS / "batch.md"),
 }
 """Each program with the page that documents it."""
 

@@ -12,6 +12,7 @@ from embedding.errors import GalleryExists, StoreError
 from index.key_file import KeyFileSealer
 from index.ledger.entries import Removal
 from index.places import check_outside
+from index.rules import NEW_GALLERY_LEAD
 from index.sealing import Sealer
 from index.store.change_log import anchor_at
 from index.store.cursors import Cursors
@@ -150,6 +151,7 @@ class Store:
                         created_at=utc_now(),
                         space_id=space_id,
                         sealed_space=sealed_space,
+                        smallest_lead=NEW_GALLERY_LEAD,
                     )
                 )
             except IntegrityError:

@@ -1,16 +1,18 @@
 """Tests of what Prometheus reads."""
 
+import dataclasses
 import re
 import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from embedding.errors import SettingsInvalid
-from service.metrics import GallerySize, Metrics, State, state_of
+from index.calibration.kept import calibrate_gallery
+from service.metrics import GallerySize, Metrics, State
 from service.metrics_token import read_token
 from service.serving import serve
 from service.settings import Settings
@@ -181,22 +183,31 @@ def test_nobody_is_named(watched: FakeService) -> None:
         assert private not in text
 
 
-def test_age_of_thresholds(service: FakeService) -> None:
-    """A gallery with thresholds of its own says how old they are, another one nothing."""
-    service.parts.galleries.create("door", fingerprint="0" * 64)
-    made = datetime.now(UTC) - timedelta(hours=2)
-    state = state_of(
-        service.parts.galleries,
-        calibrated_at=lambda gallery: made if gallery.name == "door" else None,
-    )
-    ages = {gallery.name: gallery.threshold_age_s for gallery in state.galleries}
-    assert ages["default"] is None
-    metrics = Metrics(lambda: state, version="1")
+def test_age_of_thresholds(watched: FakeService) -> None:
+    """A calibrated gallery says how old its thresholds are, another one nothing."""
+    watched.enroll("ann", "ben")
+    door = watched.parts.create_gallery("door")
     name = "facegallery_threshold_age_seconds"
-    told = metrics.registry.get_sample_value(name, {"gallery": "door"})
-    assert told is not None
-    assert told >= 7200
-    assert metrics.registry.get_sample_value(name, {"gallery": "default"}) is None
+    assert name in read(watched)  # its help alone
+    assert not [each for each in samples_of(read(watched)) if each[0] == name]
+    gallery = watched.parts.galleries.get("default")
+    card = watched.parts.embedders.of_gallery(gallery.fingerprint).card
+    made = calibrate_gallery(gallery.store, card=card)
+    earlier = dataclasses.replace(made, made_at=made.made_at - timedelta(hours=2))
+    gallery.store.write_facts({"calibration": earlier.to_json()})
+    found = samples_of(read(watched))
+    assert value(found, "threshold_age_seconds", gallery="default") >= 7200
+    assert (name, frozenset({("gallery", door.name)})) not in found
+
+
+def test_a_calibration_that_cannot_be_read_hides_nothing_else(watched: FakeService) -> None:
+    """Metrics are read when things go wrong."""
+    watched.enroll("ann")
+    gallery = watched.parts.galleries.get("default")
+    gallery.store.write_facts({"calibration": b"damaged"})
+    found = samples_of(read(watched))
+    assert value(found, "gallery_subjects", gallery="default") == 1
+    assert ("facegallery_threshold_age_seconds", frozenset({("gallery", "default")})) not in found
 
 
 def test_openmetrics_where_it_is_asked_for(watched: FakeService, token_file: Path) -> None:
