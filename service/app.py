@@ -10,6 +10,7 @@ from embedding.detect import Detector
 from service import errors
 from service.assembly import Parts, open_parts
 from service.measuring import Measured
+from service.metrics import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
 from service.routes import faces, galleries, keys, metrics, pages
@@ -44,12 +45,19 @@ def create_app(
             if opened is None:
                 opened = stack.enter_context(open_parts(settings, detector=detector))
             await to_thread.run_sync(opened.warm_up)
-            app.state.workers = CapacityLimiter(opened.num_workers)
+            workers = app.state.workers = CapacityLimiter(opened.num_workers)
+            opened.metrics.watch_load(
+                lambda: Load(
+                    num_working=workers.borrowed_tokens,
+                    num_queued=workers.statistics().tasks_waiting,
+                )
+            )
             app.state.parts = opened
             try:
                 yield
             finally:
                 app.state.parts = None
+                opened.metrics.watch_load(None)
 
     app = FastAPI(
         title="FaceGallery",

@@ -19,7 +19,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -57,6 +57,23 @@ class GallerySize:
     num_subjects: int
     num_templates: int
     threshold_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How busy the workers are.
+
+    Attributes:
+        num_working: photos, or enrolls, that are worked on.
+        num_queued: those that wait for a worker.
+        num_runs: of the embedding nets so far; None where nobody counts them.
+        num_crops: faces in these runs; several a run where photos share one.
+    """
+
+    num_working: int
+    num_queued: int
+    num_runs: int | None = None
+    num_crops: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +183,13 @@ class Metrics:
             self._decisions.labels(decision)
         build = Gauge("facegallery_build_info", "Always 1.", ("version",), registry=self.registry)
         build.labels(version).set(1)
-        self.registry.register(_StateCollector(state))
+        self._load: Callable[[], Load] | None = None
+        self.registry.register(_StateCollector(state, lambda: self._load and self._load()))
         ProcessCollector(registry=self.registry)
+
+    def watch_load(self, load: Callable[[], Load] | None) -> None:
+        """Tells from now on how busy the workers are; None no longer."""
+        self._load = load
 
     @contextmanager
     def request_in_progress(self) -> Iterator[None]:
@@ -229,12 +251,15 @@ def known_method(method: str) -> str:
 class _StateCollector(Collector):
     """Sizes and ages, looked up at each call."""
 
-    def __init__(self, state: Callable[[], State]) -> None:
+    def __init__(
+        self, state: Callable[[], State], load: Callable[[], Load | None] = lambda: None
+    ) -> None:
         self._state = state
+        self._load = load
 
     def describe(self) -> Iterable[Metric]:
         """The names, without looking anything up: nothing is open yet."""
-        return _families()
+        return (*_families(), *_load_families(Load(num_working=0, num_queued=0)))
 
     def collect(self) -> Iterable[Metric]:
         """The values."""
@@ -247,7 +272,8 @@ class _StateCollector(Collector):
                 age.add_metric([gallery.name], gallery.threshold_age_s)
         staleness.add_metric([], state.staleness_s)
         failing.add_metric([], state.upkeep_failing_s)
-        return families
+        load = self._load()
+        return families if load is None else (*families, *_load_families(load))
 
 
 def _families() -> tuple[GaugeMetricFamily, ...]:
@@ -272,3 +298,24 @@ def _families() -> tuple[GaugeMetricFamily, ...]:
             labels=(),
         ),
     )
+
+
+def _load_families(load: Load) -> tuple[Metric, ...]:
+    families: list[Metric] = [
+        GaugeMetricFamily(
+            "facegallery_working", "Photos and enrolls in the workers.", load.num_working
+        ),
+        GaugeMetricFamily(
+            "facegallery_queue_depth", "Photos and enrolls that wait.", load.num_queued
+        ),
+    ]
+    if load.num_runs is not None and load.num_crops is not None:
+        families += [
+            CounterMetricFamily(
+                "facegallery_embedding_runs", "Runs of the embedding nets.", load.num_runs
+            ),
+            CounterMetricFamily(
+                "facegallery_embedding_crops", "Faces in these runs.", load.num_crops
+            ),
+        ]
+    return tuple(families)

@@ -3,20 +3,30 @@
 import dataclasses
 import re
 import secrets
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pytest
+from fastapi import FastAPI
+from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 
+from embedding.detect import DetectedFace
 from embedding.errors import SettingsInvalid
 from index.calibration.kept import calibrate_gallery
-from service.metrics import GallerySize, Metrics, State
+from service.app import create_app
+from service.metrics import GallerySize, Load, Metrics, State
 from service.metrics_token import read_token
 from service.serving import serve
 from service.settings import Settings
-from tests.fakes import make_photo
+from tests.fakes import FakeDetector, make_photo
 from tests.service.support import FakeService, check_problem, fake_service
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -116,6 +126,46 @@ def test_faces_decisions_and_stages_are_counted(watched: FakeService) -> None:
     assert value(found, "gallery_templates", gallery="default") == 2
     assert ("facegallery_staleness_seconds", frozenset()) in found
     assert ("facegallery_upkeep_failing_seconds", frozenset()) in found
+
+
+class WaitingDetector(FakeDetector):
+    """Finds nothing before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = threading.Event()
+
+    def detect(self, photo_HWC: NDArray[np.uint8]) -> list[DetectedFace]:
+        """The faces, late."""
+        self.told.wait()
+        return super().detect(photo_HWC)
+
+
+def test_who_waits_is_told(settings: Settings, token_file: Path) -> None:
+    """With one worker and three photos one is worked on and two wait, and none in the end."""
+    detector = WaitingDetector()
+    busy = settings.model_copy(update={"metrics_token_file": token_file, "num_workers": 1})
+    with TestClient(create_app(busy, detector=detector)) as http:
+        service = FakeService(app=cast(FastAPI, http.app), http=http, settings=busy)
+        headers, photo = service.headers(), {"photo": make_photo(["ann"])}
+
+        def depth() -> tuple[float, float]:
+            found = samples_of(read(service))
+            return value(found, "working"), value(found, "queue_depth")
+
+        with ThreadPoolExecutor(3) as pool:
+            asked = [
+                pool.submit(http.post, "/v1/identify", headers=headers, files=photo)
+                for _ in range(3)
+            ]
+            try:
+                while depth() != (1, 2):
+                    assert not any(each.done() for each in asked)
+                    time.sleep(0.01)
+            finally:
+                detector.told.set()
+            assert [each.result().status_code for each in asked] == [200] * 3
+        assert depth() == (0, 0)
 
 
 def test_a_dry_run_enrolls_no_face(watched: FakeService) -> None:
@@ -246,6 +296,7 @@ def test_every_metric_is_documented() -> None:
     metrics = Metrics(lambda: empty, version="1")
     metrics.answered(method="GET", route="/", status=200, seconds=0.0)
     metrics._stages({"embed": 1.0})
+    metrics.watch_load(lambda: Load(num_working=1, num_queued=0, num_runs=1, num_crops=2))
     found = {}
     for family in metrics.registry.collect():
         if family.name.startswith("facegallery_"):
