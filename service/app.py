@@ -10,7 +10,7 @@ from embedding.detect import Detector
 from service import errors
 from service.assembly import Parts, open_parts
 from service.measuring import Measured
-from service.metrics import Load
+from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
 from service.routes import faces, galleries, keys, metrics, pages

@@ -17,7 +17,8 @@ from index.memory import MemoryOptions
 from index.sealing import Sealer
 from service.auth import Keys
 from service.embedders import Embedders
-from service.metrics import Metrics, state_of
+from service.metrics import Metrics
+from service.metrics_state import state_of
 from service.recognizer import Recognizer
 from service.results import Observer
 from service.settings import ENV_PREFIX, Settings, check_settings

@@ -4,11 +4,8 @@ Labels are routes, statuses, stages, decisions and names of galleries. All but t
 the program, so that no caller can make more of them.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from prometheus_client import (
@@ -19,18 +16,12 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 
-from embedding.errors import GalleryNotFound, StoreError
 from embedding.faces import PhotoFaces
-from index.calibration.kept import read_calibration
-from index.galleries import Galleries
-from index.gallery import Gallery
+from service.metrics_sharing import counts_of_all
+from service.metrics_state import Load, State, StateCollector
 from service.results import Enrollment, Recognition
-
-logger = logging.getLogger(__name__)
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 DECISIONS: Final = ("match", "review", "unknown")
@@ -40,91 +31,6 @@ REQUEST_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3
 STAGE_BUCKETS_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 # Strangers lie around 0 to 0.4, and thresholds at 0.4 to 0.7.
 SIMILARITY_BUCKETS: Final = tuple(round(0.05 * step, 2) for step in range(-2, 21))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GallerySize:
-    """A gallery as it is now.
-
-    Attributes:
-        name: of the gallery.
-        num_subjects: gallery size N.
-        num_templates: of all subjects.
-        threshold_age_s: seconds since it was calibrated; None where it was not, or unknown.
-    """
-
-    name: str
-    num_subjects: int
-    num_templates: int
-    threshold_age_s: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """How busy the workers are.
-
-    Attributes:
-        num_working: photos, or enrolls, that are worked on.
-        num_queued: those that wait for a worker.
-        num_runs: of the embedding nets so far; None where nobody counts them.
-        num_crops: faces in these runs; several a run where photos share one.
-    """
-
-    num_working: int
-    num_queued: int
-    num_runs: int | None = None
-    num_crops: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What is looked up when it is asked for.
-
-    Attributes:
-        galleries: sizes.
-        staleness_s: how long ago all changes of other services were known; 0 when alone.
-        upkeep_failing_s: for how long the upkeep has failed; 0 while it works.
-    """
-
-    galleries: tuple[GallerySize, ...]
-    staleness_s: float
-    upkeep_failing_s: float
-
-
-def state_of(galleries: Galleries) -> State:
-    """The state of the galleries of this process.
-
-    Raises:
-        StoreError: they are closed.
-    """
-    return State(
-        galleries=tuple(
-            GallerySize(
-                name=gallery.name,
-                num_subjects=gallery.num_subjects,
-                num_templates=gallery.num_templates,
-                threshold_age_s=_threshold_age_s(gallery),
-            )
-            for gallery in galleries.list()
-        ),
-        staleness_s=galleries.staleness_s,
-        upkeep_failing_s=galleries.upkeep_failing_s,
-    )
-
-
-def _threshold_age_s(gallery: Gallery) -> float | None:
-    """Seconds since a gallery was calibrated; None where it was not, or cannot be asked now.
-
-    Metrics are read when things go wrong: a database that does not answer must not hide the rest.
-    """
-    try:
-        kept = read_calibration(gallery.store)
-    except (StoreError, GalleryNotFound) as error:
-        logger.warning("no age of thresholds gallery=%s: %s", gallery.id, error)
-        return None
-    if kept is None:
-        return None
-    return (datetime.now(UTC) - kept.calibration.made_at).total_seconds()
 
 
 class Metrics:
@@ -151,6 +57,7 @@ class Metrics:
             "facegallery_requests_in_progress",
             "Requests that came and are not answered yet.",
             registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self._stage_s = Histogram(
             "facegallery_stage_seconds",
@@ -181,11 +88,17 @@ class Metrics:
             self._faces.labels(operation)
         for decision in DECISIONS:
             self._decisions.labels(decision)
-        build = Gauge("facegallery_build_info", "Always 1.", ("version",), registry=self.registry)
+        build = Gauge(
+            "facegallery_build_info",
+            "Always 1.",
+            ("version",),
+            registry=self.registry,
+            multiprocess_mode="max",
+        )
         build.labels(version).set(1)
         self._load: Callable[[], Load] | None = None
-        self.registry.register(_StateCollector(state, lambda: self._load and self._load()))
-        ProcessCollector(registry=self.registry)
+        self._state = state
+        self._look_up(self.registry)
 
     def watch_load(self, load: Callable[[], Load] | None) -> None:
         """Tells from now on how busy the workers are; None no longer."""
@@ -236,7 +149,15 @@ class Metrics:
             accept: what the caller reads: OpenMetrics, or Prometheus' own text otherwise.
         """
         encode, media_type = choose_encoder(accept)
-        return encode(self.registry), media_type
+        registry = counts_of_all()
+        if registry is not None:
+            self._look_up(registry)
+        return encode(registry or self.registry), media_type
+
+    def _look_up(self, registry: CollectorRegistry) -> None:
+        """Adds what is not counted but looked up, in this process, when it is asked for."""
+        registry.register(StateCollector(self._state, lambda: self._load and self._load()))
+        ProcessCollector(registry=registry)
 
     def _stages(self, timings_ms: Mapping[str, float]) -> None:
         for stage, spent_ms in timings_ms.items():
@@ -246,76 +167,3 @@ class Metrics:
 def known_method(method: str) -> str:
     """The method of a request; ``other`` for one that its caller invented."""
     return method if method in METHODS else "other"
-
-
-class _StateCollector(Collector):
-    """Sizes and ages, looked up at each call."""
-
-    def __init__(
-        self, state: Callable[[], State], load: Callable[[], Load | None] = lambda: None
-    ) -> None:
-        self._state = state
-        self._load = load
-
-    def describe(self) -> Iterable[Metric]:
-        """The names, without looking anything up: nothing is open yet."""
-        return (*_families(), *_load_families(Load(num_working=0, num_queued=0)))
-
-    def collect(self) -> Iterable[Metric]:
-        """The values."""
-        state = self._state()
-        subjects, templates, age, staleness, failing = families = _families()
-        for gallery in state.galleries:
-            subjects.add_metric([gallery.name], gallery.num_subjects)
-            templates.add_metric([gallery.name], gallery.num_templates)
-            if gallery.threshold_age_s is not None:
-                age.add_metric([gallery.name], gallery.threshold_age_s)
-        staleness.add_metric([], state.staleness_s)
-        failing.add_metric([], state.upkeep_failing_s)
-        load = self._load()
-        return families if load is None else (*families, *_load_families(load))
-
-
-def _families() -> tuple[GaugeMetricFamily, ...]:
-    return (
-        GaugeMetricFamily("facegallery_gallery_subjects", "Gallery size N.", labels=("gallery",)),
-        GaugeMetricFamily(
-            "facegallery_gallery_templates", "Templates of a gallery.", labels=("gallery",)
-        ),
-        GaugeMetricFamily(
-            "facegallery_threshold_age_seconds",
-            "Since a gallery's own thresholds were calibrated; absent where it has none.",
-            labels=("gallery",),
-        ),
-        GaugeMetricFamily(
-            "facegallery_staleness_seconds",
-            "Since this service knew all that others on its database had enrolled.",
-            labels=(),
-        ),
-        GaugeMetricFamily(
-            "facegallery_upkeep_failing_seconds",
-            "For how long purging, snapshots or sealing anew have failed; 0 while they work.",
-            labels=(),
-        ),
-    )
-
-
-def _load_families(load: Load) -> tuple[Metric, ...]:
-    families: list[Metric] = [
-        GaugeMetricFamily(
-            "facegallery_working", "Photos and enrolls in the workers.", load.num_working
-        ),
-        GaugeMetricFamily(
-            "facegallery_queue_depth", "Photos and enrolls that wait.", load.num_queued
-        ),
-    ]
-    if load.num_runs is not None and load.num_crops is not None:
-        families += [
-            CounterMetricFamily(
-                "facegallery_embedding_runs", "Runs of the embedding nets.", load.num_runs
-            ),
-            CounterMetricFamily(
-                "facegallery_embedding_crops", "Faces in these runs.", load.num_crops
-            ),
-        ]
-    return tuple(families)

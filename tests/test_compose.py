@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from service.metrics import GallerySize, Load, Metrics, State
+from service.metrics import Metrics
+from service.metrics_state import GallerySize, Load, State
 
 REPOSITORY = Path(__file__).parents[1]
 COMPOSE = REPOSITORY / "docker-compose.yml"

@@ -1,8 +1,11 @@
 """Tests of what Prometheus reads."""
 
 import dataclasses
+import os
 import re
 import secrets
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +25,9 @@ from embedding.detect import DetectedFace
 from embedding.errors import SettingsInvalid
 from index.calibration.kept import calibrate_gallery
 from service.app import create_app
-from service.metrics import GallerySize, Load, Metrics, State
+from service.metrics import Metrics
+from service.metrics_sharing import FOLDER_VARIABLE, counting_together, process_ended
+from service.metrics_state import GallerySize, Load, State
 from service.metrics_token import read_token
 from service.serving import serve
 from service.settings import Settings
@@ -305,3 +310,48 @@ def test_every_metric_is_documented() -> None:
             found[family.name + suffix] = labels
     rows = re.findall(r"^\| `(facegallery_\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE)
     assert {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows} == found
+
+
+COUNTING = """
+import sys
+from service.metrics import Metrics
+from service.metrics_state import Load, State
+
+state = State(galleries=(), staleness_s=0.0, upkeep_failing_s=0.0)
+metrics = Metrics(lambda: state, version="1")
+with metrics.request_in_progress():
+    metrics.answered(method="GET", route="/readyz", status=200, seconds=0.01)
+    print("counted", flush=True)
+    if sys.stdin.readline().strip() == "tell":
+        print(metrics.text("")[0].decode())
+"""
+
+
+def test_processes_count_together() -> None:
+    """Whichever process of one address is asked tells the sum; of one that ended, its counts."""
+    with counting_together():
+        crew = [
+            subprocess.Popen(
+                [sys.executable, "-c", COUNTING],
+                cwd=DOCUMENT.parents[1],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(3)
+        ]
+        for each in crew:
+            assert each.stdout
+            assert each.stdout.readline() == "counted\n"
+        crew[0].kill()
+        crew[0].communicate()
+        process_ended(crew[0].pid)
+        told = samples_of(crew[1].communicate("tell\n")[0])
+        crew[2].communicate("end\n")
+    assert value(told, "requests_total", method="GET", route="/readyz", status="200") == 3
+    assert value(told, "request_seconds_count", route="/readyz") == 3
+    assert value(told, "requests_in_progress") == 2
+    assert value(told, "build_info", version="1") == 1
+    assert ("facegallery_staleness_seconds", frozenset()) in told
+    assert ("process_resident_memory_bytes", frozenset()) in told
+    assert FOLDER_VARIABLE not in os.environ
