@@ -6,7 +6,7 @@ SQL no longer holds is never named.
 Shapes: D is the embedding dimension.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -301,6 +301,32 @@ class Gallery(ChosenGallery):
         """
         self._check_exists()
         return self._store.photo_changes(after=after)
+
+    def vectors_by_subject(
+        self,
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield all templates that have a subject, piece by piece, while changes go on.
+
+        They are as stored: only to be compared with each other.
+
+        Returns:
+            Pairs of subjects' numbers (N,), see `subjects_by_number`, and vectors (N, D) float32.
+        """
+        self._check_exists()
+        ids_N, owners_N = self._store.owners()
+        for some_N, vectors_ND in self._memory.matrix.segments():
+            places_N = np.searchsorted(ids_N, some_N)
+            places_N[places_N == len(ids_N)] = 0
+            # Those removed meanwhile may be zero; they are in memory or in SQL, not in both.
+            live_N = vectors_ND.any(axis=1)
+            live_N &= ids_N[places_N] == some_N if len(ids_N) else False
+            vectors_ND = np.asarray(vectors_ND[live_N], dtype=np.float32)
+            yield owners_N[places_N[live_N]], vectors_ND
+
+    def subjects_by_number(self, numbers: Sequence[int]) -> dict[int, Subject]:
+        """Return those subjects that are still there, by the numbers of `vectors_by_subject`."""
+        self._check_exists()
+        return self._store.subjects_by_number(numbers)
 
     def remove_template(self, template_id: str) -> None:
         """Remove one template; its subject stays, even without any.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.calibration.templates import GalleryTemplates
-from index.fusion import NO_DIRECTION, VOTERS, fusion_rule
+from index.fusion import NO_DIRECTION, VOTERS, FusionRule, fusion_rule
 
 _SUBJECTS_AT_A_TIME = 4096
 
@@ -30,22 +30,6 @@ class ManyProbesFusion(Protocol):
         A subject's similarity must depend on its own templates alone: a search in the gallery
         without a subject then is a search in the whole gallery that leaves its column out.
         """
-
-
-class OneSubjectFusion(Protocol):
-    """Fuses the similarities of one probe to the templates of one subject."""
-
-    @property
-    def name(self) -> str:
-        """As `ManyProbesFusion.name`."""
-
-    def fuse(
-        self,
-        probe_D: NDArray[np.float32],
-        templates_ND: NDArray[np.float32],
-        qualities_N: NDArray[np.float64],
-    ) -> float:
-        """Return the subject's similarity in [-1, 1]."""
 
 
 class MaxFusion:
@@ -166,7 +150,7 @@ def rule_for_many(name: str) -> ManyProbesFusion:
 class SubjectBySubject:
     """Any rule for one subject, asked for every probe and subject: right, and slow."""
 
-    def __init__(self, rule: OneSubjectFusion) -> None:
+    def __init__(self, rule: FusionRule) -> None:
         self._rule = rule
 
     @property

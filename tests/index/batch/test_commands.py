@@ -186,3 +186,39 @@ def test_identify_under_the_gallerys_calibration(
     _, out, _ = run(*arguments, "--review-fpir", "0.01", "--out", tmp_path / "two.csv")
     told = json.loads(out)
     assert (told["threshold_of"], told["stale"]) == ("calibration", [])
+
+
+def test_dedupe(run: Run, tree: Path, tmp_path: Path) -> None:
+    """Pairs are listed for people, for programs, and in a file; the card gives the threshold."""
+    same = {"one/1.png": crop(0), "two/1.png": crop(0)}
+    write_tree(tree, same | {f"p{each}/1.png": crop(each) for each in range(3, 6)})
+    run("build", tree, "-g", "people", "--aligned", "--force")
+    code, out, _ = run("dedupe", "-g", "people", "--out", tmp_path / "pairs.csv")
+    assert code == 0
+    assert out.startswith("1 pairs in 1 clusters among 5 subjects, at similarity 0.8000")
+    with (tmp_path / "pairs.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [{row["name"], row["other_name"]} for row in rows] == [{"one", "two"}]
+    code, out, _ = run("dedupe", "-g", "people", "--threshold", "-1", "--lead=-2", "--json")
+    assert code == 0
+    assert json.loads(out)["num_pairs"] == 10
+
+
+def test_re_embed(run: Run, models: Path, crops: Path, tmp_path: Path) -> None:
+    """A gallery goes over to another model; what has no photo is named and left behind."""
+    write_fake_model(models / "small", name="small", seed=5, detector=MtcnnDetector())
+    run("build", crops, "-g", "people", "--aligned", "--force")
+    (crops / "p0/0.png").rename(tmp_path / "0.png")
+    arguments = ("re-embed", crops, "-g", "people", "--model", "small", "--aligned")
+    code, out, _ = run(*arguments)
+    assert code == 1
+    assert "5 of 6 templates are made anew, 5 of them now" in out
+    assert "people is the old gallery still" in out
+    (tmp_path / "0.png").rename(crops / "moved.png")
+    code, out, _ = run(*arguments, "--json")
+    answer: dict[str, Any] = json.loads(out)
+    assert code == 0
+    assert (answer["switched"], answer["num_indexed"], answer["missing"]) == (True, 1, [])
+    code, _, err = run(*arguments)
+    assert code == 3
+    assert "already" in err
