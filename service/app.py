@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
-from importlib import metadata
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
@@ -10,10 +9,13 @@ from fastapi import FastAPI
 from embedding.detect import Detector
 from service import errors
 from service.assembly import Parts, open_parts
+from service.measuring import Measured
+from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import faces, galleries, keys, pages
+from service.routes import faces, galleries, keys, metrics, pages
 from service.settings import Settings
+from service.version import version
 
 DESCRIPTION = """\
 Open-set face recognition: a photo in, for each face a name or *unknown* out.
@@ -43,16 +45,23 @@ def create_app(
             if opened is None:
                 opened = stack.enter_context(open_parts(settings, detector=detector))
             await to_thread.run_sync(opened.warm_up)
-            app.state.workers = CapacityLimiter(opened.num_workers)
+            workers = app.state.workers = CapacityLimiter(opened.num_workers)
+            opened.metrics.watch_load(
+                lambda: Load(
+                    num_working=workers.borrowed_tokens,
+                    num_queued=workers.statistics().tasks_waiting,
+                )
+            )
             app.state.parts = opened
             try:
                 yield
             finally:
                 app.state.parts = None
+                opened.metrics.watch_load(None)
 
     app = FastAPI(
         title="FaceGallery",
-        version=_version(),
+        version=version(),
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
@@ -66,16 +75,10 @@ def create_app(
         },
     )
     errors.install(app)
-    for router in (faces.router, galleries.router, keys.router, pages.router):
+    for router in (faces.router, galleries.router, keys.router, metrics.router, pages.router):
         app.include_router(router)
     pages.mount_docs_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(RequestEnvelope)
+    app.add_middleware(Measured)
     return app
-
-
-def _version() -> str:
-    try:
-        return metadata.version("facegallery")
-    except metadata.PackageNotFoundError:
-        return "0.0.0"

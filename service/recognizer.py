@@ -27,7 +27,7 @@ from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
 from service.choosing import SubjectChoice
 from service.embedders import Embedders
-from service.results import Enrollment, Recognition
+from service.results import Enrollment, Observer, Recognition
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -49,12 +49,19 @@ class Recognizer:
     """Enrolls and identifies photos; thread safe, and slow: never call it on an event loop."""
 
     def __init__(
-        self, galleries: Galleries, embedders: Embedders, *, settings: Settings, secret: bytes
+        self,
+        galleries: Galleries,
+        embedders: Embedders,
+        *,
+        settings: Settings,
+        secret: bytes,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._galleries = galleries
         self._embedders = embedders
         self._settings = settings
         self._secret = secret
+        self._observers = observers
 
     def enroll(
         self,
@@ -103,7 +110,7 @@ class Recognizer:
             same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
         )
         enrolled = None if dry_run else _save(target, templates, subject)
-        return Enrollment(
+        result = Enrollment(
             faces=tuple(each.face for each in chosen),
             enrolled=enrolled,
             would_create=known is None,
@@ -112,6 +119,9 @@ class Recognizer:
             card=embedder.card,
             timings_ms=timings,
         )
+        for observer in self._observers:
+            observer.enrolled(result)
+        return result
 
     def identify(
         self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
@@ -154,7 +164,7 @@ class Recognizer:
             ]
         )
         search_ms = (time.perf_counter() - start) * 1000
-        return Recognition(
+        result = Recognition(
             photo=found,
             answers=answers,
             thresholds=thresholds,
@@ -162,6 +172,9 @@ class Recognizer:
             card=embedder.card,
             timings_ms={**found.timings_ms, "search": search_ms},
         )
+        for observer in self._observers:
+            observer.identified(result)
+        return result
 
     def detect(self, photo: bytes, *, turns: bool = False) -> PhotoFaces:
         """The faces of a photo with their quality, by the model for new galleries.
@@ -170,7 +183,10 @@ class Recognizer:
             PhotoError: the photo is not accepted.
             ModelError: the model is not installed or damaged.
         """
-        return self._embedders.named().analyze(photo, turns=turns)
+        result = self._embedders.named().analyze(photo, turns=turns)
+        for observer in self._observers:
+            observer.detected(result)
+        return result
 
     def _thresholds(self, gallery: Gallery, embedder: FaceEmbedder) -> ThresholdsInForce:
         return thresholds_in_force(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from embedding.faces import Face, PhotoFaces
 from embedding.model import ModelCard, Threshold
@@ -53,3 +54,19 @@ class Recognition:
     match_similarities: tuple[float, ...]
     card: ModelCard
     timings_ms: Mapping[str, float]
+
+
+class Observer(Protocol):
+    """Is told what the recognizer found out, in the thread that found it out; must be quick."""
+
+    def identified(self, result: Recognition) -> None:
+        """Somebody was, or was not, recognised."""
+        ...
+
+    def enrolled(self, result: Enrollment) -> None:
+        """Somebody was enrolled, or would have been in a dry run."""
+        ...
+
+    def detected(self, result: PhotoFaces) -> None:
+        """Faces were looked for, and nothing else."""
+        ...
