@@ -36,13 +36,18 @@ def print_report(
     figures: Mapping[str, object],
 ) -> None:
     """Prints the table, then the figures with the machine as one line of JSON."""
+    print_table(title, columns, rows)
+    print(json.dumps({"benchmark": title, **figures, "machine": machine()}))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints a table alone, for a benchmark that has more than one."""
     table = Table(title=title)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
         table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
     Console(width=110).print(table)
-    print(json.dumps({"benchmark": title, **figures, "machine": machine()}))
 
 
 def median_ms(work: Callable[[], object], *, num_runs: int, num_warm: int = 3) -> float:

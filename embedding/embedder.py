@@ -1,77 +1,28 @@
-"""``FaceEmbedder``: the bytes of a photo -> faces with embeddings and quality."""
+"""``FaceEmbedder``: the bytes of a photo -> faces with embeddings and quality.
+
+Legend: B faces, H height, W width, C channels.
+"""
 
 import logging
-import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedding.align import CROP_SIZE_PX, align_face
+from embedding.align import ARCFACE_TEMPLATE, CROP_SIZE_PX, align_face
 from embedding.batching import MAX_WAIT_S, SharedBatches
 from embedding.detect import Box, DetectedFace, Detector, MtcnnDetector
-from embedding.errors import ModelInvalid
+from embedding.errors import ModelInvalid, RequestInvalid
+from embedding.faces import Face, FoundFaces, PhotoFaces
 from embedding.model import ModelCard, ModelDirectory, find_model, model_fingerprint
-from embedding.photo import PhotoLimits, decode_photo, quarter_turn
-from embedding.quality import FaceQuality, QualityLimits, assess, estimate_pose
+from embedding.photo import PhotoLimits, decode_photo
+from embedding.quality import QualityLimits, assess
 from embedding.runtime import EmbeddingNet, Embeddings
+from embedding.turning import detect_turned, turn_back
 
 logger = logging.getLogger(__name__)
-
-# Counter-clockwise quarter turns to try: 90, 270, 180 degrees.
-_TURNS: Final = (1, 3, 2)
-
-# Confidence times cos(roll) from which on a face says that its photo is upright. Sideways
-# faces are found too, but with a wrong roll and poor landmarks: 0.98 sends nearly all of them,
-# and about a fifth of the upright ones, to the other turns, where the best one wins.
-_SURELY_UPRIGHT: Final = 0.98
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Face:
-    """One face of a photo, ready to be enrolled or identified.
-
-    Attributes:
-        box: in pixels of the upright photo as decoded.
-        landmarks: float32 (5, 2), pixels, the same frame.
-        confidence: of the detector, in [0, 1].
-        quality: figure and reasons.
-        embedding: float32 (512,), unit length.
-        norm: of the raw embedding before normalisation.
-        num_quarter_turns: counter-clockwise quarter turns of the photo after which the face
-            was found.
-    """
-
-    box: Box
-    landmarks: NDArray[np.float32]
-    confidence: float
-    quality: FaceQuality
-    embedding: NDArray[np.float32]
-    norm: float
-    num_quarter_turns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PhotoFaces:
-    """All faces of one photo.
-
-    Attributes:
-        width: of the upright photo, in pixels.
-        height: of the upright photo, in pixels.
-        num_quarter_turns: after which faces were found; 0 when there are none.
-        faces: largest box first.
-        timings_ms: milliseconds spent, by stage: decode, detect, align, embed.
-    """
-
-    width: int
-    height: int
-    num_quarter_turns: int
-    faces: tuple[Face, ...]
-    timings_ms: Mapping[str, float]
 
 
 class FaceEmbedder:
@@ -154,6 +105,11 @@ class FaceEmbedder:
         """Runs of the embedding net so far, and crops in them."""
         return self._batches.counts
 
+    @property
+    def limits(self) -> PhotoLimits:
+        """Of the photos that are accepted."""
+        return self._limits
+
     def analyze(self, photo: bytes, *, turns: bool = False) -> PhotoFaces:
         """All faces of a photo with their embeddings.
 
@@ -166,32 +122,92 @@ class FaceEmbedder:
         Raises:
             PhotoError: the bytes are not a photo that is accepted.
         """
-        clock = _Clock()
         with self._batches.announced() as embed:
-            photo_HWC = decode_photo(photo, limits=self._limits)
-            clock.lap("decode")
-            num_turns, turned_HWC, detected = self._detect(photo_HWC, turns=turns)
-            clock.lap("detect")
-            crops_BHWC = np.empty((len(detected), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
-            for crop_HWC, face in zip(crops_BHWC, detected, strict=True):
-                crop_HWC[:] = align_face(turned_HWC, face.landmarks)
-            clock.lap("align")
-            embeddings = embed(crops_BHWC)
-            clock.lap("embed")
+            return self._embed([self.find(photo, turns=turns)], embed)[0]
+
+    def find(self, photo: bytes, *, turns: bool = False) -> FoundFaces:
+        """The faces of a photo, cut out, before they are embedded; see ``analyze``.
+
+        Raises:
+            PhotoError: the bytes are not a photo that is accepted.
+        """
+        clock = _Clock()
+        photo_HWC = decode_photo(photo, limits=self._limits)
+        clock.lap("decode")
+        num_turns, turned_HWC, detected = detect_turned(self._detector, photo_HWC, turns=turns)
+        clock.lap("detect")
+        crops_BHWC = np.empty((len(detected), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
+        for crop_HWC, face in zip(crops_BHWC, detected, strict=True):
+            crop_HWC[:] = align_face(turned_HWC, face.landmarks)
+        clock.lap("align")
         height, width = photo_HWC.shape[:2]
-        faces = tuple(
-            self._face(face, crop_HWC, vector, float(norm), num_turns, (width, height))
-            for face, crop_HWC, vector, norm in zip(
-                detected, crops_BHWC, embeddings.vectors, embeddings.norms, strict=True
-            )
-        )
-        return PhotoFaces(
+        return FoundFaces(
             width=width,
             height=height,
             num_quarter_turns=num_turns,
-            faces=faces,
+            detected=tuple(detected),
+            crops_BHWC=crops_BHWC,
             timings_ms=clock.laps_ms,
         )
+
+    def aligned(self, photo: bytes) -> FoundFaces:
+        """The face of a photo that is an aligned crop already; nothing is detected.
+
+        Raises:
+            PhotoError: the bytes are not a photo that is accepted.
+            RequestInvalid: it has not 112 x 112 pixels.
+        """
+        clock = _Clock()
+        photo_HWC = decode_photo(photo, limits=self._limits)
+        height, width = photo_HWC.shape[:2]
+        if (width, height) != (CROP_SIZE_PX, CROP_SIZE_PX):
+            raise RequestInvalid(
+                f"an aligned crop has {CROP_SIZE_PX} x {CROP_SIZE_PX} pixels, but this photo has "
+                f"{width} x {height}"
+            )
+        clock.lap("decode")
+        side = float(CROP_SIZE_PX)
+        face = DetectedFace(
+            box=Box(left=0.0, top=0.0, right=side, bottom=side),
+            landmarks=ARCFACE_TEMPLATE.copy(),
+            confidence=1.0,
+        )
+        return FoundFaces(
+            width=width,
+            height=height,
+            num_quarter_turns=0,
+            detected=(face,),
+            crops_BHWC=photo_HWC[np.newaxis],
+            timings_ms=clock.laps_ms,
+        )
+
+    def embed(self, photos: Sequence[FoundFaces]) -> tuple[PhotoFaces, ...]:
+        """The faces of each photo with embeddings; all of them are embedded together.
+
+        Args:
+            photos: from this embedder; their order stays. Each one's time to embed is that of
+                all together.
+        """
+        return self._embed(photos, self._batches.embed)
+
+    def _embed(
+        self,
+        photos: Sequence[FoundFaces],
+        embed: Callable[[NDArray[np.uint8]], Embeddings],
+    ) -> tuple[PhotoFaces, ...]:
+        clock = _Clock()
+        crops = [each.crops_BHWC for each in photos]
+        embeddings = embed(np.concatenate(crops) if len(crops) != 1 else crops[0])
+        clock.lap("embed")
+        results, start = [], 0
+        for photo in photos:
+            end = start + len(photo.detected)
+            part = Embeddings(
+                vectors=embeddings.vectors[start:end], norms=embeddings.norms[start:end]
+            )
+            results.append(self._embedded(photo, part, clock.laps_ms))
+            start = end
+        return tuple(results)
 
     def embed_crops(self, crops_BHWC: NDArray[np.uint8]) -> Embeddings:
         """Embeddings of aligned crops, uint8 (B, 112, 112, 3) RGB.
@@ -201,31 +217,33 @@ class FaceEmbedder:
         """
         return self._batches.embed(crops_BHWC)
 
-    def _detect(
-        self, photo_HWC: NDArray[np.uint8], *, turns: bool
-    ) -> tuple[int, NDArray[np.uint8], list[DetectedFace]]:
-        """Quarter turns, the photo turned so, and its faces in the turned frame."""
-        best = (0, photo_HWC, self._detector.detect(photo_HWC))
-        if not turns or _uprightness(best[2]) >= _SURELY_UPRIGHT:
-            return best
-        for num_turns in _TURNS:
-            turned_HWC = quarter_turn(photo_HWC, num_turns)
-            found = self._detector.detect(turned_HWC)
-            if _uprightness(found) > _uprightness(best[2]):
-                best = (num_turns, turned_HWC, found)
-        return best
+    def _embedded(
+        self, photo: FoundFaces, embeddings: Embeddings, timings_ms: Mapping[str, float]
+    ) -> PhotoFaces:
+        faces = tuple(
+            self._face(photo, detected, crop_HWC, vector, float(norm))
+            for detected, crop_HWC, vector, norm in zip(
+                photo.detected, photo.crops_BHWC, embeddings.vectors, embeddings.norms, strict=True
+            )
+        )
+        return PhotoFaces(
+            width=photo.width,
+            height=photo.height,
+            num_quarter_turns=photo.num_quarter_turns,
+            faces=faces,
+            timings_ms={**photo.timings_ms, **timings_ms},
+        )
 
     def _face(
         self,
+        photo: FoundFaces,
         detected: DetectedFace,
         crop_HWC: NDArray[np.uint8],
         vector: NDArray[np.float32],
         norm: float,
-        num_turns: int,
-        size: tuple[int, int],
     ) -> Face:
         quality = assess(detected, crop_HWC, norm, limits=self._quality_limits)
-        upright = turn_back(detected, num_turns, size=size)
+        upright = turn_back(detected, photo.num_quarter_turns, size=(photo.width, photo.height))
         return Face(
             box=upright.box,
             landmarks=upright.landmarks,
@@ -233,56 +251,8 @@ class FaceEmbedder:
             quality=quality,
             embedding=vector.copy(),
             norm=norm,
-            num_quarter_turns=num_turns,
+            num_quarter_turns=photo.num_quarter_turns,
         )
-
-
-def _uprightness(faces: list[DetectedFace]) -> float:
-    """Confidence times cos(roll) of the best face, at least 0; -1 without a face."""
-    return max(
-        (
-            face.confidence * max(0.0, math.cos(math.radians(estimate_pose(face.landmarks)[2])))
-            for face in faces
-        ),
-        default=-1.0,
-    )
-
-
-def turn_back(face: DetectedFace, num_turns: int, *, size: tuple[int, int]) -> DetectedFace:
-    """A face found in a turned photo, in the frame of the photo before it was turned.
-
-    Args:
-        face: in the frame of the turned photo.
-        num_turns: counter-clockwise quarter turns that were made.
-        size: (width, height) of the photo before it was turned.
-    """
-    width, height = size
-    corners_22 = np.array([[face.box.left, face.box.top], [face.box.right, face.box.bottom]])
-    corners_22 = _points_back(corners_22, num_turns, width, height)
-    low, high = corners_22.min(axis=0), corners_22.max(axis=0)
-    return DetectedFace(
-        box=Box(
-            left=float(low[0]), top=float(low[1]), right=float(high[0]), bottom=float(high[1])
-        ),
-        landmarks=_points_back(face.landmarks, num_turns, width, height).astype(np.float32),
-        confidence=face.confidence,
-    )
-
-
-def _points_back(
-    points_P2: NDArray[np.floating], num_turns: int, width: int, height: int
-) -> NDArray[np.floating]:
-    """Points of the turned photo in the frame before; (width, height) is the size before."""
-    x, y = points_P2[:, 0], points_P2[:, 1]
-    match num_turns % 4:
-        case 1:
-            return np.stack([width - y, x], axis=1)
-        case 2:
-            return np.stack([width - x, height - y], axis=1)
-        case 3:
-            return np.stack([y, height - x], axis=1)
-        case _:
-            return points_P2
 
 
 def _check_fingerprint(card: ModelCard, detector: Detector) -> None:

@@ -6,7 +6,8 @@ SQL no longer holds is never named.
 Shapes: D is the embedding dimension.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -21,8 +22,9 @@ from index.checks import (
     check_new_templates,
     check_unit_vectors,
 )
-from index.decision import Identification, check_thresholds, identification
-from index.loaded_gallery import LoadedGallery
+from index.chosen_gallery import ChosenGallery
+from index.decision import Identification, check_doubts, check_thresholds, identification
+from index.fusion import FusionRule
 from index.records import (
     EMBEDDING_DIMENSION,
     Enrolled,
@@ -32,7 +34,9 @@ from index.records import (
     Subject,
     Template,
 )
-from index.search import best_candidates
+from index.references import References, references_of
+from index.search import best_candidates, candidates_of
+from index.store.photo_changes import PhotoChange
 
 MAX_CANDIDATES = 4096
 """The most candidates that one identification gives; no list for a person is longer."""
@@ -41,7 +45,7 @@ MAX_PAGE = 1000
 """The most subjects on one page: about 200 kB of JSON."""
 
 
-class Gallery(LoadedGallery):
+class Gallery(ChosenGallery):
     """The subjects of one model's gallery; every method is thread safe.
 
     Got from `Galleries`, never made by hand.
@@ -56,6 +60,9 @@ class Gallery(LoadedGallery):
         external_id: str | None = None,
     ) -> Enrolled:
         """Store templates of one subject, all or none; returns after the commit is on disk.
+
+        Where the gallery keeps at most so many templates of a subject (`rules`), the surplus is
+        removed in the same commit, and `Enrolled.dropped_ids` tells which.
 
         Args:
             templates: at least one, of this gallery's model.
@@ -98,7 +105,7 @@ class Gallery(LoadedGallery):
         embeddings_ND = self._stored_form(embeddings_ND)
         with self._changing():
             added = self._store.enroll(checked, embeddings_ND)
-            self._made(added, added=(added.row_ids, embeddings_ND))
+            self._made(added, added=(added.row_ids, embeddings_ND), removed=added.dropped_row_ids)
         return added.enrolled
 
     def identify(
@@ -109,6 +116,8 @@ class Gallery(LoadedGallery):
         match_threshold: float,
         review_threshold: float,
         num_candidates: int = 5,
+        fusion: FusionRule | None = None,
+        smallest_lead: float | None = None,
     ) -> Identification:
         """Return who it is, with the best candidates, each subject once.
 
@@ -118,11 +127,19 @@ class Gallery(LoadedGallery):
             match_threshold: smallest similarity of a ``match``.
             review_threshold: smallest similarity of a ``review``.
             num_candidates: at most so many candidates, 1 to 4096.
+            fusion: how the templates of a subject become its similarity; None for the gallery's
+                own rule (`rules`). The thresholds must be calibrated for it: those of a model
+                card hold for the maximum. Any other rule costs one query more.
+            smallest_lead: a ``match`` that leads by less over the second candidate becomes
+                ``review``; None for the gallery's own figure.
+
+        A declared look-alike (`declare_look_alikes`) of the best candidate that reaches the
+        review threshold turns ``match`` into ``review`` too, wherever it ranks.
 
         Raises:
             EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
             ModelMismatch: the embedding is of another model than the gallery.
-            RequestInvalid: a threshold or num_candidates is out of range.
+            RequestInvalid: a threshold, num_candidates or the lead is out of range.
         """
         check_model(fingerprint, expected=self.fingerprint)
         check_thresholds(match_threshold=match_threshold, review_threshold=review_threshold)
@@ -133,15 +150,37 @@ class Gallery(LoadedGallery):
         self._check_exists()
         probe_1D = np.asarray(embedding)[np.newaxis]
         check_unit_vectors(probe_1D, dimension=EMBEDDING_DIMENSION)
+        probe_D = self._stored_form(probe_1D)[0]
+        rules = self._store.rules()
+        rule = rules.rule if fusion is None else fusion
+        lead = rules.smallest_lead if smallest_lead is None else smallest_lead
+        check_doubts(smallest_lead=lead, look_alikes=())
         candidates = best_candidates(
-            self._stored_form(probe_1D)[0],
+            probe_D,
             matrix=self._memory.matrix,
             store=self._store,
-            num_candidates=num_candidates,
+            # The runner-up is looked at, also where one candidate is asked for.
+            num_candidates=max(num_candidates, 2) if lead > 0.0 else num_candidates,
+            rule=rule,
         )
-        return identification(
-            candidates, match_threshold=match_threshold, review_threshold=review_threshold
+        pairs = []
+        if candidates and candidates[0].similarity >= review_threshold:
+            best = candidates[0].subject_id
+            pairs = [(best, other) for other in self._store.look_alikes_of(best)]
+            known = {each.subject_id for each in candidates}
+            missing = [other for _, other in pairs if other not in known]
+            if missing:
+                candidates += candidates_of(
+                    missing, probe_D, matrix=self._memory.matrix, store=self._store, rule=rule
+                )
+        answer = identification(
+            candidates,
+            match_threshold=match_threshold,
+            review_threshold=review_threshold,
+            smallest_lead=lead,
+            look_alikes=pairs,
         )
+        return replace(answer, candidates=answer.candidates[:num_candidates])
 
     def subject(self, subject_id: str) -> Subject:
         """Return the subject.
@@ -226,6 +265,18 @@ class Gallery(LoadedGallery):
         self._check_exists()
         return self._store.templates(subject_id)
 
+    def references(self, subject_id: str) -> References:
+        """Return the subject's templates with their vectors, oldest first, for comparing photos.
+
+        Raises:
+            SubjectNotFound: no subject with this id.
+        """
+        self._check_exists()
+        self._store.subject(subject_id)
+        return references_of(
+            subject_id, matrix=self._memory.matrix, store=self._store, space=self._space
+        )
+
     def template(self, template_id: str) -> Template:
         """Return the template.
 
@@ -234,6 +285,48 @@ class Gallery(LoadedGallery):
         """
         self._check_exists()
         return self._store.template(template_id)
+
+    def anchor(self, sequence: int) -> str | None:
+        """Return what tells the change at a number from that of any other history.
+
+        None where the history ends before it; empty for 0.
+        """
+        self._check_exists()
+        return self._store.anchor(sequence)
+
+    def photo_changes(self, *, after: int) -> Sequence[PhotoChange]:
+        """Return the next templates that came or went after a change's number.
+
+        At most some thousand at a time, in their order; empty at the end.
+        """
+        self._check_exists()
+        return self._store.photo_changes(after=after)
+
+    def vectors_by_subject(
+        self,
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield all templates that have a subject, piece by piece, while changes go on.
+
+        They are as stored: only to be compared with each other.
+
+        Returns:
+            Pairs of subjects' numbers (N,), see `subjects_by_number`, and vectors (N, D) float32.
+        """
+        self._check_exists()
+        ids_N, owners_N = self._store.owners()
+        for some_N, vectors_ND in self._memory.matrix.segments():
+            places_N = np.searchsorted(ids_N, some_N)
+            places_N[places_N == len(ids_N)] = 0
+            # Those removed meanwhile may be zero; they are in memory or in SQL, not in both.
+            live_N = vectors_ND.any(axis=1)
+            live_N &= ids_N[places_N] == some_N if len(ids_N) else False
+            vectors_ND = np.asarray(vectors_ND[live_N], dtype=np.float32)
+            yield owners_N[places_N[live_N]], vectors_ND
+
+    def subjects_by_number(self, numbers: Sequence[int]) -> dict[int, Subject]:
+        """Return those subjects that are still there, by the numbers of `vectors_by_subject`."""
+        self._check_exists()
+        return self._store.subjects_by_number(numbers)
 
     def remove_template(self, template_id: str) -> None:
         """Remove one template; its subject stays, even without any.

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -22,6 +23,7 @@ from index.snapshot.folder import SnapshotFolder
 from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.manifest import SnapshotOwner
 from index.store.change_log import Committed
+from index.store.gallery_store import GalleryStore
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
 
@@ -70,6 +72,15 @@ class LoadedGallery:
         return self._store.gallery.name
 
     @property
+    def stored(self) -> StoredGallery:
+        """Its row in SQL."""
+        return self._store.gallery
+
+    def renamed(self, name: str) -> None:
+        """Know the name that it has got in SQL; `Galleries` calls it."""
+        self._store.gallery = replace(self._store.gallery, name=name)
+
+    @property
     def fingerprint(self) -> str:
         """Of the model whose embeddings it holds."""
         return self._store.gallery.fingerprint
@@ -78,6 +89,11 @@ class LoadedGallery:
     def space_id(self) -> str | None:
         """Of the secret space that its vectors are stored in; None without one."""
         return self._store.gallery.space_id
+
+    @property
+    def store(self) -> GalleryStore:
+        """The gallery in SQL, for other parts of this package; a change there is not followed."""
+        return self._store
 
     @property
     def created_at(self) -> datetime:

@@ -93,6 +93,27 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedTemplate:
+    """A stored template of a subject as a search needs it.
+
+    Attributes:
+        row_id: of its vector in memory; never leaves this package.
+        template_id: opaque.
+        subject_id: whose it is.
+        quality: its quality figure in [0, 1].
+        sequence: place of its enrollment in the gallery's change log.
+        created_at: UTC.
+    """
+
+    row_id: int
+    template_id: str
+    subject_id: str
+    quality: float
+    sequence: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """A person in a gallery.
 
@@ -119,11 +140,14 @@ class Enrolled:
         subject_id: whom the templates belong to.
         template_ids: in the order in which the templates were given.
         created: True when the subject is new.
+        dropped_ids: of the subject's templates, old or new, that went because the gallery keeps
+            no more of one subject (`index.rules`).
     """
 
     subject_id: str
     template_ids: tuple[str, ...]
     created: bool
+    dropped_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

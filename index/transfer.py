@@ -49,7 +49,10 @@ def export_gallery(store: Store, name: str, target: Path) -> ExchangeHeader:
     if gallery is None:
         raise GalleryNotFound("no gallery with this name; give the name of one that is there")
     header = ExchangeHeader(
-        fingerprint=gallery.fingerprint, gallery=gallery.name, exported_at=utc_now()
+        fingerprint=gallery.fingerprint,
+        gallery=gallery.name,
+        exported_at=utc_now(),
+        look_alikes=tuple(store.gallery_store(gallery).look_alikes()),
     )
     rows = export_rows(store.database, gallery, sealer=store.sealer)
     return write_gallery(target, rows, header=header)
@@ -80,7 +83,9 @@ def import_gallery(store: Store, name: str, source: Path, *, space: bool = False
     erased = _Erased(store.removals)
     try:
         _, batches = read_gallery(source, fingerprint=gallery.fingerprint)
-        imported = store.gallery_store(gallery).import_rows(erased.rest_of(batches))
+        imported = store.gallery_store(gallery).import_rows(
+            erased.rest_of(batches), look_alikes=header.look_alikes
+        )
     except BaseException:
         if created:
             _delete(store, gallery)

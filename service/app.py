@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
-from importlib import metadata
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
@@ -11,11 +10,14 @@ from embedding.detect import Detector
 from service import errors
 from service.admission import Admission
 from service.assembly import Parts, open_parts
+from service.measuring import Measured
+from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import faces, galleries, keys, pages
+from service.routes import faces, galleries, keys, metrics, pages
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
+from service.version import version
 
 DESCRIPTION = """\
 Open-set face recognition: a photo in, for each face a name or *unknown* out.
@@ -46,22 +48,34 @@ def create_app(
                 opened = stack.enter_context(open_parts(settings, detector=detector))
             await to_thread.run_sync(opened.warm_up)
             app.state.workers = CapacityLimiter(opened.num_workers)
-            app.state.admission = Admission(
+            admission = app.state.admission = Admission(
                 num_workers=opened.num_workers,
                 max_queued=settings.max_queued,
                 deadline_s=settings.deadline_s,
                 body_timeout_s=settings.body_timeout_s,
             )
+
+            def load() -> Load:
+                num_runs, num_crops = opened.embedders.batch_counts
+                return Load(
+                    num_working=admission.num_working,
+                    num_queued=admission.num_queued,
+                    num_runs=num_runs,
+                    num_crops=num_crops,
+                )
+
+            opened.metrics.watch_load(load)
             app.state.parts = opened
             try:
                 yield
             finally:
                 app.state.admission.close()
                 app.state.parts = None
+                opened.metrics.watch_load(None)
 
     app = FastAPI(
         title="FaceGallery",
-        version=_version(),
+        version=version(),
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
@@ -75,18 +89,12 @@ def create_app(
         },
     )
     errors.install(app)
-    for router in (faces.router, galleries.router, keys.router, pages.router):
+    for router in (faces.router, galleries.router, keys.router, metrics.router, pages.router):
         app.include_router(router)
     pages.mount_docs_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.state.stopping = Stopping()
     app.add_middleware(RefuseWhenStopping, stopping=app.state.stopping)
     app.add_middleware(RequestEnvelope)
+    app.add_middleware(Measured)
     return app
-
-
-def _version() -> str:
-    try:
-        return metadata.version("facegallery")
-    except metadata.PackageNotFoundError:
-        return "0.0.0"

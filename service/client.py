@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from embedding.choosing import FaceChoice
 from service import schemas
 from service.auth import Role
-from service.choosing import FaceChoice
 
 
 class Client(Protocol):

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from embedding.choosing import FaceChoice
 from service import answers, schemas
 from service.assembly import Parts
 from service.auth import OWNER, Role
-from service.choosing import FaceChoice, SubjectChoice
+from service.choosing import SubjectChoice
 
 
 class LocalClient:

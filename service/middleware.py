@@ -10,10 +10,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import internal_problem
+from service.logs import request_in_hand
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(r"(?!fg_)[A-Za-z0-9._-]{1,64}")  # a key by mistake is not logged
 
 
 class RequestEnvelope:
@@ -29,6 +30,8 @@ class RequestEnvelope:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope["facegallery.request_id"] = request_id
+        in_hand = request_in_hand.set(request_id)
         start = time.perf_counter()
         status = 0
 
@@ -63,3 +66,4 @@ class RequestEnvelope:
                 (time.perf_counter() - start) * 1000,
                 scope.get("facegallery.key_id", "-"),
             )
+            request_in_hand.reset(in_hand)

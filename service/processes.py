@@ -17,6 +17,7 @@ from types import FrameType
 from embedding.detect import Detector
 from embedding.errors import FaceGalleryError, ServiceError
 from service.assembly import num_cores
+from service.metrics_sharing import counting_together, process_ended
 from service.serving import STOP_WITHIN_S, Started, listen, start_logging
 from service.serving import serve as serve_here
 from service.settings import Settings, check_settings
@@ -57,7 +58,7 @@ def serve(
         serve_here(settings, on_started=on_started, detector=detector)
         return
     start_logging(settings)
-    with listen(settings) as listener, _signals() as caught:
+    with listen(settings) as listener, counting_together(), _signals() as caught:
         crew = _Crew(shared_out(settings), listener, detector, is_over=lambda: bool(caught))
         try:
             started = crew.start()
@@ -152,6 +153,8 @@ class _Crew:
                         member.process.exitcode,
                     )
                     member.pipe.close()
+                    if member.process.pid is not None:
+                        process_ended(member.process.pid)
                     self._members[position] = self._new()
                 elif ended:
                     time.sleep(_POLL_S)

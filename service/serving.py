@@ -17,6 +17,8 @@ from embedding.detect import Detector
 from embedding.errors import SettingsInvalid
 from service.app import create_app
 from service.assembly import open_parts
+from service.logs import configure
+from service.metrics_token import read_token
 from service.settings import Settings, check_settings
 from service.stopping import Stopping
 
@@ -134,11 +136,14 @@ def serve(
 
 
 def start_logging(settings: Settings) -> None:
-    """Logs to stderr, one line an event."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # eight lines at each first start
+    """Logs to stderr, one line an event.
+
+    Raises:
+        SettingsInvalid: the file of the metrics' token cannot be used.
+    """
+    if settings.metrics_token_file is not None:
+        read_token(settings.metrics_token_file)  # says now what is wrong with it
+    configure(settings.log_level, form=settings.log_format)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from embedding.errors import FaceGalleryError
-from index.cli import keeping, moving, sealing
+from index.cli import calibrating, deciding, keeping, moving, sealing
 from index.cli.options import EXIT_CODES, EXIT_ERROR
 
 app = typer.Typer(
@@ -15,12 +15,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     epilog=EXIT_CODES,
-    help="Keeps, moves and checks galleries. The PostgreSQL database, if any, is named by "
-    "FACEGALLERY_DATABASE_URL alone, since the address holds a password.",
+    help="Keeps, moves, checks and calibrates galleries. The PostgreSQL database, if any, is "
+    "named by FACEGALLERY_DATABASE_URL alone, since the address holds a password.",
 )
 keeping.add_to(app)
 moving.add_to(app)
 sealing.add_to(app)
+calibrating.add_to(app)
+deciding.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,9 +9,13 @@ Parquet needs an extra package; it is imported when the first file is written or
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedding.errors import SettingsInvalid
 from index.exchange.rows import ExchangeHeader, ExchangeRow
+
+if TYPE_CHECKING:
+    from index.exchange.embeddings import EmbeddingFile
 
 
 def write_gallery(
@@ -33,7 +37,7 @@ def write_gallery(
         SettingsInvalid: the extra package is not installed.
         StoreError: the file cannot be written.
     """
-    with _extra_package():
+    with extra_package():
         from index.exchange import parquet
     return parquet.write(path, rows, header=header)
 
@@ -58,7 +62,7 @@ def read_gallery(
         RequestInvalid: not Parquet, damaged, of another version, or other values than expected.
         SettingsInvalid: the extra package is not installed.
     """
-    with _extra_package():
+    with extra_package():
         from index.exchange import parquet
     return parquet.read(path, fingerprint=fingerprint)
 
@@ -69,13 +73,31 @@ def verify(path: Path, *, fingerprint: str | None = None) -> ExchangeHeader:
     Raises:
         As `read_gallery`.
     """
-    with _extra_package():
+    with extra_package():
         from index.exchange import parquet
     return parquet.verify(path, fingerprint=fingerprint)
 
 
+def open_embedding_file(path: Path) -> "EmbeddingFile":
+    """Return a Parquet file with a column ``embedding``, of this program or another.
+
+    Raises:
+        EmbeddingInvalid: its embeddings are not float32.
+        RequestInvalid: not Parquet, damaged, or other columns than expected.
+        SettingsInvalid: the extra package is not installed.
+    """
+    with extra_package():
+        from index.exchange import embeddings
+    return embeddings.open_embeddings(path)
+
+
 @contextmanager
-def _extra_package() -> Iterator[None]:
+def extra_package() -> Iterator[None]:
+    """Run an import of the extra package.
+
+    Raises:
+        SettingsInvalid: it is not installed.
+    """
     try:
         yield
     except ModuleNotFoundError as error:

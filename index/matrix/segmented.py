@@ -154,6 +154,19 @@ class SegmentedMatrix(abc.ABC):
         similarities, ids = zip(*parts, strict=True)
         return np.concatenate(similarities), np.concatenate(ids)
 
+    def vectors_of(self, ids: Iterable[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the vectors of those of the ids that are held; what was removed is left out."""
+        wanted_N = np.unique(np.fromiter(ids, dtype=np.int64))
+        found = [np.zeros(0, dtype=np.int64)]
+        vectors = [np.zeros((0, self._dimension), dtype=np.float32)]
+        with self._lock.reading():
+            for segment in self._all():
+                rows = segment.find(wanted_N)
+                if len(rows):
+                    found.append(segment.ids_N[rows])
+                    vectors.append(to_float32(segment.vectors_ND[rows]))
+        return np.concatenate(found), np.concatenate(vectors)
+
     def segments(self) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
         """Return all vectors as they are now, piece by piece, while changes go on."""
         with self._lock.reading():

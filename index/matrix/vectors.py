@@ -86,6 +86,17 @@ class VectorMatrix(Protocol):
             EmbeddingInvalid: a query is NaN, zero, not of unit length, or of another dimension.
         """
 
+    def vectors_of(self, ids: Iterable[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the vectors of those of the ids that are held; what was removed is left out.
+
+        Args:
+            ids: in any order; one given twice counts once.
+
+        Returns:
+            Ids (N,) int64, each once, in no order that means anything, and a copy of their
+            vectors (N, D) float32 as they are stored, float16 widened.
+        """
+
     def segments(self) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
         """Return all vectors as they are now, piece by piece, while changes go on.
 

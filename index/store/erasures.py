@@ -70,8 +70,9 @@ class Erasures:
 
         Args:
             gallery_id: of the gallery.
-            remove: removes in a transaction, and returns a result and the entries of the ledger;
-                called again where removals of others have to be carried out first.
+            remove: removes in a transaction, and returns a result and the entries of the ledger,
+                none where nothing went; called again where removals of others have to be carried
+                out first.
 
         Raises:
             LedgerUnfit: the ledger was removed or changed since it was opened.
@@ -81,7 +82,7 @@ class Erasures:
             try:
                 with self.changing(gallery_id) as connection:
                     result, removals = remove(connection)
-                    num_done = self._remember(connection, removals)
+                    num_done = self._remember(connection, removals) if removals else 0
             except _OthersFirstError:
                 self.carry_out_missing()
                 continue

@@ -7,11 +7,14 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, select
 
 from embedding.errors import TemplateNotFound
 from index.decision import TemplateHit
-from index.records import Page, Subject, Template
+from index.exchange.rows import ExchangeRow
+from index.records import OwnedTemplate, Page, Subject, Template
 from index.sealing import Sealer
 from index.space import GallerySpace
 from index.store import template_rows
@@ -24,17 +27,21 @@ from index.store.change_log import (
 )
 from index.store.cursors import Cursors
 from index.store.database import Database
+from index.store.facts import GalleryFact, gallery_fact, read_fact, unseal_fact
 from index.store.loading import Loaded, TemplateLoader
+from index.store.photo_changes import PhotoChange, photo_changes
 from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
     LOOKUP_ROWS,
+    in_lots,
     row_of,
     select_subjects,
     subject_not_found,
     subject_of,
 )
 from index.store.tables import subjects, templates
+from index.store.template_export import export_rows
 
 _CHANGES_AT_A_TIME = 10_000
 
@@ -99,6 +106,28 @@ class GalleryReads:
         """
         return self._loader.some(row_ids)
 
+    def export(self) -> Iterator[ExchangeRow]:
+        """Yield all templates with their subjects, verified, in the model's own space.
+
+        Raises:
+            StoreCorrupt: a template does not fit its checksum.
+            SealKeyMissing: one is sealed with a key that is not at hand.
+        """
+        return export_rows(self._database, self.gallery, sealer=self._sealer)
+
+    def fact(self, kind: GalleryFact) -> bytes | None:
+        """Return a fact of the gallery; None where it was never written.
+
+        Raises:
+            StoreCorrupt: one with embeddings was changed.
+            SealKeyMissing: it is sealed with a key that is not at hand.
+        """
+        with self._database.transaction() as connection:
+            value = read_fact(connection, gallery_fact(kind, self.gallery.id))
+        if value is None:
+            return None
+        return unseal_fact(kind, value, gallery_id=self.gallery.id, sealer=self._sealer)
+
     def anchor(self, sequence: int) -> str | None:
         """Return what tells the change at a number from that of any other history."""
         with self._database.transaction() as connection:
@@ -108,6 +137,11 @@ class GalleryReads:
         """Return what a copy in memory that stands at a number has to do next."""
         with self._database.transaction() as connection:
             return rows_changed(connection, self._row, after=after, limit=_CHANGES_AT_A_TIME)
+
+    def photo_changes(self, *, after: int) -> list[PhotoChange]:
+        """Return the next templates that came or went after a number; empty at the end."""
+        with self._database.transaction() as connection:
+            return photo_changes(connection, self._row, after=after, limit=_CHANGES_AT_A_TIME)
 
     def hits(self, similarities: Mapping[int, float]) -> list[TemplateHit]:
         """Return what is known of templates that a search found; what is gone is left out.
@@ -132,6 +166,25 @@ class GalleryReads:
                 )
         return hits
 
+    def owned_templates(self, subject_ids: Iterable[str]) -> list[OwnedTemplate]:
+        """Return all templates of those of the subjects that are still there, oldest first."""
+        found: list[OwnedTemplate] = []
+        with self._database.transaction() as connection:
+            for some in in_lots(list(subject_ids)):
+                rows = connection.execute(self._select_owned(some))
+                found.extend(
+                    OwnedTemplate(
+                        row_id=row.id,
+                        template_id=row.public_id,
+                        subject_id=row.owner,
+                        quality=row.quality,
+                        sequence=row.sequence,
+                        created_at=row.created_at,
+                    )
+                    for row in rows
+                )
+        return sorted(found, key=lambda each: (each.sequence, each.row_id))
+
     def subjects_by_id(self, public_ids: Iterable[str]) -> dict[str, Subject]:
         """Return the subjects that are still there, by id."""
         # Asked for together with the gallery, SQLite would read all subjects of the gallery.
@@ -139,6 +192,42 @@ class GalleryReads:
         with self._database.transaction() as connection:
             rows = connection.execute(query).all()
         return {row.public_id: subject_of(row) for row in rows if row.gallery_id == self._row}
+
+    def owners(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the matrix's ids (N,) of templates with a subject, ascending, and whose they are.
+
+        Whose: numbers (N,) for `subjects_by_number`, which ascend with enrollment.
+        """
+        parts: list[NDArray[np.int64]] = [np.zeros((0, 2), np.int64)]
+        last = -1
+        while True:
+            query = (
+                select(templates.c.id, templates.c.subject_id)
+                .where(
+                    templates.c.gallery_id == self._row,
+                    templates.c.subject_id.is_not(None),
+                    templates.c.id > last,
+                )
+                .order_by(templates.c.id)
+                .limit(_CHANGES_AT_A_TIME)
+            )
+            with self._database.transaction() as connection:
+                rows = connection.execute(query).all()
+            if not rows:
+                break
+            parts.append(np.array([tuple(row) for row in rows], np.int64))
+            last = rows[-1].id
+        both = np.concatenate(parts)
+        return both[:, 0].copy(), both[:, 1].copy()
+
+    def subjects_by_number(self, numbers: Sequence[int]) -> dict[int, Subject]:
+        """Return the subjects that are still there, by the numbers that `owners` gives."""
+        found: dict[int, Subject] = {}
+        with self._database.transaction() as connection:
+            for some in in_lots(numbers):
+                query = select_subjects(self._row).where(subjects.c.id.in_(some))
+                found |= {row.id: subject_of(row) for row in connection.execute(query)}
+        return found
 
     def subject(self, public_id: str) -> Subject:
         """Return the subject.
@@ -218,6 +307,20 @@ class GalleryReads:
             )
             .outerjoin_from(templates, subjects)
             .where(templates.c.gallery_id == self._row, templates.c.id.in_(ids))
+        )
+
+    def _select_owned(self, subject_ids: Sequence[str]) -> Select[Any]:
+        return (
+            select(
+                templates.c.id,
+                templates.c.public_id,
+                templates.c.quality,
+                templates.c.sequence,
+                templates.c.created_at,
+                subjects.c.public_id.label("owner"),
+            )
+            .join_from(templates, subjects)
+            .where(subjects.c.gallery_id == self._row, subjects.c.public_id.in_(subject_ids))
         )
 
     def _template_row(self, connection: Connection, public_id: str) -> Row[Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import Error as SqliteError
 
-from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -42,6 +42,20 @@ _PRAGMAS = (
 )
 
 
+def sqlite_engine(path: Path) -> Engine:
+    """Return the engine of a file: one connection, whose transactions lock it from the start."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False},
+        # Parameters are names and embeddings: they must not reach a message or a log.
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
 class SqliteDatabase(Database):
     """A database file that this process alone has open.
 
@@ -60,15 +74,7 @@ class SqliteDatabase(Database):
         self._path = path
         self._lock = threading.Lock()
         self._closed = False
-        self._engine = create_engine(
-            URL.create("sqlite", database=str(path)),
-            poolclass=StaticPool,
-            connect_args={"check_same_thread": False},
-            # Parameters are names and embeddings: they must not reach a message or a log.
-            hide_parameters=True,
-        )
-        event.listen(self._engine, "connect", _configure)
-        event.listen(self._engine, "begin", _begin)
+        self._engine = sqlite_engine(path)
         try:
             with self.transaction() as connection:
                 migrate(connection)

@@ -1,15 +1,15 @@
 """``facegallery enroll`` and ``facegallery identify``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from pydantic import BaseModel
 
+from embedding.choosing import FaceChoice
 from embedding.detect import Box
 from service import schemas
-from service.choosing import FaceChoice
 from service.client import Client
 from service.commands.options import (
     EXIT_CODES,
@@ -188,8 +188,16 @@ def _print_enrolled(report: EnrollReport, *, dry_run: bool) -> None:
             add_row(table, row.photo, row.subject, row.failure and row.failure.detail, None, None)
             continue
         conflicts = ", ".join(
-            f"{each.name or each.subject_id} ({each.similarity:.3f})"
-            for each in row.answer.conflicts
+            [
+                *(
+                    f"{each.name or each.subject_id} ({each.similarity:.3f})"
+                    for each in row.answer.conflicts
+                ),
+                *(
+                    f"not like the subject ({each.similarity:.3f})"
+                    for each in row.answer.not_the_subject
+                ),
+            ]
         )
         quality = ", ".join(f"{face.quality.figure:.2f}" for face in row.answer.faces)
         result = "would be enrolled" if dry_run else "enrolled"
@@ -198,7 +206,7 @@ def _print_enrolled(report: EnrollReport, *, dry_run: bool) -> None:
     typer.echo(f"{report.num_enrolled} photos enrolled, {report.num_failed} failed")
 
 
-def _print_identified(rows: Iterable[IdentifiedPhoto]) -> None:
+def _print_identified(rows: Sequence[IdentifiedPhoto]) -> None:
     table = new_table("photo", "face", "decision", "subject", "similarity", "threshold")
     for row in rows:
         if row.answer is None:
@@ -212,12 +220,25 @@ def _print_identified(rows: Iterable[IdentifiedPhoto]) -> None:
                 table,
                 row.photo,
                 f"{box.left:.0f},{box.top:.0f},{box.right:.0f},{box.bottom:.0f}",
-                face.decision,
+                face.decision + (f" ({', '.join(face.reasons)})" if face.reasons else ""),
                 face.subject and (face.subject.name or face.subject.id),
                 None if face.similarity is None else f"{face.similarity:.3f}",
-                f"{row.answer.match.value:.3f}",
+                f"{face.match_threshold or row.answer.match.value:.3f}",
             )
     print_table(table)
+    _print_stale(rows)
+
+
+def _print_stale(rows: Iterable[IdentifiedPhoto]) -> None:
+    """Says once of each gallery why its calibration should be made again."""
+    reasons = {
+        f"gallery {row.answer.gallery}: its calibration is stale: {reason}"
+        for row in rows
+        if row.answer is not None and row.answer.calibration is not None
+        for reason in row.answer.calibration.reasons
+    }
+    for reason in sorted(reasons):
+        typer.echo(reason, err=True)
 
 
 def _leave(num_failed: int) -> None:

@@ -6,13 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from embedding.align import ARCFACE_TEMPLATE
 from embedding.detect import Box, DetectedFace
-from embedding.embedder import FaceEmbedder, turn_back
-from embedding.errors import ModelInvalid, ModelNotFound, PhotoError, PhotoTooManyPixels
+from embedding.embedder import FaceEmbedder
+from embedding.errors import (
+    ModelInvalid,
+    ModelNotFound,
+    PhotoError,
+    PhotoTooManyPixels,
+    RequestInvalid,
+)
 from embedding.photo import PhotoLimits, quarter_turn
 from embedding.quality import QualityLimits
-from tests.fakes import FakeDetector, fake_face, make_photo, write_fake_model
+from embedding.turning import turn_back
+from tests.fakes import FakeDetector, fake_face, make_photo, photo_bytes, write_fake_model
 
 
 @pytest.fixture(scope="module")
@@ -183,3 +192,38 @@ def test_threads_share_an_embedder(embedder: FaceEmbedder) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_photos_embedded_together(embedder: FaceEmbedder) -> None:
+    """Found one by one and embedded together, photos have the faces that analysis gives."""
+    photos = [make_photo(["ann", "ben"]), make_photo([]), make_photo(["cat"])]
+    together = embedder.embed([embedder.find(photo) for photo in photos])
+    for photo, found in zip(photos, together, strict=True):
+        alone = embedder.analyze(photo)
+        assert [face.box for face in found.faces] == [face.box for face in alone.faces]
+        for face, same in zip(found.faces, alone.faces, strict=True):
+            assert float(face.embedding @ same.embedding) > 0.99999
+
+
+def test_one_face_of_several(embedder: FaceEmbedder) -> None:
+    """A face that was chosen before it was embedded is the one of the whole photo."""
+    found = embedder.find(make_photo(["ann", "ben", "cat"]))
+    whole = embedder.embed([found])[0]
+    alone = embedder.embed([found.without_others(1)])[0]
+    assert [face.box for face in alone.faces] == [whole.faces[1].box]
+    assert float(alone.faces[0].embedding @ whole.faces[1].embedding) > 0.99999
+
+
+def test_an_aligned_crop_is_its_own_face(embedder: FaceEmbedder) -> None:
+    """A crop is embedded as it is, with the template's landmarks, and nothing is detected."""
+    crop_HWC = np.random.default_rng(3).integers(0, 255, (112, 112, 3), np.uint8)
+    face = embedder.embed([embedder.aligned(photo_bytes(Image.fromarray(crop_HWC)))])[0].faces[0]
+    expected = embedder.embed_crops(crop_HWC[np.newaxis]).vectors[0]
+    assert float(face.embedding @ expected) > 0.99999
+    assert (face.landmarks == ARCFACE_TEMPLATE).all()
+
+
+def test_only_a_crop_s_size_is_aligned(embedder: FaceEmbedder) -> None:
+    """A photo of another size is no aligned crop."""
+    with pytest.raises(RequestInvalid, match="112 x 112"):
+        embedder.aligned(make_photo(["ann"]))

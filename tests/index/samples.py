@@ -2,14 +2,15 @@
 
 import errno
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.decision import Identification
+from index.decision import Candidate, Identification
 from index.gallery import Gallery
-from index.records import EMBEDDING_DIMENSION, NewTemplate
+from index.records import EMBEDDING_DIMENSION, NewTemplate, Subject
 
 FINGERPRINT = "a" * 64
 OTHER_FINGERPRINT = "b" * 64
@@ -54,6 +55,18 @@ def new_template(embedding: NDArray[np.float32], **changes: Any) -> NewTemplate:
         "image_hash": b"\x01" * 32,
     }
     return NewTemplate(**(fields | changes))
+
+
+def candidate(subject_id: str, similarity: float) -> Candidate:
+    """Return a candidate without a name."""
+    subject = Subject(
+        id=subject_id,
+        name=None,
+        external_id=None,
+        num_templates=1,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    return Candidate(subject=subject, similarity=similarity, template_id="template")
 
 
 def identify(

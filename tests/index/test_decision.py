@@ -1,6 +1,5 @@
 """Decisions from similarities, against slow second implementations."""
 
-from datetime import UTC, datetime
 from itertools import pairwise
 from random import Random
 
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 
 from embedding.errors import RequestInvalid
 from index.decision import (
-    Candidate,
     Identification,
     TemplateHit,
     decide,
@@ -18,7 +16,7 @@ from index.decision import (
     identification,
     name_each_subject_once,
 )
-from index.records import Subject
+from tests.index.samples import candidate
 
 _HITS = st.lists(
     st.builds(
@@ -34,20 +32,9 @@ _HITS = st.lists(
 )
 
 
-def _candidate(subject_id: str, similarity: float) -> Candidate:
-    subject = Subject(
-        id=subject_id,
-        name=None,
-        external_id=None,
-        num_templates=1,
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    )
-    return Candidate(subject=subject, similarity=similarity, template_id="template")
-
-
 def _answer(subject_id: str, similarity: float) -> Identification:
     return identification(
-        [_candidate(subject_id, similarity)], match_threshold=0.5, review_threshold=0.4
+        [candidate(subject_id, similarity)], match_threshold=0.5, review_threshold=0.4
     )
 
 
@@ -105,7 +92,7 @@ def test_a_template_without_a_subject_never_names_anybody() -> None:
 )
 def test_both_thresholds_belong_to_the_upper_side(similarity: float, expected: str) -> None:
     """A similarity equal to a threshold has reached it."""
-    candidates = [_candidate("anna", similarity)]
+    candidates = [candidate("anna", similarity)]
     assert decide(candidates, match_threshold=0.5, review_threshold=0.4) == expected
 
 
@@ -123,7 +110,7 @@ def test_unknown_gives_the_similarity_but_no_subject() -> None:
 
 def test_equal_thresholds_leave_no_review_band() -> None:
     """With both thresholds equal the decision jumps from unknown to match."""
-    below, at = [_candidate("anna", 0.4999)], [_candidate("anna", 0.5)]
+    below, at = [candidate("anna", 0.4999)], [candidate("anna", 0.5)]
     assert decide(below, match_threshold=0.5, review_threshold=0.5) == "unknown"
     assert decide(at, match_threshold=0.5, review_threshold=0.5) == "match"
 

@@ -180,6 +180,30 @@ def test_clear_forgets_everything(new: NewMatrix) -> None:
     assert len(matrix) == 20
 
 
+def test_vectors_come_back_by_id(new: NewMatrix) -> None:
+    """Those that are held, as they are stored; removed, unknown and negative ids are absent."""
+    vectors_ND = unit_vectors(60, dimension=_D)
+    matrix = new(_D)
+    matrix.adopt(np.arange(30), vectors_ND[:30].copy())
+    matrix.add(np.arange(59, 29, -1), vectors_ND[59:29:-1])
+    matrix.remove([3, 40])
+    for _ in range(2):
+        ids, found_ND = matrix.vectors_of([50, 3, 7, 40, 1000, -1, 7, 31])
+        assert sorted(ids.tolist()) == [7, 31, 50]
+        assert (found_ND == as_stored(matrix, vectors_ND)[ids]).all()
+        found_ND[:] = 0.0  # A copy: the matrix keeps its own.
+        matrix.compact()
+
+
+def test_no_vectors_come_back_from_an_empty_matrix(new: NewMatrix) -> None:
+    """Nobody is asked for, or nobody is there: both give an empty answer of the right shape."""
+    matrix = new(_D)
+    for wanted in ([], [1, 2]):
+        ids, found_ND = matrix.vectors_of(wanted)
+        assert ids.shape == (0,)
+        assert found_ND.shape == (0, _D)
+
+
 @pytest.mark.parametrize("kind", ["exact", "compressed", "auto"])
 @pytest.mark.parametrize("storage", ["float32", "float16"])
 def test_an_engine_is_chosen_by_its_name(kind: str, storage: str) -> None:

@@ -75,6 +75,14 @@ class _Changes(RuleBasedStateMachine):
         for each, vector_D in found:
             assert (vector_D.astype(np.float32) == self.held[int(each)]).all()
 
+    @invariant()
+    def vectors_of_gives_what_is_held(self) -> None:
+        ids, vectors_ND = self.matrix.vectors_of([*range(_NUM_IDS), *range(_NUM_IDS)])
+        assert sorted(ids.tolist()) == sorted(self.held)
+        assert vectors_ND.dtype == np.float32
+        for each, vector_D in zip(ids.tolist(), vectors_ND, strict=True):
+            assert (vector_D == self.held[each]).all()
+
     def _fill(self, ids: list[int], *, adopt: bool) -> None:
         vectors_ND = _VECTORS_ND[ids]
         take = self.matrix.adopt if adopt else self.matrix.add

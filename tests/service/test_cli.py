@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from embedding.errors import FaceGalleryError, StoreError
+from index.calibration.kept import calibrate_gallery
 from service.assembly import open_parts
 from service.cli import main
 from service.local_client import LocalClient
@@ -90,6 +91,37 @@ def test_tables(run: Run, people: Path, photo: Path) -> None:
     assert "ann" in table
     assert "unknown" in table
     assert "0.800" in table
+
+
+def test_tables_say_why(run: Run, people: Path, tmp_path: Path) -> None:
+    """A review with its reason, and a photo that does not look like the subject."""
+    (people / "ann" / "wrong.png").write_bytes(make_photo(["cat"]))
+    assert "not like the subject" in run("enroll", people).out.replace("\n", " ")
+    twice = tmp_path / "twice.png"
+    twice.write_bytes(make_photo(["ann", "ann"]))
+    assert "named_elsewhere" in run("identify", twice).out
+
+
+def test_a_stale_calibration_is_told(
+    run: Run, people: Path, photo: Path, settings: Settings
+) -> None:
+    """Once for the gallery, on stderr, where JSON on stdout stays whole."""
+    run("enroll", people / "ben" / "0.PNG", "--subject", "ben")
+    run("enroll", people / "ann" / "0.PNG", "--subject", "ann")
+    with open_parts(settings, detector=FakeDetector()) as parts:
+        gallery = parts.galleries.get("default")
+        card = parts.embedders.of_gallery(gallery.fingerprint).card
+        calibrate_gallery(gallery.store, card=card)
+    assert "stale" not in run("identify", photo, photo).err
+    for name in ("cat", "dan", "eve"):
+        file = people / f"{name}.png"
+        file.write_bytes(make_photo([name]))
+        run("enroll", file, "--subject", name)
+    told = run("identify", photo, photo).err
+    assert (
+        told.count("gallery default: its calibration is stale: it was calibrated with 2 people")
+        == 1
+    )
 
 
 def test_some_photos_fail(run: Run, people: Path) -> None:

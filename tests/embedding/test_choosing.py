@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedding.choosing import MIN_BOX_IOU, choose_face
 from embedding.detect import Box
-from embedding.embedder import Face, PhotoFaces
 from embedding.errors import (
     FaceNotAtBox,
     FaceQualityTooLow,
@@ -16,8 +16,8 @@ from embedding.errors import (
     RequestInvalid,
     SeveralFaces,
 )
+from embedding.faces import Face, PhotoFaces
 from embedding.quality import FaceQuality
-from service.choosing import MIN_BOX_IOU, choose_face
 
 
 def _face(box: Box, *reasons: str) -> Face:

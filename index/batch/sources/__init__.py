@@ -1,0 +1,1 @@
+"""Where photos of a batch come from: folders, manifests, tar shards."""

@@ -1,0 +1,204 @@
+"""What happens to a photo on its way: read, found, embedded.
+
+Each stage runs in threads of its own; queues between them are bounded, so memory is.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from embedding.choosing import check_quality, choose_position
+from embedding.detect import Box
+from embedding.embedder import FaceEmbedder
+from embedding.errors import FaceError, FaceGalleryError, ModelError
+from embedding.faces import FoundFaces, PhotoFaces
+from index.batch.flow import Channel, Flow
+from index.batch.hashing import Hashing
+from index.batch.work import Failure, FoundPhoto, Job, LotEnd, Outcome, ReadPhoto
+from index.faults import log_fault
+from index.store.batch_state import BatchState
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+logger = logging.getLogger(__name__)
+
+_NUM_READERS = 4
+"""Enough to have several reads under way on a disk or a network; they mostly wait."""
+
+_EMBED_TOGETHER = 16
+"""Faces in one run of the net: with mirroring they are the 32 rows from which on a processor gains
+nothing."""
+
+_EMBED_WAIT_S = 0.25
+"""How long faces wait for others; some ten times what one of them takes."""
+
+_QUEUE = 32
+"""Photos between two stages: encoded 3 MB each, or crops of 38 kB a face."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceRules:
+    """How a photo's faces are found and taken.
+
+    Attributes:
+        aligned: photos are crops already; nothing is detected.
+        turns: look again in the quarter turns of a photo that is not surely upright.
+        choice: which face of several is taken; None for all of them.
+        force: take poor faces too; they count where one is chosen.
+    """
+
+    aligned: bool = False
+    turns: bool = True
+    choice: Literal["only", "largest"] | None = "only"
+    force: bool = False
+
+
+class Stages:
+    """Reads, finds and embeds; what comes out goes to one queue."""
+
+    def __init__(
+        self,
+        embedder: FaceEmbedder,
+        *,
+        hashing: Hashing,
+        rules: FaceRules,
+        state: BatchState | None = None,
+        num_workers: int | None = None,
+    ) -> None:
+        """Put the stages together.
+
+        Args:
+            embedder: of the gallery's model.
+            hashing: of the data folder.
+            rules: for faces.
+            state: knows the photos whose work is done already; None works on all.
+            num_workers: threads that decode and detect; None for one a processor.
+        """
+        self._embedder = embedder
+        self._hashing = hashing
+        self._rules = rules
+        self._state = state
+        self._num_workers = num_workers or len(os.sched_getaffinity(0))
+
+    def start(self, flow: Flow, jobs: Channel[Job], outcomes: Channel[Outcome | LotEnd]) -> None:
+        """Start the threads.
+
+        The last of them to end is the outcomes' only producer: when it ends, no photo is on its
+        way any more.
+        """
+        read = flow.channel(Channel[ReadPhoto](_QUEUE, num_producers=_NUM_READERS))
+        found = flow.channel(Channel[FoundPhoto](_QUEUE, num_producers=self._num_workers))
+        for number in range(_NUM_READERS):
+            flow.start(
+                f"reader {number}", self._stage(self._read, jobs, read, outcomes), ends=read
+            )
+        for number in range(self._num_workers):
+            flow.start(
+                f"finder {number}", self._stage(self._find, read, found, outcomes), ends=found
+            )
+        flow.start("embedder", lambda: self._embed_all(found, outcomes), ends=outcomes)
+
+    def _stage(
+        self,
+        work: Callable[[_In], _Out | Outcome],
+        source: Channel[_In],
+        target: Channel[_Out],
+        outcomes: Channel[Outcome | LotEnd],
+    ) -> Callable[[], None]:
+        """Work on what comes until there is no more; what ends here goes to the outcomes."""
+
+        def run() -> None:
+            for item in source:
+                done = work(item)
+                if isinstance(done, Outcome):
+                    outcomes.put(done)
+                else:
+                    target.put(done)
+
+        return run
+
+    def _read(self, job: Job) -> ReadPhoto | Outcome:
+        """The photo's bytes; nothing more has to be done where they are known."""
+        try:
+            # One more than allowed is enough to refuse it.
+            content = job.photo.read(self._embedder.limits.max_bytes + 1)
+        except FileNotFoundError:
+            return _failed(job, "missing", "there is no such file")
+        except OSError as error:
+            return _failed(job, "unreadable", f"it could not be read: {error.strerror}")
+        content_hash = self._hashing.content(content)
+        known = known_result(job, content_hash, self._state)
+        if known is not None:
+            return Outcome(job=job, content_hash=content_hash, result=known)
+        return ReadPhoto(job=job, content=content, content_hash=content_hash)
+
+    def _find(self, photo: ReadPhoto) -> FoundPhoto | Outcome:
+        """The faces of a photo that are to be embedded."""
+        try:
+            found = self._found(photo.content, photo.job.photo.box)
+        except ModelError:
+            raise
+        except FaceGalleryError as error:
+            return _failed(photo.job, error.code, str(error), photo.content_hash)
+        except Exception as error:
+            # One photo in a million must not stop the others, nor go unnoticed.
+            log_fault(logger, "a photo is left to be tried again", error)
+            return _failed(photo.job, "unexpected", "see the log", photo.content_hash)
+        return FoundPhoto(job=photo.job, content_hash=photo.content_hash, found=found)
+
+    def _found(self, content: bytes, box: Box | None) -> FoundFaces:
+        if self._rules.aligned:
+            return self._embedder.aligned(content)
+        found = self._embedder.find(content, turns=self._rules.turns)
+        if self._rules.choice is None:
+            return found
+        boxes = [each.box for each in found.detected]
+        return found.without_others(choose_position(boxes, box or self._rules.choice))
+
+    def _embed_all(self, found: Channel[FoundPhoto], outcomes: Channel[Outcome | LotEnd]) -> None:
+        while some := found.take(_EMBED_TOGETHER, wait_s=_EMBED_WAIT_S):
+            photos = self._embedder.embed([each.found for each in some])
+            for each, faces in zip(some, photos, strict=True):
+                outcomes.put(
+                    Outcome(
+                        job=each.job, content_hash=each.content_hash, result=self._judged(faces)
+                    )
+                )
+
+    def _judged(self, faces: PhotoFaces) -> PhotoFaces | Failure:
+        if self._rules.choice is not None and not self._rules.force:
+            try:
+                check_quality(faces.faces[0])
+            except FaceError as error:
+                return Failure(error=error.code, message=str(error))
+        return faces
+
+
+def known_result(
+    job: Job, content_hash: bytes, state: BatchState | None
+) -> Literal["unchanged", "duplicate"] | None:
+    """Return why a photo of these bytes needs no work; None where it does."""
+    if state is None:
+        return None
+    if _is_unchanged(job, content_hash):
+        return "unchanged"
+    return "duplicate" if state.contains(content_hash, job.digest) else None
+
+
+def _is_unchanged(job: Job, content_hash: bytes) -> bool:
+    known = job.known
+    return (
+        known is not None
+        and known.state in ("done", "duplicate", "removed")
+        and known.content_hash == content_hash
+        and known.subject == job.digest
+    )
+
+
+def _failed(job: Job, error: str, message: str, content_hash: bytes | None = None) -> Outcome:
+    return Outcome(
+        job=job, content_hash=content_hash, result=Failure(error=error, message=message)
+    )

@@ -1,0 +1,1 @@
+"""The threshold for a wanted FPIR at a gallery's real size, measured, kept and read back."""

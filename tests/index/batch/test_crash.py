@@ -1,0 +1,127 @@
+"""Whenever a build dies, the next one makes of the gallery what an unbroken one does."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedding.embedder import FaceEmbedder
+from tests.fakes import make_photo, write_fake_model
+from tests.index.batch.samples import Place, people_tree, write_tree
+
+_MOST_MOMENTS = 200
+_KILLS = 5
+
+
+class Child:
+    """The process that starts those that die."""
+
+    def __init__(self, process: "subprocess.Popen[str]", model: Path) -> None:
+        self._process = process
+        self._model = model
+
+    def build(self, tree: Path, data: Path, number: int) -> None:
+        """Have a build started."""
+        assert self._process.stdin is not None
+        command = [str(self._model), str(tree), str(data), number]
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+
+    def hear(self) -> str:
+        """Return the next line."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """One interpreter for all tests of this file."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.index.batch.crash_child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    ) as process:
+        yield Child(process, write_fake_model(tmp_path_factory.mktemp("crash") / "model"))
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _changed(tree: Path) -> None:
+    """Change a photo, add two, spoil one, and copy one."""
+    write_tree(
+        tree,
+        {
+            "ann/0.png": make_photo(["ann"], variant=11),
+            "ben/1.png": make_photo(["ben"], variant=12),
+            "ben/2.png": make_photo(["ben"], variant=13),
+            "cat/0.png": b"no photo any more",
+            "ann/copy.png": make_photo(["ann"], variant=11),
+        },
+    )
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_commit(
+    tmp_path: Path, tree: Path, embedder: FaceEmbedder, child: Child
+) -> None:
+    """Killed before and after each commit in turn, a build is finished by the next one.
+
+    The gallery of before is there already, so that a photo is replaced too.
+    """
+    people_tree(tree, num_each=1, num_people=4)
+    before = Place(data=tmp_path / "before", embedder=embedder)
+    before.build(tree)
+    _changed(tree)
+    unbroken = Place(data=tmp_path / "unbroken", embedder=embedder)
+    shutil.copytree(before.data, unbroken.data)
+    unbroken.build(tree)
+    expected = unbroken.content()
+    outcome, number = "dead", 0
+    while outcome == "dead" and number < _MOST_MOMENTS:
+        killed = Place(data=tmp_path / str(number), embedder=embedder)
+        shutil.copytree(before.data, killed.data)
+        child.build(tree, killed.data, number)
+        outcome = child.hear()
+        tally = killed.build(tree).tally
+        assert killed.content() == expected, number
+        assert killed.failed() == {"cat/0.png": "photo_unreadable"}
+        assert tally.num_retracted == 0
+        # Now everything is known.
+        assert killed.build(tree).tally.num_indexed == 0
+        shutil.rmtree(killed.data)
+        number += 1
+    assert outcome == "ended 0"
+    assert number > 20
+
+
+def test_kills_at_random_moments(
+    tmp_path: Path, tree: Path, embedder: FaceEmbedder, child: Child
+) -> None:
+    """Killed five times on the way, a build makes the gallery of an unbroken one."""
+    people_tree(tree, num_each=15)
+    unbroken = Place(data=tmp_path / "unbroken", embedder=embedder)
+    unbroken.build(tree)
+    expected = unbroken.content()
+    killed = Place(data=tmp_path / "killed", embedder=embedder)
+    # Both have the same secret, and so the same hashes and ids.
+    killed.data.mkdir(mode=0o700)
+    shutil.copy(unbroken.data / "service.secret", killed.data)
+    moments = random.Random(5)  # noqa: S311
+    for _ in range(_KILLS):
+        child.build(tree, killed.data, -1)
+        process = int(child.hear())
+        time.sleep(moments.uniform(0.05, 0.4))
+        os.kill(process, signal.SIGKILL)
+        assert child.hear() == "dead"
+    killed.build(tree)
+    assert killed.content() == expected
