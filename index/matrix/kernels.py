@@ -23,9 +23,14 @@ from index.matrix.vectors import Vectors
 _Piece = TypeVar("_Piece")
 _Found = TypeVar("_Found")
 
-_PRODUCT_BYTES = 2**21
+_PRODUCT_SIZE = 2**18
+"""Multiplications of one product: the most that OpenBLAS does in the thread that asks."""
+
+_FEWEST_ROWS = 8
+_MANY_ROWS = 2**12
+
 _DECODED_BYTES = 2**19
-"""Vectors of one matrix product, as float32: what is decoded first stays in a core's cache."""
+"""Vectors that are decoded together, as float32."""
 
 _HALF_SHIFT = 13  # float16 has 10 bits of fraction, float32 has 23.
 _HALF_MASK = np.int32(-0x70000001)  # The sign and the low 28 bits.
@@ -146,26 +151,40 @@ def to_float32(vectors_ND: Vectors) -> NDArray[np.float32]:
 
 
 class MatrixProduct:
-    """Inner products with a fixed set of vectors, by BLAS in the calling thread."""
+    """Inner products with a fixed set of vectors, by NumPy in the calling thread.
+
+    Few fixed vectors are multiplied with a few rows at a time, all in one call. Such products are
+    too small for OpenBLAS to start threads of its own, which the workers' products would wait
+    for, and it multiplies them where they lie; larger ones it copies first, which costs as much
+    again. Many fixed vectors are worth the copy.
+    """
 
     def __init__(self, fixed_QD: NDArray[np.floating]) -> None:
-        # FAISS gives no plain matrix product; a linear transform is one.
-        self._num, dimension = fixed_QD.shape
-        self._transform: Any = faiss.LinearTransform(dimension, self._num)
-        faiss.copy_array_to_vector(fixed_QD.astype(np.float32).ravel(), self._transform.A)
-        self._transform.is_trained = True
+        self._fixed_DQ = np.ascontiguousarray(fixed_QD.T, dtype=np.float32)
+        most = _PRODUCT_SIZE // max(self._fixed_DQ.size, 1)
+        self._num_rows = 1 << (most.bit_length() - 1) if most >= _FEWEST_ROWS else _MANY_ROWS
 
     def of(self, vectors_ND: Vectors) -> NDArray[np.float32]:
         """Return the inner products (N, Q) of contiguous vectors (N, D)."""
-        products_NQ = np.empty((len(vectors_ND), self._num), dtype=np.float32)
-        whole = vectors_ND.dtype == np.float32
-        step = max((_PRODUCT_BYTES if whole else _DECODED_BYTES) // (4 * vectors_ND.shape[1]), 1)
-        for start in range(0, len(vectors_ND), step):
-            rows_ND = to_float32(vectors_ND[start : start + step])
-            self._transform.apply_noalloc(
-                len(rows_ND), faiss.swig_ptr(rows_ND), faiss.swig_ptr(products_NQ[start:])
-            )
+        num, dimension = vectors_ND.shape
+        products_NQ = np.empty((num, self._fixed_DQ.shape[1]), dtype=np.float32)
+        # What has to be decoded first stays in a core's cache.
+        step = num if vectors_ND.dtype == np.float32 else _DECODED_BYTES // (4 * dimension)
+        for start in range(0, num, max(step, 1)):
+            rows = slice(start, start + max(step, 1))
+            self._multiply(to_float32(vectors_ND[rows]), products_NQ[rows])
         return products_NQ
+
+    def _multiply(self, rows_ND: NDArray[np.float32], out_NQ: NDArray[np.float32]) -> None:
+        dimension, num_fixed = self._fixed_DQ.shape
+        even = len(rows_ND) - len(rows_ND) % self._num_rows
+        np.matmul(
+            rows_ND[:even].reshape(-1, self._num_rows, dimension),
+            self._fixed_DQ,
+            out=out_NQ[:even].reshape(-1, self._num_rows, num_fixed),
+        )
+        if even < len(rows_ND):
+            np.matmul(rows_ND[even:], self._fixed_DQ, out=out_NQ[even:])
 
 
 class SignScan:
