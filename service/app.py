@@ -12,7 +12,7 @@ from service import errors
 from service.assembly import Parts, open_parts
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import faces, galleries, keys, pages
+from service.routes import audit, faces, galleries, keys, pages
 from service.settings import Settings
 
 DESCRIPTION = """\
@@ -66,7 +66,13 @@ def create_app(
         },
     )
     errors.install(app)
-    for router in (faces.router, galleries.router, keys.router, pages.router):
+    for router in (
+        faces.router,
+        galleries.router,
+        keys.router,
+        audit.router,
+        pages.router,
+    ):
         app.include_router(router)
     pages.mount_docs_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -102,6 +102,7 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
         database_url=None if url is None else url.get_secret_value(),
         sealer=sealer_of(settings),
         ledger=settings.removal_ledger,
+        audit_anchor=settings.audit_anchor,
         options=MemoryOptions(engine=settings.search_engine, storage=settings.vector_storage),
     ) as galleries:
         secret = galleries.secret("service")

@@ -48,13 +48,15 @@ class Permission(enum.StrEnum):
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"
     MANAGE_KEYS = "manage_keys"
+    READ_AUDIT = "read_audit"
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
-    Role.OPERATOR: frozenset(Permission) - {Permission.MANAGE_GALLERIES, Permission.MANAGE_KEYS},
+    Role.OPERATOR: frozenset(Permission)
+    - {Permission.MANAGE_GALLERIES, Permission.MANAGE_KEYS, Permission.READ_AUDIT},
     Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),
-    Role.AUDITOR: frozenset(),  # reads the audit log, which a later version keeps
+    Role.AUDITOR: frozenset({Permission.READ_AUDIT}),
 }
 
 

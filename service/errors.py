@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from embedding import errors
 from embedding.errors import FaceGalleryError, FaceQualityTooLow
+from service.refusals import note_refusal
 
 logger = logging.getLogger(__name__)
 
@@ -152,9 +153,10 @@ def _validation_items(items: Sequence[Mapping[str, object]]) -> list[dict[str, s
     return found
 
 
-async def _on_own(_: Request, error: Exception) -> JSONResponse:
+async def _on_own(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, FaceGalleryError):
         raise TypeError(f"expected a FaceGalleryError, got {type(error).__name__}")
+    note_refusal(request, error)
     return problem_of(error)
 
 

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from index.audit.actor import acting
 from service.errors import internal_problem
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ class RequestEnvelope:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            with acting():
+                await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             logger.info("request id=%s client gone", request_id)
         except Exception:

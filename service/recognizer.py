@@ -20,8 +20,9 @@ from embedding.errors import (
 )
 from embedding.faces import Face, PhotoFaces
 from embedding.model import Threshold
+from index.audit.entries import AuditEvent
 from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
-from index.decision import Candidate, name_each_subject_once
+from index.decision import Candidate, Identification, name_each_subject_once
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
@@ -150,6 +151,8 @@ class Recognizer:
                 for face in found.faces
             ]
         )
+        if self._settings.audit_identifies:
+            self._galleries.audit.note(_identified(target, answers))
         search_ms = (time.perf_counter() - start) * 1000
         return Recognition(
             photo=found,
@@ -262,6 +265,18 @@ def _find_subject(gallery: Gallery, subject: SubjectChoice) -> Subject | None:
     if subject.name is not None:
         found = gallery.find_subject(name=subject.name) or found
     return found
+
+
+def _identified(gallery: Gallery, answers: Sequence[Identification]) -> AuditEvent:
+    """What the audit log keeps of an identification: how it went, and who was named."""
+    named = [each.subject.id for each in answers if each.decision == "match" and each.subject]
+    counts = {
+        f"num_{kind}": sum(each.decision == kind for each in answers)
+        for kind in ("match", "review", "unknown")
+    }
+    return AuditEvent(
+        action="identify", gallery_id=gallery.id, subject_ids=tuple(named), facts=counts
+    )
 
 
 def _at_photo(error: FaceGalleryError, position: int, num_photos: int) -> FaceGalleryError:

@@ -53,6 +53,16 @@ class Settings(BaseSettings):
             "backups; a restored backup then brings nobody back. Unset: nothing remembers."
         ),
     ] = None
+    audit_anchor: Annotated[
+        Path | None,
+        Field(
+            description="File that remembers how far the audit log went, outside the data folder. "
+            "Unset: `audit.anchor` in the data folder."
+        ),
+    ] = None
+    audit_identifies: Annotated[
+        bool, Field(description="Enter every identification into the audit log, too.")
+    ] = True
     search_engine: Annotated[
         Literal["auto", "exact", "compressed"],
         Field(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedding.errors import LedgerUnfit, RequestInvalid, SealKeyMissing, StoreCorrupt, StoreError
+from index.audit.entries import AuditEvent
 from index.backup.manifest import MANIFEST_NAME, BackupManifest, decode
 from index.backup.placing import RESTORING_NAME, entries, put_in_place
 from index.backup.saving import file_sha256
@@ -178,6 +179,7 @@ def _opened_and_checked(manifest: BackupManifest, place: Place, staging: Path) -
         if store.database_id != manifest.summary.database_id:
             raise StoreCorrupt("the backup's database is not the one that its manifest names")
         num_removed = store.num_carried_out
+        store.audit.record(AuditEvent(action="database.restore"))
     report = inspect(copy, repair=False)
     if not report.whole:
         raise StoreCorrupt(

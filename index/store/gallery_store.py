@@ -3,9 +3,9 @@
 Every public method is one transaction and thread safe; what it returned from is on disk.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select, update
 
 from embedding.errors import RequestInvalid, SubjectNotFound, TemplateNotFound
+from index.audit.entries import AuditEvent, Fact
 from index.exchange.rows import ExchangeRow
+from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal, RemovalKind
 from index.records import NewSubject, Subject
 from index.sealing import Sealer
+from index.store.audit_log import AuditLog
 from index.store.change_log import Change, Committed, begin_change, write_changes
 from index.store.cursors import Cursors
 from index.store.database import Database
@@ -40,9 +43,12 @@ class RemovedTemplates(Committed):
 
     Attributes:
         log: its entries in the change log.
+        ledger: the removal ledger's head after its entries there, of which the last is that of
+            the subject; None without a ledger.
     """
 
     log: tuple[Change, ...]
+    ledger: LedgerHead | None = None
 
     @property
     def row_ids(self) -> tuple[int, ...]:
@@ -61,9 +67,11 @@ class GalleryStore(GalleryReads):
         sealer: Sealer,
         cursors: Cursors,
         erasures: Erasures,
+        audit: AuditLog,
     ) -> None:
         super().__init__(gallery, database=database, sealer=sealer, cursors=cursors)
         self._erasures = erasures
+        self._audit = audit
 
     def enroll(
         self, new: Sequence[NewSubject], embeddings_ND: NDArray[np.float32]
@@ -81,7 +89,11 @@ class GalleryStore(GalleryReads):
             SubjectNotFound: no subject with an id that was given.
         """
         with self._erasures.changing(self.gallery.id) as connection:
-            return write_enroll(connection, self.gallery, new, embeddings_ND, sealer=self._sealer)
+            added = write_enroll(connection, self.gallery, new, embeddings_ND, sealer=self._sealer)
+            subject_ids = tuple(dict.fromkeys(each.subject_id for each in added.enrolled))
+            facts = {"num_templates": len(added.row_ids), "num_subjects": len(subject_ids)}
+            self._enter(connection, "subject.enroll", *subject_ids, facts=facts)
+            return added
 
     def import_rows(self, batches: Iterable[Sequence[ExchangeRow]]) -> Imported:
         """Write rows of an exchange file, all or none; see `import_rows` for the rules.
@@ -96,7 +108,10 @@ class GalleryStore(GalleryReads):
             RequestInvalid: the rows contradict each other or what the gallery holds.
         """
         with self._erasures.changing(self.gallery.id) as connection:
-            return import_rows(connection, self.gallery, batches, sealer=self._sealer)
+            done = import_rows(connection, self.gallery, batches, sealer=self._sealer)
+            facts = {"num_templates": done.num_templates, "num_subjects": done.num_subjects}
+            self._enter(connection, "gallery.import", facts=facts)
+            return done
 
     def relabel(
         self, public_id: str, field: Literal["name", "external_id"], value: str | None
@@ -130,6 +145,7 @@ class GalleryStore(GalleryReads):
             row = connection.execute(
                 select_subjects(self._row).where(subjects.c.id == row_id)
             ).one()
+            self._enter(connection, "subject.relabel", public_id, facts={field: value is not None})
         return subject_of(row), Committed(before=before, after=after)
 
     def remove_subject(self, public_id: str) -> RemovedTemplates:
@@ -140,7 +156,11 @@ class GalleryStore(GalleryReads):
             StoreError: the ledger or the database cannot be written. The subject stays, or goes
                 with the next change if it is in the ledger already.
         """
-        return self._remove(lambda connection: self._remove_subject(connection, public_id))
+        return self._remove(
+            lambda connection: self._remove_subject(connection, public_id),
+            "subject.remove",
+            subject=public_id,
+        )
 
     def remove_template(self, public_id: str) -> RemovedTemplates:
         """Remove one template; its subject stays.
@@ -149,7 +169,9 @@ class GalleryStore(GalleryReads):
             TemplateNotFound: no template with this id.
             StoreError: as `remove_subject`.
         """
-        return self._remove(lambda connection: self._remove_template(connection, public_id))
+        return self._remove(
+            lambda connection: self._remove_template(connection, public_id), "template.remove"
+        )
 
     def delete(self) -> int:
         """Delete the gallery with all that it holds; returns its number of templates.
@@ -164,7 +186,12 @@ class GalleryStore(GalleryReads):
             self._delete(connection)
             return state.num_templates, [self._removal("gallery")]
 
-        return self._erasures.removing(self.gallery.id, remove)
+        def finish(connection: Connection, num_templates: int, _: LedgerHead | None) -> int:
+            facts = {"num_templates": num_templates}
+            self._enter(connection, "gallery.delete", facts=facts)
+            return num_templates
+
+        return self._erasures.removing(self.gallery.id, remove, finish=finish)
 
     def write_fact(self, kind: GalleryFact, value: bytes) -> None:
         """Write a fact of the gallery over what it was; it is deleted with the gallery.
@@ -176,6 +203,7 @@ class GalleryStore(GalleryReads):
             # Held, so that a deletion beside this one cannot leave the fact behind.
             begin_change(connection, self._row)
             write_fact(connection, gallery_fact(kind, self.gallery.id), value)
+            self._enter(connection, f"gallery.{kind}")
 
     def remove_again(self, connection: Connection, removal: Removal) -> None:
         """Carry out an entry of the ledger in a transaction; what is gone already stays so."""
@@ -233,14 +261,62 @@ class GalleryStore(GalleryReads):
         )
         return RemovedTemplates(before=before, after=after, log=tuple(log))
 
-    def _remove(self, remove: Callable[[Connection], RemovedTemplates]) -> RemovedTemplates:
-        """Remove, with all that was removed in the ledger, each template by itself."""
+    def _remove(
+        self,
+        remove: Callable[[Connection], RemovedTemplates],
+        action: str,
+        *,
+        subject: str | None = None,
+    ) -> RemovedTemplates:
+        """Remove, with all that was removed in the ledger, each template by itself.
+
+        Args:
+            remove: in a transaction.
+            action: for the audit log.
+            subject: public id of who is removed as a whole.
+        """
+        # Told before the row goes, and with it the salt.
+        pseudonyms: tuple[str, ...] = ()
 
         def change(connection: Connection) -> tuple[RemovedTemplates, list[Removal]]:
+            nonlocal pseudonyms
+            gone = () if subject is None else (subject,)
+            pseudonyms = self._audit.pseudonyms(connection, gone)
             removed = remove(connection)
             return removed, self._entries(removed)
 
-        return self._erasures.removing(self.gallery.id, change)
+        def finish(
+            connection: Connection, removed: RemovedTemplates, head: LedgerHead | None
+        ) -> RemovedTemplates:
+            left = {one.subject_id for one in removed.log if one.subject_id is not None}
+            self._enter(
+                connection,
+                action,
+                *left,
+                pseudonyms=pseudonyms,
+                facts={"num_templates": len(removed.row_ids)},
+            )
+            return replace(removed, ledger=head)
+
+        return self._erasures.removing(self.gallery.id, change, finish=finish)
+
+    def _enter(
+        self,
+        connection: Connection,
+        action: str,
+        *subject_ids: str,
+        pseudonyms: tuple[str, ...] = (),
+        facts: Mapping[str, Fact] | None = None,
+    ) -> None:
+        """Write an entry of the audit log, just before the commit of what it tells of."""
+        event = AuditEvent(
+            action=action,
+            gallery_id=self.gallery.id,
+            subject_ids=subject_ids,
+            pseudonyms=pseudonyms,
+            facts=facts or {},
+        )
+        self._audit.write(connection, event)
 
     def _entries(self, removed: RemovedTemplates) -> list[Removal]:
         return [

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 
 from embedding.errors import KeyInvalid, RequestInvalid
+from index.audit.entries import AuditEvent
+from index.store.audit_log import AuditLog
 from index.store.database import Database
 from index.store.tables import api_keys, utc_now
 
@@ -38,8 +40,9 @@ class StoredKey:
 class ApiKeys:
     """The API keys of a data folder; every method is one transaction and thread safe."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, audit: AuditLog) -> None:
         self._database = database
+        self._audit = audit
 
     def add(
         self,
@@ -80,6 +83,10 @@ class ApiKeys:
                     created_at=row.created_at,
                 )
             )
+            self._audit.write(
+                connection,
+                AuditEvent(action="key.create", facts={"key_id": key_id, "role": role}),
+            )
         return row
 
     def get(self, key_id: str) -> StoredKey | None:
@@ -103,11 +110,14 @@ class ApiKeys:
             KeyInvalid: no key with this id.
         """
         with self._database.transaction() as connection:
-            connection.execute(
+            revoked = connection.execute(
                 update(api_keys)
                 .where(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None))
                 .values(revoked_at=utc_now())
             )
+            if revoked.rowcount:
+                event = AuditEvent(action="key.revoke", facts={"key_id": key_id})
+                self._audit.write(connection, event)
             row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).first()
         if row is None:
             raise KeyInvalid("no key with this id; list the keys to see the ids")

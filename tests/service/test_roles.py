@@ -15,6 +15,7 @@ from tests.service.support import FakeService
 ADMIN = frozenset({Role.ADMIN})
 OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
 IDENTIFIERS = frozenset({Role.ADMIN, Role.OPERATOR, Role.IDENTIFIER})
+AUDITORS = frozenset({Role.ADMIN, Role.AUDITOR})
 PHOTO = make_photo(["ann"])
 
 
@@ -64,6 +65,8 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("GET", "/v1/keys"): Row(roles=ADMIN, untied=True),
     ("POST", "/v1/keys"): Row(roles=ADMIN, untied=True, request={"json": {"role": "auditor"}}),
     ("DELETE", "/v1/keys/{key_id}"): Row(roles=ADMIN, untied=True),
+    ("GET", "/v1/audit"): Row(roles=AUDITORS),
+    ("GET", "/v1/audit/export"): Row(roles=AUDITORS),
     ("GET", "/healthz"): Row(),
     ("GET", "/readyz"): Row(),
     ("GET", "/"): Row(),
