@@ -13,6 +13,7 @@ from index.following import Follower
 from index.gallery import Gallery
 from index.housekeeping import Housekeeping
 from index.memory import SNAPSHOT_FROM, MemoryOptions
+from index.receipts import Erasure, Receipt, signed_receipt
 from index.sealing import ClearSealer, Sealer
 from index.store.audit_log import AuditLog
 from index.store.folder import DataFolder
@@ -20,6 +21,7 @@ from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
+from index.store.tables import utc_now
 from index.upkeep import UPKEEP_S, Upkeep
 
 logger = logging.getLogger(__name__)
@@ -122,6 +124,19 @@ class Galleries:
     def audit(self) -> AuditLog:
         """What was done, by whom and when."""
         return self._store.audit
+
+    def receipt(self, erasure: Erasure) -> Receipt:
+        """Return the signed receipt of an erasure, as it stands now.
+
+        Raises:
+            StoreError: the key of the data folder cannot be read.
+        """
+        return signed_receipt(
+            erasure,
+            signer=self._store.signer,
+            database_id=self._store.database_id,
+            issued_at=utc_now(),
+        )
 
     def secret(self, name: str) -> bytes:
         """Return 32 random bytes for one purpose, made on first use; the same for all processes.

@@ -4,7 +4,9 @@ from embedding.faces import Face, PhotoFaces
 from embedding.model import ModelCard, Threshold
 from index.calibration.in_force import ThresholdsInForce
 from index.decision import Candidate, Identification
+from index.galleries import Galleries
 from index.gallery import Gallery
+from index.receipts import Erasure, Receipt
 from index.records import Page, Subject
 from service import schemas
 from service.auth import KeyInfo
@@ -174,6 +176,22 @@ def detect_answer(found: PhotoFaces) -> schemas.DetectAnswer:
         height=found.height,
         faces=[schemas.FaceAnswer.model_validate(face_fields(face)) for face in found.faces],
         timings_ms=dict(found.timings_ms),
+    )
+
+
+def receipt_answer(receipt: Receipt) -> schemas.ReceiptAnswer:
+    """A receipt."""
+    return schemas.ReceiptAnswer(
+        content=schemas.ErasureContent.model_validate(dict(receipt.content)),
+        signature=receipt.signature,
+        public_key=receipt.public_key,
+    )
+
+
+def erased_answer(erasure: Erasure, galleries: Galleries) -> schemas.ErasedAnswer:
+    """A person's removal, with its receipt."""
+    return schemas.ErasedAnswer(
+        num_templates=erasure.num_templates, receipt=receipt_answer(galleries.receipt(erasure))
     )
 
 

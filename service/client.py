@@ -48,7 +48,7 @@ class Client(Protocol):
         """A page of subjects."""
         ...
 
-    def remove_subject(self, gallery: str, subject_id: str) -> schemas.RemovedAnswer:
+    def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """Removes a subject with its templates."""
         ...
 

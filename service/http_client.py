@@ -85,10 +85,10 @@ class HttpClient:
         path = f"/v1/galleries/{_part(gallery)}/subjects"
         return self._ask(schemas.SubjectsAnswer, "GET", path, query=query)
 
-    def remove_subject(self, gallery: str, subject_id: str) -> schemas.RemovedAnswer:
+    def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """As in `Client`."""
         path = f"/v1/galleries/{_part(gallery)}/subjects/{_part(subject_id)}"
-        return self._ask(schemas.RemovedAnswer, "DELETE", path)
+        return self._ask(schemas.ErasedAnswer, "DELETE", path)
 
     def keys(self) -> schemas.KeysAnswer:
         """As in `Client`."""

@@ -70,10 +70,10 @@ class LocalClient:
         page = self._parts.galleries.get(gallery).subjects(limit=limit, cursor=cursor)
         return answers.subjects_answer(page)
 
-    def remove_subject(self, gallery: str, subject_id: str) -> schemas.RemovedAnswer:
+    def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """As in `Client`."""
-        removed = self._parts.galleries.get(gallery).remove_subject(subject_id)
-        return schemas.RemovedAnswer(num_templates=removed)
+        erasure = self._parts.galleries.get(gallery).erase_subject(subject_id)
+        return answers.erased_answer(erasure, self._parts.galleries)
 
     def keys(self) -> schemas.KeysAnswer:
         """As in `Client`."""

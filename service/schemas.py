@@ -232,6 +232,45 @@ class RemovedAnswer(Answer):
     num_templates: Annotated[int, Field(examples=[3])]
 
 
+class ErasureContent(Answer):
+    """What was erased, and how far it is; this is what is signed."""
+
+    gallery_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    subject_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    num_templates: Annotated[int, Field(examples=[3])]
+    removed_at: Annotated[str, Field(description="Never matched since then.", examples=[CREATED])]
+    ledger_entry: Annotated[
+        int | None, Field(description="Number in the removal ledger.", examples=[12])
+    ]
+    final: Annotated[
+        bool, Field(description="The bytes are out of database, its log and snapshot, too.")
+    ]
+    database_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    purge_due_at: Annotated[
+        str,
+        Field(
+            description="From then on it is final, unless a backup, an open transaction or a "
+            "table too large to write anew holds it up.",
+            examples=[CREATED],
+        ),
+    ]
+    issued_at: Annotated[str, Field(examples=[CREATED])]
+
+
+class ReceiptAnswer(Answer):
+    """A signed erasure receipt (Ed25519)."""
+
+    content: ErasureContent
+    signature: Annotated[str, Field(description="128 hexadecimal digits.")]
+    public_key: Annotated[str, Field(description="64 hexadecimal digits.")]
+
+
+class ErasedAnswer(RemovedAnswer):
+    """What the removal of a person took away, with its receipt."""
+
+    receipt: ReceiptAnswer
+
+
 class SubjectsAnswer(Answer):
     """A page of subjects, in the order of their enrollment."""
 

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from index.store.ids import new_ids
 from index.store.tables import facts
 
-GalleryFact = Literal["calibration", "track_calibration"]
+GalleryFact = Literal["calibration", "track_calibration", "purged"]
 """What is known of a gallery as a whole; it goes with the gallery."""
 
 

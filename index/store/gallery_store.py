@@ -25,7 +25,13 @@ from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.enrolling import AddedTemplates, write_enroll
 from index.store.erasures import Erasures
-from index.store.facts import GalleryFact, forget_gallery_facts, gallery_fact, write_fact
+from index.store.facts import (
+    GalleryFact,
+    forget_gallery_facts,
+    gallery_fact,
+    read_fact,
+    write_fact,
+)
 from index.store.gallery_reads import GalleryReads
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
@@ -173,6 +179,17 @@ class GalleryStore(GalleryReads):
             lambda connection: self._remove_template(connection, public_id), "template.remove"
         )
 
+    def ledger_entry(self, public_id: str) -> int | None:
+        """Return the number of a removed subject's newest entry in the ledger, from 1 on.
+
+        None without a ledger, or where it was begun later.
+        """
+        found = None
+        for number, removal in enumerate(self._erasures.all(), start=1):
+            if removal.kind == "subject" and removal.subject_id == public_id:
+                found = number
+        return found
+
     def delete(self) -> int:
         """Delete the gallery with all that it holds; returns its number of templates.
 
@@ -204,6 +221,14 @@ class GalleryStore(GalleryReads):
             begin_change(connection, self._row)
             write_fact(connection, gallery_fact(kind, self.gallery.id), value)
             self._enter(connection, f"gallery.{kind}")
+
+    def mark_purged(self, sequence: int) -> None:
+        """Remember that what was removed up to a number of the change log is purged."""
+        name = gallery_fact("purged", self.gallery.id)
+        with self._database.transaction() as connection:
+            begin_change(connection, self._row)
+            if int(read_fact(connection, name) or b"0") < sequence:
+                write_fact(connection, name, str(sequence).encode())
 
     def remove_again(self, connection: Connection, removal: Removal) -> None:
         """Carry out an entry of the ledger in a transaction; what is gone already stays so."""

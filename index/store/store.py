@@ -16,6 +16,7 @@ from index.key_file import KeyFileSealer
 from index.ledger.entries import Removal
 from index.places import check_outside
 from index.sealing import Sealer
+from index.signing import Signer
 from index.store.audit_log import AuditLog
 from index.store.change_log import anchor_at
 from index.store.cursors import Cursors
@@ -93,6 +94,11 @@ class Store:
     def path(self) -> Path:
         """The data folder."""
         return self._folder.path
+
+    @property
+    def signer(self) -> Signer:
+        """What signs erasure receipts, with a key of the data folder."""
+        return Signer(self.secret("receipt"))
 
     @property
     def sealer(self) -> Sealer:

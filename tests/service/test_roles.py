@@ -61,6 +61,9 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("DELETE", "/v1/galleries/{gallery}/subjects/{subject_id}"): Row(
         roles=OPERATORS, in_gallery=True
     ),
+    ("GET", "/v1/galleries/{gallery}/subjects/{subject_id}/erasure"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
     ("GET", "/v1/models"): Row(roles=OPERATORS),
     ("GET", "/v1/keys"): Row(roles=ADMIN, untied=True),
     ("POST", "/v1/keys"): Row(roles=ADMIN, untied=True, request={"json": {"role": "auditor"}}),
