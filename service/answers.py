@@ -217,6 +217,10 @@ def key_answer(key: KeyInfo) -> schemas.KeyAnswer:
         galleries=None if key.galleries is None else list(key.galleries),
         created_at=key.created_at,
         revoked_at=key.revoked_at,
+        expires_at=key.expires_at,
+        last_used_at=key.last_used_at,
+        max_per_minute=key.allowance.per_minute,
+        max_per_day=key.allowance.per_day,
     )
 
 

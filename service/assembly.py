@@ -17,6 +17,7 @@ from index.memory import MemoryOptions
 from index.sealing import Sealer
 from service.auth import Keys
 from service.embedders import Embedders
+from service.limits import Allowance
 from service.recognizer import Recognizer
 from service.settings import ENV_PREFIX, Settings, check_settings
 
@@ -106,7 +107,10 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
         options=MemoryOptions(engine=settings.search_engine, storage=settings.vector_storage),
     ) as galleries:
         secret = galleries.secret("service")
-        keys = Keys(galleries.keys, secret=secret)
+        allowance = Allowance(
+            per_minute=settings.key_max_per_minute, per_day=settings.key_max_per_day
+        )
+        keys = Keys(galleries.keys, secret=secret, allowance=allowance)
         if not galleries.list() and not keys.list():
             # Where services share a new database, another one may be quicker.
             with suppress(GalleryExists):

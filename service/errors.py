@@ -6,6 +6,7 @@ without a row here is a bug, and a test fails.
 
 import http
 import logging
+import math
 from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request
@@ -15,7 +16,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from embedding import errors
-from embedding.errors import FaceGalleryError, FaceQualityTooLow
+from embedding.errors import FaceGalleryError, FaceQualityTooLow, KeyLimited
 from service.refusals import note_refusal
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.KeyInvalid: 401,
     errors.KeyNotFound: 404,
     errors.KeyForbidden: 403,
+    errors.KeyLimited: 429,
     errors.RequestInvalid: 422,
     errors.SettingsInvalid: 500,
     errors.ServerUnreachable: 502,
@@ -109,6 +111,8 @@ def problem_of(error: FaceGalleryError) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="facegallery"'
     if status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         headers["Connection"] = "close"  # what was not read of the body is not waited for
+    if isinstance(error, KeyLimited):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     extra: dict[str, object] = {}
     if isinstance(error, FaceQualityTooLow):
         extra["reasons"] = list(error.reasons)

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from embedding.errors import ServerUnreachable
 from service import schemas
 from service.auth import Role
 from service.errors import error_of_problem
+from service.limits import Allowance
 
 AnyAnswer = TypeVar("AnyAnswer", bound=BaseModel)
 
@@ -95,13 +97,22 @@ class HttpClient:
         return self._ask(schemas.KeysAnswer, "GET", "/v1/keys")
 
     def create_key(
-        self, *, role: Role, label: str = "", galleries: Sequence[str] | None = None
+        self,
+        *,
+        role: Role,
+        label: str = "",
+        galleries: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        allowance: Allowance | None = None,
     ) -> schemas.NewKeyAnswer:
         """As in `Client`."""
         body = {
             "role": role.value,
             "label": label,
             "galleries": None if galleries is None else list(galleries),
+            "expires_at": None if expires_at is None else expires_at.isoformat(),
+            "max_per_minute": None if allowance is None else allowance.per_minute,
+            "max_per_day": None if allowance is None else allowance.per_day,
         }
         return self._ask(schemas.NewKeyAnswer, "POST", "/v1/keys", body=body)
 

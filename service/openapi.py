@@ -26,25 +26,28 @@ Responses = dict[int | str, dict[str, Any]]
 
 _MEANINGS = {
     400: "The body cannot be read.",
-    401: "No key, or one that is malformed, unknown or revoked.",
+    401: "No key, or one that is malformed, unknown, expired or revoked.",
     403: "The key's role or galleries do not allow it.",
     404: "No such gallery, subject or key.",
     409: "In conflict with what is stored, or the gallery's model is not installed.",
     413: "The photo or the request is too large.",
     415: "Neither a form nor JSON.",
     422: "A value is not accepted; the code says which rule is broken.",
+    429: "The key has asked too often; `Retry-After` says in how many seconds to come again.",
     500: "The service failed.",
 }
 
+_ALWAYS = (401, 403, 422, 429, 500)
+
 
 def problems(*statuses: int) -> Responses:
-    """Responses of a route that are problem documents; 401, 403, 422 and 500 always belong."""
+    """Responses of a route that are problem documents; those of `_ALWAYS` always belong."""
     return {
         status: {
             "description": _MEANINGS[status],
             "content": {PROBLEM_JSON: {"schema": {"$ref": REF_TEMPLATE.format(model="Problem")}}},
         }
-        for status in sorted({401, 403, 422, 500, *statuses})
+        for status in sorted({*_ALWAYS, *statuses})
     }
 
 

@@ -289,6 +289,12 @@ class KeyAnswer(Answer):
     galleries: Annotated[list[str] | None, Field(examples=[["front-door"]])]
     created_at: Annotated[datetime, Field(examples=[CREATED])]
     revoked_at: Annotated[datetime | None, Field(examples=[None])]
+    expires_at: Annotated[datetime | None, Field(examples=[None])]
+    last_used_at: Annotated[
+        datetime | None, Field(description="Written once an hour at most.", examples=[CREATED])
+    ]
+    max_per_minute: Annotated[int | None, Field(description="Requests.", examples=[None])]
+    max_per_day: Annotated[int | None, Field(description="Requests.", examples=[None])]
 
 
 class NewKeyAnswer(KeyAnswer):

@@ -2,8 +2,10 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,6 +16,12 @@ from embedding.quality import QualityLimits
 
 ENV_PREFIX = "FACEGALLERY_"
 KEY_VARIABLE = "FACEGALLERY_KEY"  # read by the command line alone, never a setting
+
+_PLACEHOLDER = re.compile(
+    r"<.*|admin|(change|replace)(it|me|this)|default|example|facegallery|letmein|passw0rd"
+    r"|(my|the|your)?pass(word)?1?|postgres(ql)?|root|secret|test|user|12345(6(7(89?)?)?)?"
+)
+"""Of passwords in lower case, without what stands between words."""
 
 MiB = 1024 * 1024
 
@@ -63,6 +71,17 @@ class Settings(BaseSettings):
     audit_identifies: Annotated[
         bool, Field(description="Enter every identification into the audit log, too.")
     ] = True
+    key_max_per_minute: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Requests a minute of a key without a limit of its own, counted by each "
+            "process. Unset: any number.",
+        ),
+    ] = None
+    key_max_per_day: Annotated[
+        int | None, Field(ge=1, description="Likewise a day, from midnight UTC.")
+    ] = None
     search_engine: Annotated[
         Literal["auto", "exact", "compressed"],
         Field(
@@ -223,6 +242,13 @@ def check_settings(settings: Settings) -> None:
         raise SettingsInvalid("tls_certificate and tls_key are given together or not at all")
     if settings.sealing_key_file is not None and settings.sealing_keys is not None:
         raise SettingsInvalid("give sealing_key_file or sealing_keys, not both")
+    if settings.database_url is not None and _has_placeholder(
+        settings.database_url.get_secret_value()
+    ):
+        raise SettingsInvalid(
+            "the password in database_url is a placeholder or the user's own name; give the "
+            "database a random one"
+        )
     for path in (settings.tls_certificate, settings.tls_key):
         if path is not None and not path.is_file():
             raise SettingsInvalid(f"there is no file {path}; expected a PEM file for TLS")
@@ -232,6 +258,17 @@ def check_settings(settings: Settings) -> None:
             "in clear. Give tls_certificate and tls_key, or set insecure_listen when a proxy in "
             "front terminates TLS"
         )
+
+
+def _has_placeholder(url: str) -> bool:
+    """Whether a database's address holds a password that everybody tries first."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False  # What is wrong with it is said by whoever opens it.
+    password = unquote(parts.password or "").lower()
+    named = password != "" and password == unquote(parts.username or "").lower()
+    return named or _PLACEHOLDER.fullmatch(re.sub("[-_ .!]", "", password)) is not None
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from embedding.errors import StoreCorrupt, StoreError, StoreInUse
+from embedding.errors import SettingsInvalid, StoreCorrupt, StoreError, StoreInUse
+from index.key_ring import is_placeholder
 from index.private_files import create_private, make_private_folder, sync_folder
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class DataFolder:
             name: the purpose: lower-case letters, digits and hyphens.
 
         Raises:
+            SettingsInvalid: it is a placeholder.
             StoreCorrupt: the secret's file has another length.
             StoreError: it cannot be read or written.
         """
@@ -128,6 +130,11 @@ class DataFolder:
             raise StoreCorrupt(
                 f"{path.name} in the data folder must have {SECRET_BYTES} bytes, but has "
                 f"{len(secret)}; restore it from a backup"
+            )
+        if is_placeholder(secret):
+            raise SettingsInvalid(
+                f"{path.name} in the data folder is a placeholder: repeated bytes, a sequence or "
+                f"a text; put the file back from a backup, or delete it to have a random one made"
             )
         return secret
 

@@ -173,13 +173,19 @@ api_keys = Table(
     Column("galleries", String),
     Column("created_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime),
+    Column("expires_at", UtcTime),
+    # To the hour: else every request would write.
+    Column("last_used_at", UtcTime),
+    Column("max_per_minute", Integer),
+    Column("max_per_day", Integer),
 )
 
 audit = Table(
     "audit",
     METADATA,
     # From 1 on without a gap. Triggers of the migration refuse every change and deletion.
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    # Without further indexes: each would be one more page in every commit.
+    Column("number", RowId, primary_key=True, autoincrement=False),
     Column("at", UtcTime, nullable=False),
     # A key's id, or "local".
     Column("actor", String(64), nullable=False),
@@ -191,5 +197,4 @@ audit = Table(
     Column("subjects", String, nullable=False),
     Column("facts", String, nullable=False),
     Column("code", LargeBinary(32), nullable=False),
-    Index(None, "gallery", "number"),
 )

@@ -1,4 +1,4 @@
-"""The audit log, which only grows, and the salts of its pseudonyms."""
+"""The audit log, which only grows, the salts of its pseudonyms, and the limits of keys."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,15 +8,21 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+# Of SQLite its own row number, which needs no index beside the table.
+_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _REFUSAL = "the audit log is only added to"
 
 
 def upgrade() -> None:
     """Make the table, and have the database refuse every change of what is in it."""
     op.add_column("subjects", sa.Column("audit_salt", sa.LargeBinary(16)))
+    for name in ("expires_at", "last_used_at"):
+        op.add_column("api_keys", sa.Column(name, sa.DateTime(timezone=True)))
+    for name in ("max_per_minute", "max_per_day"):
+        op.add_column("api_keys", sa.Column(name, sa.Integer()))
     op.create_table(
         "audit",
-        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", _NUMBER, autoincrement=False, nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("actor", sa.String(64), nullable=False),
         sa.Column("action", sa.String(64), nullable=False),
@@ -27,7 +33,6 @@ def upgrade() -> None:
         sa.Column("code", sa.LargeBinary(32), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_audit"),
     )
-    op.create_index("ix_audit_gallery_audit_number", "audit", ["gallery", "number"])
     if op.get_bind().dialect.name == "sqlite":
         for change in ("UPDATE", "DELETE"):
             op.execute(
