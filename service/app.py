@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from embedding.detect import Detector
 from service import errors
 from service.assembly import Parts, open_parts
+from service.headers import allow_origins, origins_of
 from service.middleware import RequestEnvelope
 from service.openapi import describe
 from service.routes import audit, faces, galleries, keys, pages
@@ -76,6 +77,7 @@ def create_app(
         app.include_router(router)
     pages.mount_docs_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    allow_origins(app, origins_of(settings.cors_origins))
     app.add_middleware(RequestEnvelope)
     return app
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from index.audit.actor import acting
 from service.errors import internal_problem
+from service.headers import set_safe_headers
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +40,7 @@ class RequestEnvelope:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                headers.setdefault("Cache-Control", "no-store")
+                set_safe_headers(headers, scheme=scope.get("scheme", "http"))
             await send(message)
 
         try:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from embedding.errors import SettingsInvalid
 from embedding.photo import PhotoLimits
 from embedding.quality import QualityLimits
+from service.headers import origins_of
 
 ENV_PREFIX = "FACEGALLERY_"
 KEY_VARIABLE = "FACEGALLERY_KEY"  # read by the command line alone, never a setting
@@ -71,6 +72,13 @@ class Settings(BaseSettings):
     audit_identifies: Annotated[
         bool, Field(description="Enter every identification into the audit log, too.")
     ] = True
+    cors_origins: Annotated[
+        str | None,
+        Field(
+            description="Origins whose pages may ask with a key, exactly as browsers send them, "
+            "commas between. Unset: no other origin."
+        ),
+    ] = None
     key_max_per_minute: Annotated[
         int | None,
         Field(
@@ -242,6 +250,7 @@ def check_settings(settings: Settings) -> None:
         raise SettingsInvalid("tls_certificate and tls_key are given together or not at all")
     if settings.sealing_key_file is not None and settings.sealing_keys is not None:
         raise SettingsInvalid("give sealing_key_file or sealing_keys, not both")
+    origins_of(settings.cors_origins)
     if settings.database_url is not None and _has_placeholder(
         settings.database_url.get_secret_value()
     ):
