@@ -96,6 +96,12 @@ class Recognizer:
         threshold = self._thresholds(target, embedder).match
         alike = [_alike(target, embedder, each.face, threshold) for each in chosen]
         enrolled = None if dry_run else self._save(target, embedder, chosen, subject)
+        if enrolled is None:
+            # It changed nothing, but said who looks alike.
+            facts = {"num_photos": len(photos)}
+            self._galleries.audit.note(
+                AuditEvent(action="enroll.dry_run", gallery_id=target.id, facts=facts)
+            )
         own = enrolled.subject_id if enrolled else (known.id if known else None)
         return Enrollment(
             faces=tuple(each.face for each in chosen),
