@@ -123,17 +123,7 @@ class Anchor:
         return content + self._codes.seal(b"audit anchor", content)
 
     def _read(self) -> AuditHead:
-        sector = os.pread(self._file, _SECTOR_BYTES, 0)
-        content, code = sector[:-CODE_BYTES], sector[-CODE_BYTES:]
-        if len(sector) != _SECTOR_BYTES or not hmac.compare_digest(
-            code, self._codes.seal(b"audit anchor", content)
-        ):
-            raise StoreCorrupt(
-                f"the audit log's anchor {self._path} was changed, or is that of another "
-                f"database; put it back, or move it away: the log then tells that it was lost"
-            )
-        _, count, last = _CONTENT.unpack_from(content)
-        return AuditHead(count=count, code=last)
+        return read_anchor(self._path, os.pread(self._file, _SECTOR_BYTES, 0), self._codes)
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -148,6 +138,24 @@ class Anchor:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
             except OSError as error:
                 raise _not_usable(self._path, error) from error
+
+
+def read_anchor(path: Path, sector: bytes, codes: Codes) -> AuditHead:
+    """Return what the bytes of an anchor say.
+
+    Raises:
+        StoreCorrupt: they were changed, or belong to another database.
+    """
+    content, code = sector[:-CODE_BYTES], sector[-CODE_BYTES:]
+    if len(sector) != _SECTOR_BYTES or not hmac.compare_digest(
+        code, codes.seal(b"audit anchor", content)
+    ):
+        raise StoreCorrupt(
+            f"the audit log's anchor {path} was changed, or is that of another database; put it "
+            f"back, or move it away: the log then tells that it was lost"
+        )
+    _, count, last = _CONTENT.unpack_from(content)
+    return AuditHead(count=count, code=last)
 
 
 def _not_usable(path: Path, error: OSError) -> StoreError:

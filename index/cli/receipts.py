@@ -12,12 +12,11 @@ from index.cli.options import (
     EXIT_WRONG,
     DataFolderOption,
     JsonOption,
-    KeyFileOption,
-    LedgerOption,
-    place_of,
     show,
 )
 from index.receipts import is_genuine, read_receipt
+from index.signing import Signer
+from index.store.folder import read_secret
 
 receipt_app = typer.Typer(no_args_is_help=True, help="Erasure receipts.")
 
@@ -25,13 +24,10 @@ receipt_app = typer.Typer(no_args_is_help=True, help="Erasure receipts.")
 @receipt_app.command("key", epilog=EXIT_CODES)
 def key_command(
     data_folder: DataFolderOption = DATA_FOLDER,
-    key_file: KeyFileOption = None,
-    ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print the public key that receipts of this data folder are checked with."""
-    with place_of(data_folder, key_file, ledger).opened() as store:
-        public_key = store.signer.public_key
+    public_key = _signer(data_folder).public_key
     show({"public_key": public_key}, as_json=as_json, lines=[public_key])
 
 
@@ -47,8 +43,6 @@ def verify_command(
         ),
     ] = None,
     data_folder: DataFolderOption = DATA_FOLDER,
-    key_file: KeyFileOption = None,
-    ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell whether a receipt is genuine, and whether it is final."""
@@ -57,8 +51,7 @@ def verify_command(
     except (OSError, UnicodeDecodeError) as error:
         raise RequestInvalid(f"{file} cannot be read as a receipt") from error
     if public_key is None:
-        with place_of(data_folder, key_file, ledger).opened() as store:
-            public_key = store.signer.public_key
+        public_key = _signer(data_folder).public_key
     genuine = is_genuine(receipt, public_key=public_key)
     final = genuine and receipt.content.get("final") is True
     lines = ["the receipt is genuine" if genuine else "the receipt was changed, or is another's"]
@@ -67,6 +60,10 @@ def verify_command(
     show({"genuine": genuine, "final": final}, as_json=as_json, lines=lines)
     if not genuine:
         raise typer.Exit(EXIT_WRONG)
+
+
+def _signer(data_folder: Path) -> Signer:
+    return Signer(read_secret(data_folder, "receipt"))
 
 
 def add_to(app: typer.Typer) -> None:

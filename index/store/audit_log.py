@@ -6,30 +6,35 @@ and chained in the order of the commits, in one process or in many. What changes
 identification or a refusal, is noted and written within `NOTED_WITHIN_S`, many in one commit.
 """
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
-from embedding.errors import StoreCorrupt
 from index.audit.actor import LOCAL, actor_id
 from index.audit.anchor import Anchor, AuditHead
 from index.audit.entries import AuditEntry, AuditEvent, Codes, canonical
 from index.audit.noting import Notes
 from index.audit.verifying import ANCHOR_BEGUN, GAP, AuditReport, verify_chain
+from index.store.audit_rows import (
+    HEAD,
+    all_entries,
+    code_of,
+    decode_head,
+    encode_head,
+    read_head,
+    some_entries,
+)
 from index.store.audit_salts import pseudonyms
 from index.store.bulk import driver_time, insert_rows
 from index.store.cursors import Cursors
 from index.store.database import Database
-from index.store.facts import first_fact, read_fact
+from index.store.facts import first_fact
 from index.store.tables import audit, facts, utc_now
 
 logger = logging.getLogger(__name__)
 
-_HEAD = "audit_head"
 _CURSOR = "audit"
 _CHUNK = 1000
 
@@ -108,7 +113,7 @@ class AuditLog:
         after = 0 if cursor is None else self._cursors.read(cursor, gallery_id=_CURSOR)
         self._notes.flush()
         with self._database.transaction() as connection:
-            found = _entries(connection, after=after, limit=limit + 1, gallery_ids=gallery_ids)
+            found = some_entries(connection, after=after, limit=limit + 1, gallery_ids=gallery_ids)
         entries = found[:limit]
         more = len(found) > limit
         return entries, self.cursor(entries[-1].number) if more else None
@@ -127,7 +132,9 @@ class AuditLog:
         after = 0
         while True:
             with self._database.transaction() as connection:
-                found = _entries(connection, after=after, limit=_CHUNK, gallery_ids=gallery_ids)
+                found = some_entries(
+                    connection, after=after, limit=_CHUNK, gallery_ids=gallery_ids
+                )
             yield from found
             if len(found) < _CHUNK:
                 return
@@ -143,12 +150,8 @@ class AuditLog:
         anchor = self._anchor.head()
         with self._database.picture() as connection:
             return verify_chain(
-                _all_entries(connection), self._codes, head=_head(connection), anchor=anchor
+                all_entries(connection), self._codes, head=read_head(connection), anchor=anchor
             )
-
-    def verify_export(self, entries: Iterator[AuditEntry]) -> AuditReport:
-        """Return what is wrong with entries that were exported from this log, all of them."""
-        return verify_chain(entries, self._codes, head=None, anchor=None)
 
     def settle(self) -> None:
         """Write what was noted, and bring the anchor to the log's end and to the disk.
@@ -158,7 +161,7 @@ class AuditLog:
         """
         self._notes.flush()
         with self._database.transaction() as connection:
-            head = _head(connection)
+            head = read_head(connection)
         if head is not None:
             self._anchor.advance(head)
             self._anchor.sync()
@@ -224,26 +227,26 @@ class AuditLog:
         insert_rows(connection, audit, rows)
         connection.execute(
             update(facts)
-            .where(facts.c.name == _HEAD)
-            .values(value=_encode(AuditHead(count=number, code=code)))
+            .where(facts.c.name == HEAD)
+            .values(value=encode_head(AuditHead(count=number, code=code)))
         )
 
     def _hold_head(self, connection: Connection) -> AuditHead:
-        query = select(facts.c.value).where(facts.c.name == _HEAD).with_for_update()
+        query = select(facts.c.value).where(facts.c.name == HEAD).with_for_update()
         value = connection.execute(query).scalar()
         if value is None:
             beginning = AuditHead(count=0, code=self._codes.beginning)
-            first_fact(connection, _HEAD, _encode(beginning))
+            first_fact(connection, HEAD, encode_head(beginning))
             # Another process may have been quicker, and gone on since.
             value = connection.execute(query).scalar_one()
-        return _decode(value)
+        return decode_head(value)
 
     def _check_anchor(self) -> None:
         """Have the log tell where it does not go on from what the anchor remembers."""
         anchored = self._anchor.head()
         with self._database.transaction() as connection:
-            head = _head(connection) or AuditHead(count=0, code=self._codes.beginning)
-            fits = _code_of(connection, anchored.count, self._codes) == anchored.code
+            head = read_head(connection) or AuditHead(count=0, code=self._codes.beginning)
+            fits = code_of(connection, anchored.count, self._codes) == anchored.code
         if self._anchor.is_new and head.count > 0:
             self._tell(ANCHOR_BEGUN, {"found": head.count})
         elif not fits:
@@ -261,60 +264,6 @@ class AuditLog:
             self._anchor.replace(self._hold_head(connection))
             self._write(connection, [AuditEvent(action=action, facts=told, actor=LOCAL)])
         with self._database.transaction() as connection:
-            head = _head(connection)
+            head = read_head(connection)
         if head is not None:
             self._anchor.replace(head)
-
-
-def _entries(
-    connection: Connection, *, after: int, limit: int, gallery_ids: Sequence[str] | None = None
-) -> list[AuditEntry]:
-    query = select(audit).where(audit.c.number > after).order_by(audit.c.number).limit(limit)
-    if gallery_ids is not None:
-        query = query.where(audit.c.gallery.in_(gallery_ids))
-    return [_entry(row) for row in connection.execute(query)]
-
-
-def _all_entries(connection: Connection) -> Iterator[AuditEntry]:
-    after = -(1 << 62)
-    while found := _entries(connection, after=after, limit=_CHUNK):
-        yield from found
-        after = found[-1].number
-
-
-def _entry(row: Row[Any]) -> AuditEntry:
-    try:
-        return AuditEntry(
-            number=row.number,
-            at=row.at,
-            actor=row.actor,
-            action=row.action,
-            outcome=row.outcome,
-            gallery_id=row.gallery,
-            subjects=tuple(json.loads(row.subjects)),
-            facts=dict(json.loads(row.facts)),
-            code=row.code,
-        )
-    except (ValueError, TypeError) as error:
-        raise StoreCorrupt(f"entry {row.number} of the audit log was damaged") from error
-
-
-def _head(connection: Connection) -> AuditHead | None:
-    value = read_fact(connection, _HEAD)
-    return None if value is None else _decode(value)
-
-
-def _code_of(connection: Connection, count: int, codes: Codes) -> bytes | None:
-    if count == 0:
-        return codes.beginning
-    code: bytes | None = connection.scalar(select(audit.c.code).where(audit.c.number == count))
-    return code
-
-
-def _encode(head: AuditHead) -> bytes:
-    return json.dumps([head.count, head.code.hex()]).encode()
-
-
-def _decode(value: bytes) -> AuditHead:
-    count, code = json.loads(value)
-    return AuditHead(count=count, code=bytes.fromhex(code))

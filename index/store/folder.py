@@ -126,16 +126,7 @@ class DataFolder:
             secret = path.read_bytes()
         except OSError as error:
             raise _not_usable(path, error) from error
-        if len(secret) != SECRET_BYTES:
-            raise StoreCorrupt(
-                f"{path.name} in the data folder must have {SECRET_BYTES} bytes, but has "
-                f"{len(secret)}; restore it from a backup"
-            )
-        if is_placeholder(secret):
-            raise SettingsInvalid(
-                f"{path.name} in the data folder is a placeholder: repeated bytes, a sequence or "
-                f"a text; put the file back from a backup, or delete it to have a random one made"
-            )
+        _check_secret(path, secret)
         return secret
 
     def close(self) -> None:
@@ -165,6 +156,24 @@ def held_folder(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def read_secret(data_folder: Path, name: str) -> bytes:
+    """Return a secret of a data folder that another process may hold.
+
+    Raises:
+        StoreError: there is none of this name, or it cannot be read.
+    """
+    path = data_folder / f"{name}.secret"
+    try:
+        secret = path.read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read: {error.strerror}; give the folder of the galleries, in which "
+            f"a service makes it"
+        ) from error
+    _check_secret(path, secret)
+    return secret
 
 
 def check_whole(path: Path) -> None:
@@ -199,6 +208,19 @@ def _holder(lock: int) -> tuple[int | None, str | None]:
     except (ValueError, KeyError, TypeError):
         return None, None
     return pid if isinstance(pid, int) else None, url if isinstance(url, str) else None
+
+
+def _check_secret(path: Path, secret: bytes) -> None:
+    if len(secret) != SECRET_BYTES:
+        raise StoreCorrupt(
+            f"{path.name} in the data folder must have {SECRET_BYTES} bytes, but has "
+            f"{len(secret)}; restore it from a backup"
+        )
+    if is_placeholder(secret):
+        raise SettingsInvalid(
+            f"{path.name} in the data folder is a placeholder: repeated bytes, a sequence or a "
+            f"text; put the file back from a backup, or delete it to have a random one made"
+        )
 
 
 def _make_database(path: Path) -> None:
