@@ -1,6 +1,7 @@
 """``python -m index identify``: the command, and what it prints."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from rich.console import Console
 
 from embedding.model import CARD_FILE, read_card
+from index.audit.entries import DONE, AuditEvent
 from index.batch.identify import Identified, IdentifyOptions, identify
 from index.batch.models import fingerprint_of, installed_models, model_of_gallery, open_model
 from index.batch.opened import opened_galleries
@@ -101,6 +103,9 @@ def identify_command(
             threshold, card_review = _thresholds(path, target, fpir, review_fpir)
             review_threshold = card_review if review_threshold is None else review_threshold
         match = 1.0 if threshold is None else threshold
+        # Before the first answer: whatever happens then, the log tells that somebody began.
+        event = AuditEvent(action="identify.batch", outcome="begun", gallery_id=target.id)
+        galleries.audit.record(event)
         tally = Tally()
         with shown_progress(photos, tally, console=Console(stderr=True)):
             found = identify(
@@ -117,6 +122,8 @@ def identify_command(
                 ),
                 tally=tally,
             )
+        facts = {f"num_{kind}": num for kind, num in sorted(found.decisions.items())}
+        galleries.audit.record(replace(event, outcome=DONE, facts=facts))
     show(_answer(found, match), as_json=as_json, lines=_lines(found, match, out))
     if found.failures:
         raise typer.Exit(EXIT_WRONG)
