@@ -173,6 +173,27 @@ def test_large_upload_is_cut_off(server: Server) -> None:
     assert httpx.get(f"{server.url}/readyz").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [b"NONSENSE\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+     b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"],
+    ids=["words", "version", "tls", "long"],
+)  # fmt: skip
+def test_what_is_no_request_learns_nothing(server: Server, sent: bytes) -> None:
+    """Bytes that are no request get a short 400 or nothing, no server, version or traceback."""
+    address = httpx.URL(server.url)
+    with socket.create_connection((address.host, address.port or 0), timeout=10) as caller:
+        caller.sendall(sent)
+        caller.shutdown(socket.SHUT_WR)
+        answer = b""
+        while chunk := caller.recv(65_536):
+            answer += chunk
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+    assert len(answer) < 1000
+    for told in (b"server:", b"uvicorn", b"python", b"Traceback", b"h11"):
+        assert told.lower() not in answer.lower()
+
+
 def test_second_server_on_a_folder_is_refused(
     server: Server,
     settings: Settings,

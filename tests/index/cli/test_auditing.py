@@ -41,3 +41,28 @@ def test_an_export_of_a_gallery_is_entered(home: Home, run: Run) -> None:
     entries = [json.loads(line) for line in file.read_text().splitlines()]
     found = [(e["action"], e["outcome"]) for e in entries if e["action"] == "gallery.export"]
     assert found == [("gallery.export", "begun"), ("gallery.export", "done")]
+
+
+def test_a_restored_log_tells_so(home: Home, run: Run) -> None:
+    """After an older backup was put back the log says so, and an anchor elsewhere is unmoved."""
+    anchor = home.folder / "audit.anchor"
+    home.set("FACEGALLERY_AUDIT_ANCHOR", str(anchor))
+    people = home.fill()
+    with home.open(audit_anchor=anchor):
+        pass
+    run("backup", str(home.folder / "backup"))
+    with home.open(audit_anchor=anchor) as galleries:
+        galleries.get("people").remove_subject(people[0])
+        galleries.audit.settle()
+    before = anchor.read_bytes()
+    assert run("restore", str(home.folder / "backup"), "--replace").code == 0
+    assert anchor.read_bytes() == before
+    assert not (home.data / "audit.anchor").exists()
+    assert run("audit", "verify").code == 1
+    with home.open(audit_anchor=anchor) as galleries:
+        actions = [each.action for each in galleries.audit.entries()]
+    assert actions[-1] == "audit.gap"
+    assert "database.restore" in actions
+    found = run("audit", "verify", "--json").json
+    assert found["whole"]
+    assert any("audit.gap" in each for each in found["told"])
