@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.conflict_check import told
 from benchmarks.face_features import Features, features_of
 from benchmarks.fusion_rules import (
     FPIRS,
@@ -32,33 +33,45 @@ from benchmarks.quality_guard import (
     unguarded,
 )
 from benchmarks.report import print_report, print_table
-from embedding.error_rates import RateAtThreshold
+from benchmarks.runner_up import FPIR as LEAD_FPIR
+from benchmarks.runner_up import by_leads
+from benchmarks.template_cap import compare_caps
+from embedding.error_rates import RateAtThreshold, rate_with_interval
+from index.fusion import FUSION_RULES, MAXIMUM
 from training.data.opening import open_store
-from training.data.split import select_all
+from training.data.split import Selection, select_all
 from training.evaluation.open_set import OpenSet, plan_open_set
+from training.evaluation.searches import Searches
 
 NUM_TEMPLATES, MANY_TEMPLATES = 3, 5
+SETS = (("holdout", NUM_TEMPLATES), ("holdout", MANY_TEMPLATES), ("lfw", NUM_TEMPLATES))
+CAPS = (("holdout", 10, 3), ("holdout", 10, 5), ("lfw", 6, 3))
+"""People, images enrolled, and how many of them stay."""
+CAPPED_RULES = ("maximum", "centroid-best-two")
 
 
-def open_sets() -> dict[str, tuple[Features, OpenSet]]:
-    """The sets by name, with the features of all their images."""
+def people_of() -> dict[str, tuple[Selection, Features]]:
+    """The people by the name of their set, with the features of all their images."""
     people = {"holdout": held_out(), "lfw": select_all(open_store(LFW))}
-    features = {name: features_of(each, name=name) for name, each in people.items()}
-    wanted = (("holdout", NUM_TEMPLATES), ("holdout", MANY_TEMPLATES), ("lfw", NUM_TEMPLATES))
-    return {
-        f"{name}, {num} templates": (
-            features[name],
-            plan_open_set(
-                people[name].labels_N, num_templates=num, stranger_max_images=1, name=name
-            ),
-        )
-        for name, num in wanted
-    }
+    return {name: (each, features_of(each, name=name)) for name, each in people.items()}
+
+
+def _planned(people: Selection, name: str, num_templates: int) -> OpenSet:
+    return plan_open_set(
+        people.labels_N, num_templates=num_templates, stranger_max_images=1, name=name
+    )
 
 
 def _text(rate: RateAtThreshold, interval: tuple[float, float]) -> str:
     low, high = interval
     return f"{rate.rate:.1%} [{low:.1%}, {high:.1%}]"
+
+
+def _cells(ats: Sequence[RuleAt]) -> tuple[str, ...]:
+    """FNIR at every wanted FPIR, and the gain at the first."""
+    low, high = ats[0].gain_interval
+    gain = f"{ats[0].gain:+.1%} [{low:+.1%}, {high:+.1%}]"
+    return *(_text(at.rates.fnir, at.fnir_interval) for at in ats), gain
 
 
 def _rule_figures(at: RuleAt) -> dict[str, object]:
@@ -76,16 +89,10 @@ def fusion_report(
     name: str, features: Features, open_set: OpenSet
 ) -> tuple[Sequence[tuple[object, ...]], dict[str, object]]:
     """Rows and figures of every rule on one set."""
-    table = compare(open_set, search_by_rules(features, open_set))
-    rows = [
-        (
-            name,
-            rule,
-            *(_text(at.rates.fnir, at.fnir_interval) for at in ats),
-            f"{ats[0].gain:+.1%} [{ats[0].gain_interval[0]:+.1%}, {ats[0].gain_interval[1]:+.1%}]",
-        )
-        for rule, ats in table.items()
-    ]
+    found = search_by_rules(features, open_set)
+    table = compare(open_set, found)
+    borrowed = table[MAXIMUM.name][0].rates.threshold
+    rows = [(name, rule, *_cells(ats)) for rule, ats in table.items()]
     figures: dict[str, object] = {
         "protocol": open_set.protocol,
         "num_subjects": open_set.num_subjects,
@@ -95,8 +102,45 @@ def fusion_report(
             }
             for rule, ats in table.items()
         },
+        "leads": {rule: lead_figures(open_set, found[rule]) for rule in CAPPED_RULES},
+        "fpir_at_the_threshold_of_the_maximum": {
+            rule: _named(open_set, searches, borrowed) for rule, searches in found.items()
+        },
         "not_first_in_a_shorter_list_of_200": missed_by_rescoring(features, open_set),
     }
+    return rows, figures
+
+
+def _named(open_set: OpenSet, searches: Searches, threshold: float) -> dict[str, object]:
+    """The share of strangers' searches that are named at a threshold of another rule."""
+    best_N = searches.best_other_R[open_set.is_stranger_R]
+    rate = rate_with_interval(int((best_N >= threshold).sum()), len(best_N))
+    return {"fpir": round(rate.rate, 4), "interval": [round(rate.low, 4), round(rate.high, 4)]}
+
+
+def lead_figures(open_set: OpenSet, searches: Searches) -> list[dict[str, object]]:
+    """What a smallest lead takes and gives."""
+    return [
+        {
+            "lead": each.lead,
+            "matched": round(each.num_right / each.num_mated, 4),
+            "as_somebody_else": f"{each.num_wrong} of {each.num_mated}",
+            "strangers": f"{each.num_strangers_named} of {each.num_strangers}",
+        }
+        for each in by_leads(open_set, searches)
+    ]
+
+
+def cap_report(
+    name: str, features: Features, open_set: OpenSet, *, cap: int
+) -> tuple[Sequence[tuple[object, ...]], dict[str, object]]:
+    """Rows and figures of every way to keep at most so many templates."""
+    rows: list[tuple[object, ...]] = []
+    figures: dict[str, object] = {"num_subjects": open_set.num_subjects}
+    for rule in CAPPED_RULES:
+        table = compare_caps(features, open_set, cap=cap, rule=FUSION_RULES[rule])
+        rows += [(name, rule, kept, *_cells(ats)) for kept, ats in table.items()]
+        figures[rule] = {kept: _rule_figures(ats[0]) for kept, ats in table.items()}
     return rows, figures
 
 
@@ -164,15 +208,34 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     if not (DATA.is_dir() and LFW.is_dir()):
         raise SystemExit(f"needs the team's face data in {DATA} and {LFW}")
+    people = people_of()
     rows: list[tuple[object, ...]] = []
     guard_rows: list[tuple[object, ...]] = []
-    figures: dict[str, object] = {}
-    for name, (features, open_set) in open_sets().items():
-        some, figures[name] = fusion_report(name, features, open_set)
+    cap_rows: list[tuple[object, ...]] = []
+    figures: dict[str, object] = {"fpir_of_leads_and_guard": [LEAD_FPIR, GUARD_FPIR]}
+    for name, num_templates in SETS:
+        selection, features = people[name]
+        title = f"{name}, {num_templates} templates"
+        open_set = _planned(selection, name, num_templates)
+        some, figures[title] = fusion_report(title, features, open_set)
         rows += some
-        if f"{NUM_TEMPLATES} templates" in name:
-            some, figures[f"quality: {name}"] = quality_report(name, features, open_set)
+        if num_templates == NUM_TEMPLATES:
+            some, figures[f"quality: {title}"] = quality_report(title, features, open_set)
             guard_rows += some
+            figures[f"check at enroll: {title}"] = told(features, open_set)
+    for name, num_enrolled, cap in CAPS:
+        selection, features = people[name]
+        title = f"{name}, {cap} of {num_enrolled} templates"
+        some, figures[title] = cap_report(
+            title, features, _planned(selection, name, num_enrolled), cap=cap
+        )
+        cap_rows += some
+    columns = tuple(f"FNIR at FPIR {fpir:.0%}" for fpir in FPIRS)
+    print_table(
+        "a cap of templates a subject, and which stay",
+        ("people", "fusion", "kept", *columns, "gain over all at 1%"),
+        cap_rows,
+    )
     print_table(
         f"quality as a guard, maximum, at FPIR {GUARD_FPIR:.0%}",
         ("people", "searches", "FNIR", "FNIR, refused = missed", "FPIR at this threshold"),
@@ -180,7 +243,7 @@ def main() -> None:
     )
     print_report(
         "decisions",
-        ("people", "fusion", *(f"FNIR at FPIR {fpir:.0%}" for fpir in FPIRS), "gain at 1%"),
+        ("people", "fusion", *columns, "gain at 1%"),
         rows,
         figures,
     )

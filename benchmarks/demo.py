@@ -12,22 +12,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.samples import find_samples
 from benchmarks.server import RunningServer, running_server
+from embedding.detect import Box
+from service.http_client import HttpClient
+from service.schemas import BoxAnswer, IdentifiedFace, IdentifyAnswer
 
 NUM_PEOPLE = 6
 EXIF_ORIENTATION = 0x0112
 EXIF_TURNED = 6  # the camera was held upright: viewers turn the stored picture by 90 degrees
 NAMES = tuple(f"Person {letter}" for letter in "ABCDEF")
 Point = tuple[float, float]
-Json = dict[str, Any]
+GALLERY = "default"
 COLOURS = {"match": "#1fa34a", "review": "#d98e04", "unknown": "#8a8f98"}
 
 
@@ -102,94 +103,80 @@ def changed_copies(original: Image.Image) -> list[ChangedCopy]:
     ]
 
 
-def centre(box: dict[str, float]) -> Point:
+def centre(box: BoxAnswer) -> Point:
     """The middle of a box of an answer."""
-    return (box["left"] + box["right"]) / 2, (box["top"] + box["bottom"]) / 2
+    return (box.left + box.right) / 2, (box.top + box.bottom) / 2
 
 
-def enroll_everybody(client: httpx.Client, photo: bytes) -> list[tuple[str, Point]]:
+def enroll_everybody(client: HttpClient, photo: bytes) -> list[tuple[str, Point]]:
     """Enrolls each face of the group photo by its box; names go from left to right."""
-    files = {"photo": ("t1.jpg", photo, "image/jpeg")}
-    faces = checked(client.post("/v1/detect", files=files))["faces"]
-    if len(faces) != NUM_PEOPLE:
-        raise SystemExit(f"expected {NUM_PEOPLE} faces in the group photo, found {len(faces)}")
+    boxes = [face.box for face in client.detect(photo).faces]
+    if len(boxes) != NUM_PEOPLE:
+        raise SystemExit(f"expected {NUM_PEOPLE} faces in the group photo, found {len(boxes)}")
     people = []
-    for name, face in zip(NAMES, sorted(faces, key=lambda one: one["box"]["left"]), strict=True):
-        box = ",".join(str(face["box"][side]) for side in ("left", "top", "right", "bottom"))
-        checked(
-            client.post(
-                "/v1/enroll",
-                files={"photos": ("t1.jpg", photo, "image/jpeg")},
-                data={"subject": name, "box": box},
-            )
-        )
-        people.append((name, centre(face["box"])))
+    for name, box in zip(NAMES, sorted(boxes, key=lambda one: one.left), strict=True):
+        client.enroll([photo], gallery=GALLERY, subject=name, face=Box(**box.model_dump()))
+        people.append((name, centre(box)))
     return people
 
 
-def checked(response: httpx.Response) -> Json:
-    """The JSON of an answer; a problem document ends the demo with its words."""
-    content: Json = response.json()
-    if response.is_error:
-        raise SystemExit(f"{response.request.url.path}: {content.get('detail', content)}")
-    return content
-
-
-def identify(client: httpx.Client, title: str, photo: bytes) -> tuple[Json, float]:
+def identify(client: HttpClient, photo: bytes) -> tuple[IdentifyAnswer, float]:
     """The answer for one photo, and the milliseconds it took the caller."""
     started = time.perf_counter()
-    answer = checked(client.post("/v1/identify", files={"photo": (title, photo, "image/jpeg")}))
+    answer = client.identify(photo, gallery=GALLERY)
     return answer, 1000 * (time.perf_counter() - started)
 
 
 def rows_of_copy(
-    answer: Json, copy: ChangedCopy, people: list[tuple[str, Point]], ms: float
+    answer: IdentifyAnswer, copy: ChangedCopy, people: list[tuple[str, Point]], ms: float
 ) -> list[Row]:
     """One row an enrolled person; a person whose face was not found is a wrong decision."""
     rows = []
     for name, place in people:
         x, y = copy.moved(place)
-        at_place = [face for face in answer["faces"] if _holds(face["box"], x, y)]
+        at_place = [face for face in answer.faces if _holds(face.box, x, y)]
         rows.append(_row(copy.title, name, at_place[0] if at_place else None, answer, ms))
     return rows
 
 
-def _holds(box: dict[str, float], x: float, y: float) -> bool:
-    return box["left"] <= x <= box["right"] and box["top"] <= y <= box["bottom"]
+def _holds(box: BoxAnswer, x: float, y: float) -> bool:
+    return box.left <= x <= box.right and box.top <= y <= box.bottom
 
 
-def _row(title: str, expected: str, face: Json | None, answer: Json, ms: float) -> Row:
+def _row(
+    title: str, expected: str, face: IdentifiedFace | None, answer: IdentifyAnswer, ms: float
+) -> Row:
     if face is None:
         return Row(
             photo=title, expected=expected, decision="no face", subject="", similarity=None,
-            threshold=answer["match"]["value"], ms=ms,
+            threshold=answer.match.value, ms=ms,
         )  # fmt: skip
-    subject = face["subject"] or (face["candidates"] or [None])[0]
+    named = face.subject or next(iter(face.candidates), None)
     return Row(
         photo=title,
         expected=expected,
-        decision=face["decision"],
-        subject=(subject or {}).get("name", "") if face["decision"] != "unknown" else "",
-        similarity=face["similarity"],
-        threshold=answer["match"]["value"],
+        decision=face.decision,
+        subject=(named and named.name) or "" if face.decision != "unknown" else "",
+        similarity=face.similarity,
+        threshold=answer.match.value,
         ms=ms,
     )
 
 
-def annotated(photo: bytes, answer: Json) -> Image.Image:
+def annotated(photo: bytes, answer: IdentifyAnswer) -> Image.Image:
     """The upright photo with a box and a label for each face."""
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(photo))).convert("RGB")
     draw = ImageDraw.Draw(image)
     size = max(11, image.width // 70)
     font = ImageFont.load_default(size=size)
-    for face in answer["faces"]:
-        box, colour = face["box"], COLOURS[face["decision"]]
-        corners = (box["left"], box["top"], box["right"], box["bottom"])
+    for face in answer.faces:
+        box, colour = face.box, COLOURS[face.decision]
+        corners = (box.left, box.top, box.right, box.bottom)
         draw.rectangle(corners, outline=colour, width=3)
-        name = face["subject"]["name"] if face["subject"] else ""
-        label = f"{face['decision']} {name} {face['similarity'] or 0:.2f}".replace("  ", " ")
+        name = (face.subject and face.subject.name) or ""
+        label = f"{face.decision} {name} {face.similarity or 0:.2f}".replace("  ", " ")
         rightmost = image.width - draw.textlength(label, font=font)
-        place = (min(box["left"], rightmost), max(0.0, box["top"] - size - 6))
+        place = (min(box.left, rightmost), max(0.0, box.top - size - 6))
         draw.rectangle(draw.textbbox(place, label, font=font), fill=colour)
         draw.text(place, label, fill="white", font=font)
     return image
@@ -210,21 +197,21 @@ def run(server: RunningServer) -> tuple[list[Row], Image.Image]:
     """Enrolls and identifies; gives the rows of the table and the annotated picture."""
     samples = find_samples()
     group = samples["t1"].read_bytes()
-    people = enroll_everybody(server.client, group)
+    people = enroll_everybody(server.api, group)
     rows, pictures = [], []
     with Image.open(io.BytesIO(group)) as original:
         copies = changed_copies(original.convert("RGB"))
     for copy in copies:
-        answer, ms = identify(server.client, copy.title, copy.photo)
+        answer, ms = identify(server.api, copy.photo)
         rows += rows_of_copy(answer, copy, people, ms)
         if copy.title == "mirrored":
             pictures.append(annotated(copy.photo, answer))
     for name in ("hopper", "astronaut"):
         photo = samples[name].read_bytes()
-        answer, ms = identify(server.client, name, photo)
+        answer, ms = identify(server.api, photo)
         title = f"stranger ({name})"
-        rows += [_row(title, "unknown", face, answer, ms) for face in answer["faces"]]
-        if not answer["faces"]:
+        rows += [_row(title, "unknown", face, answer, ms) for face in answer.faces]
+        if not answer.faces:
             rows.append(_row(title, "unknown", None, answer, ms))
         pictures.append(annotated(photo, answer))
     return rows, side_by_side(pictures)

@@ -30,7 +30,7 @@ class RuleAt:
     Attributes:
         rates: at the smallest threshold that keeps it.
         fnir_interval: 95 %, over resampled people.
-        gain: FNIR of the maximum minus the rule's, on the same people.
+        gain: FNIR of the base (the maximum) minus the rule's, on the same people.
         gain_interval: 95 %, over the same resampled people for both.
     """
 
@@ -75,20 +75,22 @@ def search_by_rules(
     return found
 
 
-def compare(open_set: OpenSet, found: dict[str, Searches]) -> dict[str, tuple[RuleAt, ...]]:
-    """Every rule at every wanted FPIR, and against the maximum; `found` holds that one too."""
+def compare(
+    open_set: OpenSet, found: dict[str, Searches], *, base: str = MAXIMUM.name
+) -> dict[str, tuple[RuleAt, ...]]:
+    """Everything found at every wanted FPIR, and against what was found as `base`."""
     fpirs_F = np.array(FPIRS)
     # The same seed draws the same people for every rule.
     resampled = {name: resample(open_set, each, fpirs_F) for name, each in found.items()}
-    base = [_rates(open_set, found[MAXIMUM.name], fpir) for fpir in FPIRS]
+    base_rates = [_rates(open_set, found[base], fpir) for fpir in FPIRS]
     table = {}
     for name, searches in found.items():
         rows = []
         for place, fpir in enumerate(FPIRS):
             rates = _rates(open_set, searches, fpir)
             fnir_V = resampled[name].fnir_VF[:, place]
-            gain = base[place].fnir.rate - rates.fnir.rate
-            gain_V = resampled[MAXIMUM.name].fnir_VF[:, place] - fnir_V
+            gain = base_rates[place].fnir.rate - rates.fnir.rate
+            gain_V = resampled[base].fnir_VF[:, place] - fnir_V
             rows.append(
                 RuleAt(
                     rates=rates,

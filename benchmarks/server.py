@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from service.http_client import HttpClient
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningServer:
@@ -20,12 +22,14 @@ class RunningServer:
     Attributes:
         url: such as http://127.0.0.1:41873.
         client: speaks to it with the admin key.
+        api: the same, typed.
         seconds_to_ready: from starting the process to /readyz answering 200.
         pid: of the process.
     """
 
     url: str
     client: httpx.Client
+    api: HttpClient
     seconds_to_ready: float
     pid: int
 
@@ -60,7 +64,11 @@ def running_server(data_folder: Path) -> Iterator[RunningServer]:
                 time.sleep(0.02)
             ready = time.perf_counter() - started
             yield RunningServer(
-                url=told["url"], client=client, seconds_to_ready=ready, pid=process.pid
+                url=told["url"],
+                client=client,
+                api=HttpClient(client),
+                seconds_to_ready=ready,
+                pid=process.pid,
             )
     finally:
         process.terminate()

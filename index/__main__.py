@@ -8,6 +8,7 @@ import typer
 
 from embedding.errors import FaceGalleryError
 from index.batch import commands
+from index.batch.heaps import share_heaps
 from index.batch.options import EXIT_CODES
 from index.cli.options import EXIT_ERROR
 
@@ -30,6 +31,7 @@ def _together() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; leaves with its exit code, and with one line for the project's errors."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    share_heaps()
     try:
         app(args=None if arguments is None else list(arguments))
     except FaceGalleryError as error:

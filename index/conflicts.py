@@ -3,17 +3,21 @@
 Shapes: P photos, D embedding dimension.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from embedding.errors import RequestInvalid
 from index.checks import check_new_templates
 from index.decision import Candidate, check_thresholds
-from index.fusion import MAXIMUM, FusionRule, template_similarities
+from index.fusion import FusionRule, template_similarities
 from index.gallery import Gallery
 from index.records import EMBEDDING_DIMENSION, NewTemplate
+
+_TOLD = 5
+"""Other subjects that a photo looks like; the best few tell enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +26,7 @@ class BelongsElsewhere:
 
     Attributes:
         photo: its place among the new templates, from 0.
-        candidate: the closest other subject, at or above the threshold for others.
+        candidate: another subject, at or above the threshold for others.
     """
 
     photo: int
@@ -64,7 +68,9 @@ class Conflicts:
     """Everything that speaks against an enroll.
 
     Attributes:
-        elsewhere: photos of somebody who is enrolled as another subject.
+        elsewhere: photos of somebody who is enrolled as another subject, by photo, then closest
+            first, at most five of a photo. Declared look-alikes of the subject are not among
+            them: their photos are known to look so.
         differing: pairs of new photos that are not alike; two photos of one person in very
             different poses or years may stand here.
         groups: places of the new photos, those together that hang together by pairs at or above
@@ -93,9 +99,9 @@ def find_conflicts(
     templates: Sequence[NewTemplate],
     *,
     subject_id: str | None,
-    other_threshold: float,
+    other_threshold: float | Sequence[float],
     same_threshold: float,
-    fusion: FusionRule = MAXIMUM,
+    fusion: FusionRule | None = None,
 ) -> Conflicts:
     """Return what speaks against enrolling templates as one subject; nothing is changed.
 
@@ -104,34 +110,43 @@ def find_conflicts(
         templates: at least one, of the gallery's model.
         subject_id: whom they are meant for; None for somebody new.
         other_threshold: smallest similarity at which a face belongs to another subject: the
-            gallery's ``match`` threshold, of its size and rule.
+            gallery's ``match`` threshold, of its size and rule; one for all, or one a photo.
         same_threshold: similarity below which two photos, or a photo and a subject, do not show
             one person: a threshold of pairs, such as the model card's at one subject.
-        fusion: how a subject's templates become its similarity.
+        fusion: how a subject's templates become its similarity; None for the gallery's rule.
 
     Raises:
         EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
         ModelMismatch: a template of another model.
-        RequestInvalid: no templates, or a threshold that is not finite.
+        RequestInvalid: no templates, a threshold that is not finite, or not one a photo.
         SubjectNotFound: no subject with this id.
     """
-    check_thresholds(match_threshold=other_threshold, review_threshold=other_threshold)
-    check_thresholds(match_threshold=same_threshold, review_threshold=same_threshold)
+    limits = (
+        list(other_threshold)
+        if isinstance(other_threshold, Sequence)
+        else [other_threshold] * len(templates)
+    )
+    if len(limits) != len(templates):
+        raise RequestInvalid(f"{len(templates)} photos need as many thresholds, not {len(limits)}")
+    for limit in (*limits, same_threshold):
+        check_thresholds(match_threshold=limit, review_threshold=limit)
     embeddings_PD = check_new_templates(templates, dimension=EMBEDDING_DIMENSION)
+    rule = gallery.rules().rule if fusion is None else fusion
     strangers = (
         ()
         if subject_id is None
-        else _strangers(gallery, embeddings_PD, subject_id, same_threshold, fusion)
+        else _strangers(gallery, embeddings_PD, subject_id, same_threshold, rule)
     )
-    found = (
-        _elsewhere(gallery, photo, template, subject_id, other_threshold, fusion)
-        for photo, template in enumerate(templates)
-    )
+    own = _own_and_look_alikes(gallery, subject_id)
     similarities_PP = np.stack(
         [template_similarities(embedding_D, embeddings_PD) for embedding_D in embeddings_PD]
     )
     return Conflicts(
-        elsewhere=tuple(each for each in found if each is not None),
+        elsewhere=tuple(
+            BelongsElsewhere(photo=photo, candidate=candidate)
+            for photo, (template, limit) in enumerate(zip(templates, limits, strict=True))
+            for candidate in _others(gallery, template, own, limit, rule)
+        ),
         differing=tuple(
             PhotosDiffer(
                 photo=int(one),
@@ -140,31 +155,37 @@ def find_conflicts(
             )
             for one, other in np.argwhere(np.triu(similarities_PP < same_threshold, k=1))
         ),
-        groups=_groups(similarities_PP >= same_threshold),
+        groups=photo_groups(similarities_PP >= same_threshold),
         strangers=strangers,
     )
 
 
-def _elsewhere(
+def _own_and_look_alikes(gallery: Gallery, subject_id: str | None) -> set[str]:
+    if subject_id is None:
+        return set()
+    return {subject_id, *gallery.look_alikes_of(subject_id)}
+
+
+def _others(
     gallery: Gallery,
-    photo: int,
     template: NewTemplate,
-    subject_id: str | None,
+    own: Collection[str],
     threshold: float,
     fusion: FusionRule,
-) -> BelongsElsewhere | None:
+) -> list[Candidate]:
     answer = gallery.identify(
         template.embedding,
         fingerprint=template.fingerprint,
         match_threshold=threshold,
         review_threshold=threshold,
-        num_candidates=2,  # One of them may be the subject itself.
+        num_candidates=_TOLD + len(own),
         fusion=fusion,
     )
-    for candidate in answer.candidates:
-        if candidate.subject_id != subject_id and candidate.similarity >= threshold:
-            return BelongsElsewhere(photo=photo, candidate=candidate)
-    return None
+    return [
+        each
+        for each in answer.candidates
+        if each.subject_id not in own and each.similarity >= threshold
+    ][:_TOLD]
 
 
 def _strangers(
@@ -192,8 +213,12 @@ def _strangers(
     return tuple(found)
 
 
-def _groups(linked_PP: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
-    """The photos that links lead to from each other."""
+def photo_groups(linked_PP: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
+    """Return the photos that links lead to from each other, the largest group first.
+
+    Args:
+        linked_PP: (P, P), symmetric; whether two photos are alike.
+    """
     left = set(range(len(linked_PP)))
     groups = []
     while left:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -226,6 +227,30 @@ class Galleries:
         logger.info("deleted gallery %s", gallery.id)
         return num_templates
 
+    def switch(self, name: str, new: Gallery, *, kept_name: str, sequence: int) -> None:
+        """Give a gallery's name to another one, in one commit; whoever asks by name gets that.
+
+        Args:
+            name: of the old one.
+            new: gets the name.
+            kept_name: the old one goes on under it.
+            sequence: where the old one's change log must stand (`Gallery.sequence`).
+
+        Raises:
+            GalleryExists: another gallery has the kept name.
+            GalleryNotFound: one of the two is not there.
+            NameInvalid: the kept name cannot be one.
+            RequestInvalid: the old one was changed since.
+        """
+        check_gallery_name(kept_name)
+        old = self.get(name)
+        with self._lock:
+            self._check_open()
+            self._store.switch(old.stored, new.stored, kept_name=kept_name, sequence=sequence)
+            self._rename({old.id: kept_name, new.id: name})
+        self._tell_others()
+        logger.info("gallery %s took the place of gallery %s", new.id, old.id)
+
     def sync(self) -> None:
         """Follow what other processes changed since the last time; the follower's work.
 
@@ -246,6 +271,10 @@ class Galleries:
                 for stored in self._store.galleries():
                     if stored.id not in known:
                         self._load(self._gallery(stored))
+            with self._lock:
+                names = self._store.names()
+                if any(names.get(each.id, name) != name for name, each in self._galleries.items()):
+                    self._rename(names)
 
     def reseal(self) -> int:
         """Seal everything with the sealer's current key; returns the number of templates changed.
@@ -329,8 +358,15 @@ class Galleries:
     def _load(self, gallery: Gallery) -> None:
         gallery.load()
         with self._lock:
-            # Its own process may have made it since the list was read.
-            self._galleries.setdefault(gallery.name, gallery)
+            # Its own process may have made it since the list was read, or even deleted it.
+            if gallery.id in self._store.sequences():
+                self._galleries.setdefault(gallery.name, gallery)
+
+    def _rename(self, names: Mapping[str, str]) -> None:
+        """Know galleries under the names that they have in SQL, by their ids; lock held."""
+        for gallery in self._galleries.values():
+            gallery.renamed(names.get(gallery.id, gallery.name))
+        self._galleries = {each.name: each for each in self._galleries.values()}
 
     def _drop(self, gallery: Gallery) -> None:
         """Forget a gallery that another process deleted; once it is not listed it is gone."""

@@ -6,7 +6,7 @@ SQL no longer holds is never named.
 Shapes: D is the embedding dimension.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -22,15 +22,9 @@ from index.checks import (
     check_new_templates,
     check_unit_vectors,
 )
-from index.decision import (
-    Identification,
-    LookAlikes,
-    check_doubts,
-    check_thresholds,
-    identification,
-)
-from index.fusion import MAXIMUM, FusionRule
-from index.loaded_gallery import LoadedGallery
+from index.chosen_gallery import ChosenGallery
+from index.decision import Identification, check_doubts, check_thresholds, identification
+from index.fusion import FusionRule
 from index.receipts import Erasure
 from index.records import (
     EMBEDDING_DIMENSION,
@@ -42,7 +36,7 @@ from index.records import (
     Template,
 )
 from index.references import References, references_of
-from index.search import best_candidates, num_looked_at
+from index.search import best_candidates, candidates_of
 from index.store.photo_changes import PhotoChange
 from index.store.removed_subjects import RemovedSubject
 
@@ -53,7 +47,7 @@ MAX_PAGE = 1000
 """The most subjects on one page: about 200 kB of JSON."""
 
 
-class Gallery(LoadedGallery):
+class Gallery(ChosenGallery):
     """The subjects of one model's gallery; every method is thread safe.
 
     Got from `Galleries`, never made by hand.
@@ -68,6 +62,9 @@ class Gallery(LoadedGallery):
         external_id: str | None = None,
     ) -> Enrolled:
         """Store templates of one subject, all or none; returns after the commit is on disk.
+
+        Where the gallery keeps at most so many templates of a subject (`rules`), the surplus is
+        removed in the same commit, and `Enrolled.dropped_ids` tells which.
 
         Args:
             templates: at least one, of this gallery's model.
@@ -110,7 +107,7 @@ class Gallery(LoadedGallery):
         embeddings_ND = self._stored_form(embeddings_ND)
         with self._changing():
             added = self._store.enroll(checked, embeddings_ND)
-            self._made(added, added=(added.row_ids, embeddings_ND))
+            self._made(added, added=(added.row_ids, embeddings_ND), removed=added.dropped_row_ids)
         return added.enrolled
 
     def identify(
@@ -121,9 +118,8 @@ class Gallery(LoadedGallery):
         match_threshold: float,
         review_threshold: float,
         num_candidates: int = 5,
-        fusion: FusionRule = MAXIMUM,
-        smallest_lead: float = 0.0,
-        look_alikes: LookAlikes = (),
+        fusion: FusionRule | None = None,
+        smallest_lead: float | None = None,
     ) -> Identification:
         """Return who it is, with the best candidates, each subject once.
 
@@ -133,23 +129,22 @@ class Gallery(LoadedGallery):
             match_threshold: smallest similarity of a ``match``.
             review_threshold: smallest similarity of a ``review``.
             num_candidates: at most so many candidates, 1 to 4096.
-            fusion: how the templates of a subject become its similarity. The thresholds must be
-                calibrated for it: those of a model card hold for the maximum, which is why any
-                other rule has to be asked for. It costs one query more.
-            smallest_lead: a ``match`` that leads by less becomes ``review``; 0 switches it off.
-            look_alikes: pairs of ids; a ``match`` of one becomes ``review`` where the other
-                reaches the review threshold. Both are looked for among the 32 closest subjects,
-                or num_candidates if that is more; see `index.decision.identification`.
+            fusion: how the templates of a subject become its similarity; None for the gallery's
+                own rule (`rules`). The thresholds must be calibrated for it: those of a model
+                card hold for the maximum. Any other rule costs one query more.
+            smallest_lead: a ``match`` that leads by less over the second candidate becomes
+                ``review``; None for the gallery's own figure.
+
+        A declared look-alike (`declare_look_alikes`) of the best candidate that reaches the
+        review threshold turns ``match`` into ``review`` too, wherever it ranks.
 
         Raises:
             EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
             ModelMismatch: the embedding is of another model than the gallery.
-            RequestInvalid: a threshold, num_candidates or the lead is out of range, or a subject
-                is declared its own look-alike.
+            RequestInvalid: a threshold, num_candidates or the lead is out of range.
         """
         check_model(fingerprint, expected=self.fingerprint)
         check_thresholds(match_threshold=match_threshold, review_threshold=review_threshold)
-        check_doubts(smallest_lead=smallest_lead, look_alikes=look_alikes)
         if not 1 <= num_candidates <= MAX_CANDIDATES:
             raise RequestInvalid(
                 f"num_candidates must be 1 to {MAX_CANDIDATES}, but is {num_candidates}"
@@ -157,21 +152,35 @@ class Gallery(LoadedGallery):
         self._check_exists()
         probe_1D = np.asarray(embedding)[np.newaxis]
         check_unit_vectors(probe_1D, dimension=EMBEDDING_DIMENSION)
+        probe_D = self._stored_form(probe_1D)[0]
+        rules = self._store.rules()
+        rule = rules.rule if fusion is None else fusion
+        lead = rules.smallest_lead if smallest_lead is None else smallest_lead
+        check_doubts(smallest_lead=lead, look_alikes=())
         candidates = best_candidates(
-            self._stored_form(probe_1D)[0],
+            probe_D,
             matrix=self._memory.matrix,
             store=self._store,
-            num_candidates=num_looked_at(
-                num_candidates, doubts=smallest_lead > 0.0 or bool(look_alikes)
-            ),
-            rule=fusion,
+            # The runner-up is looked at, also where one candidate is asked for.
+            num_candidates=max(num_candidates, 2) if lead > 0.0 else num_candidates,
+            rule=rule,
         )
+        pairs = []
+        if candidates and candidates[0].similarity >= review_threshold:
+            best = candidates[0].subject_id
+            pairs = [(best, other) for other in self._store.look_alikes_of(best)]
+            known = {each.subject_id for each in candidates}
+            missing = [other for _, other in pairs if other not in known]
+            if missing:
+                candidates += candidates_of(
+                    missing, probe_D, matrix=self._memory.matrix, store=self._store, rule=rule
+                )
         answer = identification(
             candidates,
             match_threshold=match_threshold,
             review_threshold=review_threshold,
-            smallest_lead=smallest_lead,
-            look_alikes=look_alikes,
+            smallest_lead=lead,
+            look_alikes=pairs,
         )
         return replace(answer, candidates=answer.candidates[:num_candidates])
 
@@ -330,6 +339,32 @@ class Gallery(LoadedGallery):
         """
         self._check_exists()
         return self._store.photo_changes(after=after)
+
+    def vectors_by_subject(
+        self,
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield all templates that have a subject, piece by piece, while changes go on.
+
+        They are as stored: only to be compared with each other.
+
+        Returns:
+            Pairs of subjects' numbers (N,), see `subjects_by_number`, and vectors (N, D) float32.
+        """
+        self._check_exists()
+        ids_N, owners_N = self._store.owners()
+        for some_N, vectors_ND in self._memory.matrix.segments():
+            places_N = np.searchsorted(ids_N, some_N)
+            places_N[places_N == len(ids_N)] = 0
+            # Those removed meanwhile may be zero; they are in memory or in SQL, not in both.
+            live_N = vectors_ND.any(axis=1)
+            live_N &= ids_N[places_N] == some_N if len(ids_N) else False
+            vectors_ND = np.asarray(vectors_ND[live_N], dtype=np.float32)
+            yield owners_N[places_N[live_N]], vectors_ND
+
+    def subjects_by_number(self, numbers: Sequence[int]) -> dict[int, Subject]:
+        """Return those subjects that are still there, by the numbers of `vectors_by_subject`."""
+        self._check_exists()
+        return self._store.subjects_by_number(numbers)
 
     def remove_template(self, template_id: str) -> None:
         """Remove one template; its subject stays, even without any.

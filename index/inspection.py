@@ -13,6 +13,7 @@ from embedding.errors import (
     StoreCorrupt,
     StoreError,
 )
+from index.calibration.inspecting import calibration_problems
 from index.findings import Report
 from index.place import Place
 from index.records import EMBEDDING_DIMENSION
@@ -152,6 +153,8 @@ def _inspect_galleries(
     for gallery in listed:
         report.num_galleries += 1
         GalleryVerification(database, gallery, sealer=sealer, report=report).run(repair=repair)
+        for problem in calibration_problems(database, gallery, sealer=sealer):
+            report.add("calibration", problem)
         if sealer is not None:
             _inspect_snapshot(
                 database, gallery, folder.path, sealer, report,

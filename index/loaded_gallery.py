@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -69,6 +70,15 @@ class LoadedGallery:
     def name(self) -> str:
         """Unique name."""
         return self._store.gallery.name
+
+    @property
+    def stored(self) -> StoredGallery:
+        """Its row in SQL."""
+        return self._store.gallery
+
+    def renamed(self, name: str) -> None:
+        """Know the name that it has got in SQL; `Galleries` calls it."""
+        self._store.gallery = replace(self._store.gallery, name=name)
 
     @property
     def fingerprint(self) -> str:

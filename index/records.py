@@ -140,11 +140,14 @@ class Enrolled:
         subject_id: whom the templates belong to.
         template_ids: in the order in which the templates were given.
         created: True when the subject is new.
+        dropped_ids: of the subject's templates, old or new, that went because the gallery keeps
+            no more of one subject (`index.rules`).
     """
 
     subject_id: str
     template_ids: tuple[str, ...]
     created: bool
+    dropped_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ def num_rescored(num_subjects: int) -> int:
 
 def rescored(
     embedding: NDArray[np.float32],
-    closest: Iterable[TemplateHit],
+    subject_ids: Iterable[str],
     *,
     matrix: VectorMatrix,
     store: GalleryReads,
@@ -40,12 +40,12 @@ def rescored(
 
     Args:
         embedding: (D,) float32, unit length.
-        closest: a hit of each subject.
+        subject_ids: whom to score.
         matrix: the vectors.
         store: the same gallery in SQL.
         rule: gives the similarities.
     """
-    owned = store.owned_templates(hit.subject_id for hit in closest if hit.subject_id)
+    owned = store.owned_templates(subject_ids)
     ids_N, vectors_ND = matrix.vectors_of(each.row_id for each in owned)
     rows = {row_id: row for row, row_id in enumerate(ids_N.tolist())}
     by_subject: defaultdict[str, list[OwnedTemplate]] = defaultdict(list)

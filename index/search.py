@@ -3,6 +3,8 @@
 Shapes: K results, D embedding dimension.
 """
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,14 +19,6 @@ _TEMPLATES_A_SUBJECT = 4
 
 _SPARE = 16
 _WIDER = 4
-
-_IN_DOUBT = 32
-"""Subjects among which a runner-up or a look-alike is looked for, however few are asked for."""
-
-
-def num_looked_at(num_candidates: int, *, doubts: bool) -> int:
-    """Return how many of the closest subjects a decision needs to see."""
-    return max(num_candidates, _IN_DOUBT) if doubts else num_candidates
 
 
 def best_candidates(
@@ -47,16 +41,28 @@ def best_candidates(
     best = best_subjects(
         embedding, matrix=matrix, store=store, num_subjects=num_candidates, rule=rule
     )
-    subjects = store.subjects_by_id([hit.subject_id for hit in best if hit.subject_id])
-    return [
-        Candidate(
-            subject=subjects[hit.subject_id],
-            similarity=hit.similarity,
-            template_id=hit.template_id,
-        )
-        for hit in best
-        if hit.subject_id in subjects
-    ]
+    return _candidates(best, store)
+
+
+def candidates_of(
+    subject_ids: Iterable[str],
+    embedding: NDArray[np.float32],
+    *,
+    matrix: VectorMatrix,
+    store: GalleryReads,
+    rule: FusionRule,
+) -> list[Candidate]:
+    """Return some subjects, best first, wherever they rank; who has no template is left out.
+
+    Args:
+        subject_ids: whom to compare with.
+        embedding: (D,) float32, unit length, in the gallery's space.
+        matrix: the vectors.
+        store: the same gallery in SQL.
+        rule: how the templates of a subject become one similarity.
+    """
+    hits = rescored(embedding, subject_ids, matrix=matrix, store=store, rule=rule)
+    return _candidates(hits, store)
 
 
 def best_subjects(
@@ -92,7 +98,22 @@ def best_subjects(
     closest = _closest(
         embedding, matrix=matrix, store=store, num_subjects=num_rescored(num_subjects)
     )
-    return rescored(embedding, closest, matrix=matrix, store=store, rule=rule)[:num_subjects]
+    ids = [hit.subject_id for hit in closest if hit.subject_id]
+    return rescored(embedding, ids, matrix=matrix, store=store, rule=rule)[:num_subjects]
+
+
+def _candidates(hits: Sequence[TemplateHit], store: GalleryReads) -> list[Candidate]:
+    """The subjects of hits, in their order."""
+    subjects = store.subjects_by_id([hit.subject_id for hit in hits if hit.subject_id])
+    return [
+        Candidate(
+            subject=subjects[hit.subject_id],
+            similarity=hit.similarity,
+            template_id=hit.template_id,
+        )
+        for hit in hits
+        if hit.subject_id in subjects
+    ]
 
 
 def _closest(

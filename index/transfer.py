@@ -50,7 +50,10 @@ def export_gallery(store: Store, name: str, target: Path) -> ExchangeHeader:
     if gallery is None:
         raise GalleryNotFound("no gallery with this name; give the name of one that is there")
     header = ExchangeHeader(
-        fingerprint=gallery.fingerprint, gallery=gallery.name, exported_at=utc_now()
+        fingerprint=gallery.fingerprint,
+        gallery=gallery.name,
+        exported_at=utc_now(),
+        look_alikes=tuple(store.gallery_store(gallery).look_alikes()),
     )
     # Before the file: whatever happens then, the log tells that somebody began.
     store.audit.record(AuditEvent(action="gallery.export", outcome="begun", gallery_id=gallery.id))
@@ -91,7 +94,9 @@ def import_gallery(store: Store, name: str, source: Path, *, space: bool = False
     erased = _Erased(store.removals)
     try:
         _, batches = read_gallery(source, fingerprint=gallery.fingerprint)
-        imported = store.gallery_store(gallery).import_rows(erased.rest_of(batches))
+        imported = store.gallery_store(gallery).import_rows(
+            erased.rest_of(batches), look_alikes=header.look_alikes
+        )
     except BaseException:
         if created:
             _delete(store, gallery)

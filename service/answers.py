@@ -59,6 +59,7 @@ def calibration_answer(thresholds: ThresholdsInForce) -> schemas.CalibrationAnsw
         made_at=made.made_at,
         num_subjects=made.num_subjects,
         num_probes=made.num_probes,
+        normalised=thresholds.normalisation is not None,
         stale=thresholds.stale,
         reasons=list(thresholds.reasons),
     )
@@ -116,10 +117,16 @@ def enroll_answer(result: Enrollment, *, gallery: str) -> schemas.EnrollAnswer:
         ],
         conflicts=[
             schemas.ConflictAnswer(
-                photo=conflict.photo, **candidate_answer(conflict.candidate).model_dump()
+                photo=each.photo, **candidate_answer(each.candidate).model_dump()
             )
-            for conflict in result.conflicts
+            for each in result.conflicts.elsewhere
         ],
+        not_the_subject=[
+            schemas.StrangerAnswer(photo=each.photo, similarity=each.similarity)
+            for each in result.conflicts.strangers
+        ],
+        groups=[list(group) for group in result.conflicts.groups],
+        dropped_template_ids=list(enrolled.dropped_ids) if enrolled else [],
         threshold=threshold_answer(result.threshold),
         model=model_ref(result.card),
         timings_ms=dict(result.timings_ms),
@@ -127,12 +134,12 @@ def enroll_answer(result: Enrollment, *, gallery: str) -> schemas.EnrollAnswer:
 
 
 def identified_face(
-    face: Face, answer: Identification, *, similarities: bool
+    face: Face, answer: Identification, *, match_similarity: float, similarities: bool
 ) -> schemas.IdentifiedFace:
     """A face and who it is.
 
-    Who may not see similarities sees no candidates, and of a ``review`` no subject, which is
-    nothing but the first candidate.
+    Who may not see similarities sees no candidates, no reasons, which tell of a second one, and
+    of a ``review`` no subject, which is nothing but the first candidate.
     """
     named = answer.subject if similarities or answer.decision == "match" else None
     return schemas.IdentifiedFace.model_validate(
@@ -141,6 +148,8 @@ def identified_face(
             "decision": answer.decision,
             "subject": subject_answer(named) if named else None,
             "similarity": answer.similarity if similarities else None,
+            "reasons": list(answer.reasons) if similarities else [],
+            "match_threshold": match_similarity if similarities else None,
             "candidates": [candidate_answer(each) for each in answer.candidates]
             if similarities
             else [],
@@ -162,8 +171,10 @@ def identify_answer(
         width=result.photo.width,
         height=result.photo.height,
         faces=[
-            identified_face(face, answer, similarities=similarities)
-            for face, answer in zip(result.photo.faces, result.answers, strict=True)
+            identified_face(face, answer, match_similarity=match, similarities=similarities)
+            for face, answer, match in zip(
+                result.photo.faces, result.answers, result.match_similarities, strict=True
+            )
         ],
         timings_ms=dict(result.timings_ms),
     )

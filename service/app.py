@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
-from importlib import metadata
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
@@ -11,10 +10,13 @@ from embedding.detect import Detector
 from service import errors
 from service.assembly import Parts, open_parts
 from service.headers import allow_origins, origins_of
+from service.measuring import Measured
+from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import audit, faces, galleries, keys, pages
+from service.routes import audit, faces, galleries, keys, metrics, pages
 from service.settings import Settings
+from service.version import version
 
 DESCRIPTION = """\
 Open-set face recognition: a photo in, for each face a name or *unknown* out.
@@ -44,16 +46,23 @@ def create_app(
             if opened is None:
                 opened = stack.enter_context(open_parts(settings, detector=detector))
             await to_thread.run_sync(opened.warm_up)
-            app.state.workers = CapacityLimiter(opened.num_workers)
+            workers = app.state.workers = CapacityLimiter(opened.num_workers)
+            opened.metrics.watch_load(
+                lambda: Load(
+                    num_working=workers.borrowed_tokens,
+                    num_queued=workers.statistics().tasks_waiting,
+                )
+            )
             app.state.parts = opened
             try:
                 yield
             finally:
                 app.state.parts = None
+                opened.metrics.watch_load(None)
 
     app = FastAPI(
         title="FaceGallery",
-        version=_version(),
+        version=version(),
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
@@ -72,6 +81,7 @@ def create_app(
         galleries.router,
         keys.router,
         audit.router,
+        metrics.router,
         pages.router,
     ):
         app.include_router(router)
@@ -79,11 +89,5 @@ def create_app(
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     allow_origins(app, origins_of(settings.cors_origins))
     app.add_middleware(RequestEnvelope)
+    app.add_middleware(Measured)
     return app
-
-
-def _version() -> str:
-    try:
-        return metadata.version("facegallery")
-    except metadata.PackageNotFoundError:
-        return "0.0.0"

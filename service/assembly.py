@@ -18,8 +18,13 @@ from index.sealing import Sealer
 from service.auth import Keys
 from service.embedders import Embedders
 from service.limits import Allowance
+from service.metrics import Metrics
+from service.metrics_state import state_of
 from service.recognizer import Recognizer
+from service.results import Observer
 from service.settings import ENV_PREFIX, Settings, check_settings
+from service.tracing import Tracing, open_tracing
+from service.version import version
 
 DEFAULT_GALLERY = "default"
 
@@ -36,6 +41,8 @@ class Parts:
         embedders: of this installation.
         recognizer: on both.
         keys: of the data folder.
+        metrics: what is counted from now on.
+        tracing: where spans go; None where the settings name no collector.
     """
 
     settings: Settings
@@ -43,6 +50,8 @@ class Parts:
     embedders: Embedders
     recognizer: Recognizer
     keys: Keys
+    metrics: Metrics
+    tracing: Tracing | None
 
     @property
     def num_workers(self) -> int:
@@ -91,21 +100,24 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
         detector: instead of the built-in one.
 
     Raises:
-        SettingsInvalid: settings that do not fit each other.
+        SettingsInvalid: settings that do not fit each other, or whose packages are absent.
         StoreError: the data folder is in use, damaged or not accessible.
         ModelError: a new data folder, and the model for new galleries cannot be opened.
     """
     check_settings(settings)
     embedders = Embedders(settings, detector=detector)
     url = settings.database_url
-    with Galleries.open(
-        settings.data_folder,
-        database_url=None if url is None else url.get_secret_value(),
-        sealer=sealer_of(settings),
-        ledger=settings.removal_ledger,
-        audit_anchor=settings.audit_anchor,
-        options=MemoryOptions(engine=settings.search_engine, storage=settings.vector_storage),
-    ) as galleries:
+    with (
+        open_tracing(settings.otlp_endpoint, version=version()) as tracing,
+        Galleries.open(
+            settings.data_folder,
+            database_url=None if url is None else url.get_secret_value(),
+            sealer=sealer_of(settings),
+            ledger=settings.removal_ledger,
+            audit_anchor=settings.audit_anchor,
+            options=MemoryOptions(engine=settings.search_engine, storage=settings.vector_storage),
+        ) as galleries,
+    ):
         secret = galleries.secret("service")
         allowance = Allowance(
             per_minute=settings.key_max_per_minute, per_day=settings.key_max_per_day
@@ -115,12 +127,18 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             # Where services share a new database, another one may be quicker.
             with suppress(GalleryExists):
                 galleries.create(DEFAULT_GALLERY, fingerprint=embedders.named().fingerprint)
+        metrics = Metrics(lambda: state_of(galleries), version=version())
+        observers: tuple[Observer, ...] = (metrics,) if tracing is None else (metrics, tracing)
         yield Parts(
             settings=settings,
             galleries=galleries,
             embedders=embedders,
-            recognizer=Recognizer(galleries, embedders, settings=settings, secret=secret),
+            recognizer=Recognizer(
+                galleries, embedders, settings=settings, secret=secret, observers=observers
+            ),
             keys=keys,
+            metrics=metrics,
+            tracing=tracing,
         )
 
 

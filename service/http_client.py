@@ -1,100 +1,109 @@
-"""The client that works through a running service."""
+"""The client that works through a running service; `async_client` is its twin for asyncio."""
 
-import ssl
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel
 
 from embedding.choosing import FaceChoice
-from embedding.errors import ServerUnreachable
-from service import schemas
+from service import calls, schemas
+from service.answering import answer_of, arguments_of, unreachable
 from service.auth import Role
-from service.errors import error_of_problem
+from service.calls import AnyAnswer, Call
 from service.limits import Allowance
+from service.retrying import Retries
 
-AnyAnswer = TypeVar("AnyAnswer", bound=BaseModel)
-
-TIMEOUT_S = 120.0
-"""A large photo on a busy two-core machine takes seconds; a dead service is noticed at once."""
+PATIENT = Retries()
 
 
 class HttpClient:
-    """A `Client` that sends requests with a key."""
+    """A `Client` that sends requests with a key; repeatable ones again when they fail in passing.
 
-    def __init__(self, http: httpx.Client) -> None:
+    Every method raises the project's errors, made anew from the service's problem documents, and
+    `ServerUnreachable` where no service answers.
+    """
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        *,
+        retries: Retries = PATIENT,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._http = http
+        self._retries = retries
+        self._sleep = sleep
 
     def enroll(
         self,
         photos: Sequence[bytes],
         *,
         gallery: str,
-        subject: str,
+        subject: str | None = None,
+        external_id: str | None = None,
+        subject_id: str | None = None,
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
     ) -> schemas.EnrollAnswer:
-        """As in `Client`."""
-        fields = {
-            "gallery": gallery,
-            "subject": subject,
-            "force": str(force).lower(),
-            "dry_run": str(dry_run).lower(),
-        }
-        if isinstance(face, str):
-            fields["face"] = face
-        else:
-            fields["box"] = f"{face.left},{face.top},{face.right},{face.bottom}"
-        files = [("photos", (f"photo-{n}", photo)) for n, photo in enumerate(photos)]
-        return self._post(schemas.EnrollAnswer, "/v1/enroll", fields, files)
+        """Saves one template from each photo; see `Client.enroll` and `docs/http.md`."""
+        return self.send(
+            calls.enroll(
+                photos,
+                gallery=gallery,
+                subject=subject,
+                external_id=external_id,
+                subject_id=subject_id,
+                face=face,
+                force=force,
+                dry_run=dry_run,
+            )
+        )
 
     def identify(
         self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
     ) -> schemas.IdentifyAnswer:
-        """As in `Client`."""
-        fields = {
-            "gallery": gallery,
-            "turns": str(turns).lower(),
-            "num_candidates": str(num_candidates),
-        }
-        files = [("photo", ("photo", photo))]
-        return self._post(schemas.IdentifyAnswer, "/v1/identify", fields, files)
+        """Who each face of a photo is."""
+        return self.send(
+            calls.identify(photo, gallery=gallery, turns=turns, num_candidates=num_candidates)
+        )
+
+    def detect(self, photo: bytes, *, turns: bool = False) -> schemas.DetectAnswer:
+        """The faces of a photo with their quality."""
+        return self.send(calls.detect(photo, turns=turns))
 
     def galleries(self) -> schemas.GalleriesAnswer:
-        """As in `Client`."""
-        return self._ask(schemas.GalleriesAnswer, "GET", "/v1/galleries")
+        """The galleries that the key reaches."""
+        return self.send(calls.galleries())
 
     def create_gallery(self, name: str, *, model: str | None = None) -> schemas.GalleryAnswer:
-        """As in `Client`."""
-        body = {"name": name, "model": model}
-        return self._ask(schemas.GalleryAnswer, "POST", "/v1/galleries", body=body)
+        """A new, empty gallery."""
+        return self.send(calls.create_gallery(name, model=model))
 
     def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
-        """As in `Client`."""
-        return self._ask(schemas.RemovedAnswer, "DELETE", f"/v1/galleries/{_part(name)}")
+        """Deletes a gallery with all its subjects."""
+        return self.send(calls.delete_gallery(name))
 
     def subjects(
         self, gallery: str, *, limit: int = 100, cursor: str | None = None
     ) -> schemas.SubjectsAnswer:
-        """As in `Client`."""
-        query = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
-        path = f"/v1/galleries/{_part(gallery)}/subjects"
-        return self._ask(schemas.SubjectsAnswer, "GET", path, query=query)
+        """A page of subjects."""
+        return self.send(calls.subjects(gallery, limit=limit, cursor=cursor))
+
+    def subject(self, gallery: str, subject_id: str) -> schemas.SubjectAnswer:
+        """A subject."""
+        return self.send(calls.subject(gallery, subject_id))
 
     def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
-        """As in `Client`."""
-        path = f"/v1/galleries/{_part(gallery)}/subjects/{_part(subject_id)}"
-        return self._ask(schemas.ErasedAnswer, "DELETE", path)
+        """Removes a subject with its templates."""
+        return self.send(calls.remove_subject(gallery, subject_id))
 
     def keys(self) -> schemas.KeysAnswer:
-        """As in `Client`."""
-        return self._ask(schemas.KeysAnswer, "GET", "/v1/keys")
+        """All keys, without their secrets."""
+        return self.send(calls.keys())
 
     def create_key(
         self,
@@ -105,84 +114,64 @@ class HttpClient:
         expires_at: datetime | None = None,
         allowance: Allowance | None = None,
     ) -> schemas.NewKeyAnswer:
-        """As in `Client`."""
-        body = {
-            "role": role.value,
-            "label": label,
-            "galleries": None if galleries is None else list(galleries),
-            "expires_at": None if expires_at is None else expires_at.isoformat(),
-            "max_per_minute": None if allowance is None else allowance.per_minute,
-            "max_per_day": None if allowance is None else allowance.per_day,
-        }
-        return self._ask(schemas.NewKeyAnswer, "POST", "/v1/keys", body=body)
+        """A new key."""
+        return self.send(
+            calls.create_key(
+                role=role,
+                label=label,
+                galleries=galleries,
+                expires_at=expires_at,
+                allowance=allowance,
+            )
+        )
 
     def revoke_key(self, key_id: str) -> schemas.KeyAnswer:
-        """As in `Client`."""
-        return self._ask(schemas.KeyAnswer, "DELETE", f"/v1/keys/{_part(key_id)}")
+        """Revokes a key."""
+        return self.send(calls.revoke_key(key_id))
 
     def models(self) -> schemas.ModelsAnswer:
-        """As in `Client`."""
-        return self._ask(schemas.ModelsAnswer, "GET", "/v1/models")
+        """The installed models."""
+        return self.send(calls.models())
 
-    def _post(
-        self,
-        answer_class: type[AnyAnswer],
-        path: str,
-        fields: Mapping[str, str],
-        files: list[tuple[str, tuple[str, bytes]]],
-    ) -> AnyAnswer:
-        request = self._http.build_request("POST", path, data=dict(fields), files=files)
-        return self._send(answer_class, request)
+    def ready(self) -> schemas.ReadyAnswer:
+        """That photos can be answered, and how current the answers are."""
+        return self.send(calls.ready())
 
-    def _ask(
-        self,
-        answer_class: type[AnyAnswer],
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
-    ) -> AnyAnswer:
-        request = self._http.build_request(method, path, params=query, json=body)
-        return self._send(answer_class, request)
+    def send(self, call: Call[AnyAnswer]) -> AnyAnswer:
+        """The answer to a call of `service.calls`.
 
-    def _send(self, answer_class: type[AnyAnswer], request: httpx.Request) -> AnyAnswer:
-        try:
-            response = self._http.send(request)
-            if response.is_success:
-                return answer_class.model_validate_json(response.content)
-            document = response.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise ServerUnreachable(
-                f"no service answers at {self._http.base_url}: {type(error).__name__}; is it "
-                "running, and is it this version?"
-            ) from error
-        raise error_of_problem(document if isinstance(document, dict) else {})
-
-
-def _part(text: str) -> str:
-    """One segment of a path."""
-    return quote(text, safe="")
+        Raises:
+            FaceGalleryError: the service refused it, with the class of the problem's code.
+            ServerUnreachable: nothing answers, or something that is not this service.
+        """
+        num_tries = 0
+        while True:
+            num_tries += 1
+            outcome: httpx.Response | httpx.RequestError
+            try:
+                outcome = self._http.send(call.request(self._http))
+            except httpx.RequestError as error:
+                outcome = error
+            wait_s = self._retries.wait_s(call, num_tries=num_tries, outcome=outcome)
+            if wait_s is not None:
+                self._sleep(wait_s)
+            elif isinstance(outcome, httpx.Response):
+                return answer_of(call, outcome)
+            else:
+                raise unreachable(self._http.base_url, outcome) from outcome
 
 
 @contextmanager
-def connect(url: str, *, key: str, certificate: Path | None = None) -> Iterator[HttpClient]:
+def connect(
+    url: str, *, key: str, certificate: Path | None = None, retries: Retries = PATIENT
+) -> Iterator[HttpClient]:
     """A client of the service at an address.
 
     Args:
         url: of the service.
         key: sent with every request.
         certificate: PEM file that is trusted for HTTPS, beside the authorities that always are.
+        retries: how patient it is.
     """
-    trusted = ssl.create_default_context()
-    if certificate is not None:
-        trusted.load_verify_locations(cafile=certificate)
-    # A proxy of the environment must never see a key that is meant for this machine.
-    with httpx.Client(
-        base_url=url,
-        headers={"Authorization": f"Bearer {key}"},
-        timeout=TIMEOUT_S,
-        trust_env=False,
-        verify=trusted,
-    ) as http:
-        yield HttpClient(http)
+    with httpx.Client(**arguments_of(url, key=key, certificate=certificate)) as http:
+        yield HttpClient(http, retries=retries)

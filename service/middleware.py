@@ -12,10 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from index.audit.actor import acting
 from service.errors import internal_problem
 from service.headers import set_safe_headers
+from service.logs import request_in_hand
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(r"(?!fg_)[A-Za-z0-9._-]{1,64}")  # a key by mistake is not logged
 
 
 class RequestEnvelope:
@@ -31,6 +32,8 @@ class RequestEnvelope:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope["facegallery.request_id"] = request_id
+        in_hand = request_in_hand.set(request_id)
         start = time.perf_counter()
         status = 0
 
@@ -64,3 +67,4 @@ class RequestEnvelope:
                 (time.perf_counter() - start) * 1000,
                 scope.get("facegallery.key_id", "-"),
             )
+            request_in_hand.reset(in_hand)

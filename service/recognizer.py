@@ -19,16 +19,16 @@ from embedding.errors import (
     RequestInvalid,
 )
 from embedding.faces import Face, PhotoFaces
-from embedding.model import Threshold
 from index.audit.entries import AuditEvent
 from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
-from index.decision import Candidate, Identification, name_each_subject_once
+from index.conflicts import find_conflicts
+from index.decision import Identification, name_each_subject_once
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
 from service.choosing import SubjectChoice
 from service.embedders import Embedders
-from service.results import Conflict, Enrollment, Recognition
+from service.results import Enrollment, Observer, Recognition
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -50,12 +50,19 @@ class Recognizer:
     """Enrolls and identifies photos; thread safe, and slow: never call it on an event loop."""
 
     def __init__(
-        self, galleries: Galleries, embedders: Embedders, *, settings: Settings, secret: bytes
+        self,
+        galleries: Galleries,
+        embedders: Embedders,
+        *,
+        settings: Settings,
+        secret: bytes,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._galleries = galleries
         self._embedders = embedders
         self._settings = settings
         self._secret = secret
+        self._observers = observers
 
     def enroll(
         self,
@@ -93,30 +100,35 @@ class Recognizer:
         known = _find_subject(target, subject)
         embedder = self._embedders.of_gallery(target.fingerprint)
         chosen, timings = self._choose_faces(embedder, photos, face, force=force)
-        threshold = self._thresholds(target, embedder).match
-        alike = [_alike(target, embedder, each.face, threshold) for each in chosen]
-        enrolled = None if dry_run else self._save(target, embedder, chosen, subject)
+        templates = [self._template(each, embedder) for each in chosen]
+        thresholds = self._thresholds(target, embedder)
+        conflicts = find_conflicts(
+            target,
+            templates,
+            subject_id=None if known is None else known.id,
+            other_threshold=[thresholds.for_probe(each.face.embedding)[0] for each in chosen],
+            # Of two photos: a gallery of one subject.
+            same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
+        )
+        enrolled = None if dry_run else _save(target, templates, subject)
         if enrolled is None:
             # It changed nothing, but said who looks alike.
             facts = {"num_photos": len(photos)}
             self._galleries.audit.note(
                 AuditEvent(action="enroll.dry_run", gallery_id=target.id, facts=facts)
             )
-        own = enrolled.subject_id if enrolled else (known.id if known else None)
-        return Enrollment(
+        result = Enrollment(
             faces=tuple(each.face for each in chosen),
             enrolled=enrolled,
             would_create=known is None,
-            conflicts=tuple(
-                Conflict(photo=position, candidate=each)
-                for position, candidates in enumerate(alike)
-                for each in candidates
-                if each.subject_id != own
-            ),
-            threshold=threshold,
+            conflicts=conflicts,
+            threshold=thresholds.match,
             card=embedder.card,
             timings_ms=timings,
         )
+        for observer in self._observers:
+            observer.enrolled(result)
+        return result
 
     def identify(
         self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
@@ -145,28 +157,33 @@ class Recognizer:
         found = embedder.analyze(photo, turns=turns)
         start = time.perf_counter()
         thresholds = self._thresholds(target, embedder)
+        of_faces = [thresholds.for_probe(face.embedding) for face in found.faces]
         answers = name_each_subject_once(
             [
                 target.identify(
                     face.embedding,
                     fingerprint=embedder.fingerprint,
-                    match_threshold=thresholds.match.value,
-                    review_threshold=thresholds.review.value,
+                    match_threshold=match,
+                    review_threshold=review,
                     num_candidates=num_candidates,
                 )
-                for face in found.faces
+                for face, (match, review) in zip(found.faces, of_faces, strict=True)
             ]
         )
         if self._settings.audit_identifies:
             self._galleries.audit.note(_identified(target, answers))
         search_ms = (time.perf_counter() - start) * 1000
-        return Recognition(
+        result = Recognition(
             photo=found,
             answers=answers,
             thresholds=thresholds,
+            match_similarities=tuple(match for match, _ in of_faces),
             card=embedder.card,
             timings_ms={**found.timings_ms, "search": search_ms},
         )
+        for observer in self._observers:
+            observer.identified(result)
+        return result
 
     def detect(self, photo: bytes, *, turns: bool = False) -> PhotoFaces:
         """The faces of a photo with their quality, by the model for new galleries.
@@ -175,7 +192,10 @@ class Recognizer:
             PhotoError: the photo is not accepted.
             ModelError: the model is not installed or damaged.
         """
-        return self._embedders.named().analyze(photo, turns=turns)
+        result = self._embedders.named().analyze(photo, turns=turns)
+        for observer in self._observers:
+            observer.detected(result)
+        return result
 
     def _thresholds(self, gallery: Gallery, embedder: FaceEmbedder) -> ThresholdsInForce:
         return thresholds_in_force(
@@ -214,28 +234,6 @@ class Recognizer:
             for stage, spent_ms in found.timings_ms.items():
                 timings_ms[stage] = timings_ms.get(stage, 0.0) + spent_ms
         return chosen, timings_ms
-
-    def _save(
-        self,
-        gallery: Gallery,
-        embedder: FaceEmbedder,
-        chosen: Sequence[_ChosenFace],
-        subject: SubjectChoice,
-    ) -> Enrolled:
-        """Stores a template of each face, all or none; returns once they are safe."""
-        enrolled = gallery.enroll(
-            [self._template(each, embedder) for each in chosen],
-            subject_id=subject.subject_id,
-            name=subject.name,
-            external_id=subject.external_id,
-        )
-        logger.info(
-            "enrolled gallery=%s subject=%s templates=%d",
-            gallery.id,
-            enrolled.subject_id,
-            len(chosen),
-        )
-        return enrolled
 
     def _template(self, chosen: _ChosenFace, embedder: FaceEmbedder) -> NewTemplate:
         face = chosen.face
@@ -295,14 +293,19 @@ def _at_photo(error: FaceGalleryError, position: int, num_photos: int) -> FaceGa
     return type(error)(message)
 
 
-def _alike(
-    gallery: Gallery, embedder: FaceEmbedder, face: Face, threshold: Threshold
-) -> list[Candidate]:
-    """Subjects at or above the threshold; the best few tell enough."""
-    answer = gallery.identify(
-        face.embedding,
-        fingerprint=embedder.fingerprint,
-        match_threshold=threshold.value,
-        review_threshold=threshold.value,
+def _save(gallery: Gallery, templates: Sequence[NewTemplate], subject: SubjectChoice) -> Enrolled:
+    """Stores the templates, all or none; returns once they are safe."""
+    enrolled = gallery.enroll(
+        templates,
+        subject_id=subject.subject_id,
+        name=subject.name,
+        external_id=subject.external_id,
     )
-    return [each for each in answer.candidates if each.similarity >= threshold.value]
+    logger.info(
+        "enrolled gallery=%s subject=%s templates=%d dropped=%d",
+        gallery.id,
+        enrolled.subject_id,
+        len(templates),
+        len(enrolled.dropped_ids),
+    )
+    return enrolled

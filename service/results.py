@@ -2,25 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from embedding.faces import Face, PhotoFaces
 from embedding.model import ModelCard, Threshold
 from index.calibration.in_force import ThresholdsInForce
-from index.decision import Candidate, Identification
+from index.conflicts import Conflicts
+from index.decision import Identification
 from index.records import Enrolled
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
-    """Another subject of the gallery that looks like the one who is enrolled.
-
-    Attributes:
-        photo: position of the photo in the request, from 0.
-        candidate: the other subject, with a similarity of at least the match threshold.
-    """
-
-    photo: int
-    candidate: Candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,8 +20,8 @@ class Enrollment:
         faces: the face that was taken from each photo, in the order of the photos.
         enrolled: None on a dry run.
         would_create: no such subject existed when it was looked for.
-        conflicts: other subjects at or above ``threshold``; reported, never refused.
-        threshold: the match threshold that conflicts were judged by.
+        conflicts: what speaks against it; reported, never refused.
+        threshold: the match threshold that other subjects were judged by.
         card: of the gallery's model.
         timings_ms: milliseconds spent, by stage, all photos together.
     """
@@ -40,7 +29,7 @@ class Enrollment:
     faces: tuple[Face, ...]
     enrolled: Enrolled | None
     would_create: bool
-    conflicts: tuple[Conflict, ...]
+    conflicts: Conflicts
     threshold: Threshold
     card: ModelCard
     timings_ms: Mapping[str, float]
@@ -54,6 +43,7 @@ class Recognition:
         photo: its faces, largest first.
         answers: one for each face; a subject is named at most once.
         thresholds: that decided, for the gallery's size.
+        match_similarities: of each face, the smallest similarity of a ``match``.
         card: of the gallery's model.
         timings_ms: milliseconds spent, by stage: decode, detect, align, embed, search.
     """
@@ -61,5 +51,22 @@ class Recognition:
     photo: PhotoFaces
     answers: tuple[Identification, ...]
     thresholds: ThresholdsInForce
+    match_similarities: tuple[float, ...]
     card: ModelCard
     timings_ms: Mapping[str, float]
+
+
+class Observer(Protocol):
+    """Is told what the recognizer found out, in the thread that found it out; must be quick."""
+
+    def identified(self, result: Recognition) -> None:
+        """Somebody was, or was not, recognised."""
+        ...
+
+    def enrolled(self, result: Enrollment) -> None:
+        """Somebody was enrolled, or would have been in a dry run."""
+        ...
+
+    def detected(self, result: PhotoFaces) -> None:
+        """Faces were looked for, and nothing else."""
+        ...

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from index.audit.entries import AuditEntry
+from index.decision import Reason
 from service.auth import Role
 
 SUBJECT_ID = "3f0c8a52-d1b9-4e5c-8a7b-6d5e4f3a2b1c"
@@ -91,7 +92,10 @@ class ThresholdAnswer(Answer):
     num_subjects: Annotated[int, Field(description="Gallery size N.", examples=[6])]
     extrapolated: Annotated[
         bool,
-        Field(description="Not measured at this size, or with fewer than 30 errors behind it."),
+        Field(
+            description="Not measured at this size or for this fusion rule, or with fewer than "
+            "30 errors behind it."
+        ),
     ]
 
 
@@ -104,6 +108,13 @@ class CalibrationAnswer(Answer):
     made_at: Annotated[datetime, Field(examples=[CREATED])]
     num_subjects: Annotated[int, Field(description="Gallery size N then.", examples=[6])]
     num_probes: Annotated[int, Field(description="Searches of strangers.", examples=[3000])]
+    normalised: Annotated[
+        bool,
+        Field(
+            description="Each face has a threshold of its own; those of `match` and `review` "
+            "hold for a face that is as close to a cohort as most are."
+        ),
+    ]
     stale: Annotated[bool, Field(description="The gallery should be calibrated again.")]
     reasons: Annotated[list[str], Field(description="Why it is stale or not in force.")]
 
@@ -132,6 +143,13 @@ class ConflictAnswer(CandidateAnswer):
     photo: Annotated[int, Field(description="Position of the photo, from 0.", examples=[0])]
 
 
+class StrangerAnswer(Answer):
+    """A photo that does not seem to show the subject as enrolled so far."""
+
+    photo: Annotated[int, Field(description="Position of the photo, from 0.", examples=[0])]
+    similarity: Annotated[float, Field(description="To the subject.", examples=[0.21])]
+
+
 class EnrolledFace(FaceAnswer):
     """The face that was taken from a photo."""
 
@@ -154,6 +172,22 @@ class EnrollAnswer(Answer):
     conflicts: Annotated[
         list[ConflictAnswer], Field(description="Other subjects at or above the threshold.")
     ]
+    not_the_subject: Annotated[
+        list[StrangerAnswer],
+        Field(description="Photos that do not look like the subject's templates so far."),
+    ]
+    groups: Annotated[
+        list[list[int]],
+        Field(
+            description="Positions of the photos, those together that look like one person; "
+            "several groups: the photos may show several people.",
+            examples=[[[0]]],
+        ),
+    ]
+    dropped_template_ids: Annotated[
+        list[str],
+        Field(description="Removed, because the gallery keeps no more of one subject."),
+    ]
     threshold: ThresholdAnswer
     model: ModelRef
     timings_ms: Annotated[dict[str, float], Field(examples=[{"decode": 4.1, "embed": 11.9}])]
@@ -173,6 +207,17 @@ class IdentifiedFace(FaceAnswer):
     similarity: Annotated[
         float | None,
         Field(description="Of the best candidate; not for identifier keys.", examples=[0.72]),
+    ]
+    reasons: Annotated[
+        list[Reason], Field(description="Why it is a `review`; not for identifier keys.")
+    ]
+    match_threshold: Annotated[
+        float | None,
+        Field(
+            description="Similarity from which on this face is a match; not for identifier keys. "
+            "That of `match`, unless the calibration is normalised.",
+            examples=[0.41],
+        ),
     ]
     candidates: Annotated[
         list[CandidateAnswer], Field(description="Best first; not for identifier keys.")

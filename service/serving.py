@@ -1,6 +1,5 @@
 """Runs the service: a listener that is safe to open, and a clean end."""
 
-import logging
 import signal
 import socket
 import sys
@@ -16,6 +15,8 @@ from embedding.detect import Detector
 from embedding.errors import SettingsInvalid
 from service.app import create_app
 from service.assembly import open_parts
+from service.logs import configure
+from service.metrics_token import read_token
 from service.settings import Settings, check_settings
 
 GRACEFUL_SHUTDOWN_S = 10
@@ -70,10 +71,9 @@ def serve(
         ModelError: a model cannot be opened.
     """
     check_settings(settings)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # eight lines at each first start
+    if settings.metrics_token_file is not None:
+        read_token(settings.metrics_token_file)  # says now what is wrong with it
+    configure(settings.log_level, form=settings.log_format)
     with open_parts(settings, detector=detector) as parts, _listen(settings) as listener:
         parts.warm_up()
         url = _url(settings, listener)

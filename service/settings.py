@@ -1,10 +1,11 @@
-"""What an operator can set, by environment (``FACEGALLERY_...``) or command line."""
+"""What an operator can set: by command line, environment (``FACEGALLERY_...``) or a file."""
 
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
@@ -14,6 +15,8 @@ from embedding.errors import SettingsInvalid
 from embedding.photo import PhotoLimits
 from embedding.quality import QualityLimits
 from service.headers import origins_of
+from service.logs import LogFormat
+from service.settings_file import FILE_VARIABLE, read_settings_file
 
 ENV_PREFIX = "FACEGALLERY_"
 KEY_VARIABLE = "FACEGALLERY_KEY"  # read by the command line alone, never a setting
@@ -196,6 +199,21 @@ class Settings(BaseSettings):
         float,
         Field(ge=0, le=1, description="The detector's confidence below which enroll refuses."),
     ] = _QUALITY.min_confidence
+    metrics_token_file: Annotated[
+        Path | None,
+        Field(
+            description="File with one line, the token that opens `/metrics`; at least 32 random "
+            "characters. Unset: there are no metrics."
+        ),
+    ] = None
+    otlp_endpoint: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^\s@]+$",
+            description="URL of a collector that takes traces as OTLP over HTTP, such as "
+            "http://127.0.0.1:4318/v1/traces. Unset: there are none.",
+        ),
+    ] = None
     log_level: Annotated[
         str,
         Field(
@@ -203,6 +221,9 @@ class Settings(BaseSettings):
             description="Least severe level that is logged: debug, info, warning or error.",
         ),
     ] = "info"
+    log_format: Annotated[
+        LogFormat, Field(description="`text` is one line an event, `json` one JSON object a line.")
+    ] = "text"
 
     @property
     def scheme(self) -> str:
@@ -211,29 +232,50 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: object) -> Settings:
-    """Settings from the environment, with the values that are given and not None on top.
+    """Settings: values that are given and not None, then the environment, then the file.
 
     Raises:
-        SettingsInvalid: a value out of range, an unknown ``FACEGALLERY_`` variable, or settings
-            that do not fit each other.
+        SettingsInvalid: a value out of range, an unknown ``FACEGALLERY_`` variable, a file that
+            cannot be used, or settings that do not fit each other.
     """
-    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | {KEY_VARIABLE}
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {KEY_VARIABLE, FILE_VARIABLE}
     for variable in os.environ:
         if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in known:
             raise SettingsInvalid(
                 f"unknown setting {variable}; known are: {', '.join(sorted(known))}"
             )
-    values = {name: value for name, value in given.items() if value is not None}
+    in_environment = {variable.upper() for variable in os.environ}
+    on_top = {name: value for name, value in given.items() if value is not None}
+    in_file = {
+        name: value
+        for name, value in _of_file(os.environ.get(FILE_VARIABLE)).items()
+        if name not in on_top and ENV_PREFIX + name.upper() not in in_environment
+    }
+    values = in_file | on_top
     try:
         settings = Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
         problems = "; ".join(
-            f"{ENV_PREFIX}{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+            f"{_called('.'.join(map(str, item['loc'])), in_file)}: {item['msg']}"
             for item in error.errors(include_url=False, include_input=False)
         )
         raise SettingsInvalid(f"settings are not valid: {problems}") from error
     check_settings(settings)
     return settings
+
+
+def _of_file(path: str | None) -> dict[str, object]:
+    if not path:
+        return {}
+    secret = [n for n, f in Settings.model_fields.items() if SecretStr in get_args(f.annotation)]
+    return read_settings_file(Path(path), known=Settings.model_fields.keys(), secret=secret)
+
+
+def _called(name: str, in_file: Mapping[str, object]) -> str:
+    """A setting as its user wrote it."""
+    variable = ENV_PREFIX + name.upper()
+    return f"{name} in the settings file" if name in in_file else variable
 
 
 def check_settings(settings: Settings) -> None:

@@ -60,6 +60,7 @@ def test_the_image_installs_starts_and_gets_healthy(tmp_path: Path) -> None:
     packages = run("python", "-m", "pip", "list", "--format=freeze").stdout.lower()
     assert "facegallery==" in packages
     assert "\ntorch==" not in packages
+    assert "\npsycopg==" in packages  # the compose file keeps galleries in PostgreSQL
     server = subprocess.Popen(
         ["facegallery", "serve"],  # noqa: S607 (found in the environment made above)
         cwd=tmp_path,

@@ -1,5 +1,6 @@
 """The documents say what the code does: settings, routes, codes, commands, links, targets."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ from index.cli.main import app as index_command_line
 from service.app import create_app
 from service.cli import app as command_line
 from service.errors import CODE_BY_STATUS, STATUS_BY_CLASS
-from service.settings import ENV_PREFIX, KEY_VARIABLE, Settings
+from service.settings import ENV_PREFIX, KEY_VARIABLE, Settings, load_settings
+from service.settings_file import FILE_VARIABLE
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
@@ -130,8 +132,25 @@ def test_settings_stand_with_their_defaults() -> None:
 
 
 def test_the_key_variable_is_documented() -> None:
-    """The one variable that is no setting is told beside the settings."""
+    """The variables that are no settings are told beside the settings."""
     assert f"`{KEY_VARIABLE}`" in _text(DOCS / "settings.md")
+    assert f"`{FILE_VARIABLE}`" in _text(DOCS / "settings.md")
+
+
+def test_the_example_of_a_settings_file_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file in the document is read, and each of its lines changes something."""
+    found = re.search(r"```toml\n(.*?)```", _text(DOCS / "settings.md"), re.DOTALL)
+    assert found
+    (tmp_path / "settings.toml").write_text(found[1])
+    for name in [each for each in os.environ if each.startswith(ENV_PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "settings.toml"))
+    names = re.findall(r"^(\w+) =", found[1], re.MULTILINE)
+    loaded = load_settings()
+    assert len(names) > 3
+    assert [n for n in names if getattr(loaded, n) == Settings.model_fields[n].default] == []
 
 
 def test_error_codes_of_callers_stand_with_their_status() -> None:

@@ -13,6 +13,7 @@ COLUMNS: dict[str, type] = {
     "face": int,
     "num_faces": int,
     "decision": str,
+    "reasons": str,
     "subject_id": str,
     "name": str,
     "external_id": str,
@@ -67,6 +68,7 @@ def _of_face(face: Face, answer: Identification) -> dict[str, Any]:
     subject = answer.subject
     return {
         "decision": answer.decision,
+        "reasons": ",".join(answer.reasons) or None,
         "subject_id": None if subject is None else subject.id,
         "name": None if subject is None else subject.name,
         "external_id": None if subject is None else subject.external_id,

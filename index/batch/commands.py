@@ -9,6 +9,7 @@ from rich.console import Console
 
 from embedding.errors import GalleryNotFound
 from index.batch.build import LOT_SIZE, BuildOptions, Built, build, state_path
+from index.batch.dedupe_command import dedupe_command
 from index.batch.failures import failure_lines, write_failures
 from index.batch.identify_command import identify_command
 from index.batch.models import (
@@ -36,6 +37,7 @@ from index.batch.options import (
     WorkersOption,
 )
 from index.batch.progress import shown_progress
+from index.batch.reembed_command import reembed_command
 from index.batch.sources.embeddings import ReadyEmbeddings
 from index.batch.sources.opening import open_source
 from index.batch.sources.source import Source, SourceRules
@@ -58,6 +60,8 @@ def add_to(app: typer.Typer) -> None:
     """Adds these commands to the command line."""
     app.command("build", epilog=EXIT_CODES)(build_command)
     app.command("identify", epilog=EXIT_CODES)(identify_command)
+    app.command("dedupe", epilog=EXIT_CODES)(dedupe_command)
+    app.command("re-embed", epilog=EXIT_CODES)(reembed_command)
 
 
 def build_command(

@@ -12,7 +12,7 @@ from typing import Any
 
 from embedding.embedder import FaceEmbedder
 from embedding.errors import RequestInvalid
-from embedding.faces import PhotoFaces
+from embedding.faces import Face, PhotoFaces
 from index.batch.answers import COLUMNS, NO_FACE, packed, row_of_failure, rows_of_photo, unpacked
 from index.batch.build import MAX_LOT_SIZE, check_model
 from index.batch.flow import Channel, Flow
@@ -24,6 +24,7 @@ from index.batch.sources.source import Skip, Source, SourcePhoto
 from index.batch.stages import FaceRules, Stages
 from index.batch.tally import Tally
 from index.batch.work import Failure, Job, LotEnd, Outcome
+from index.calibration.in_force import ThresholdsInForce
 from index.decision import check_thresholds, name_each_subject_once
 from index.exchange.tables import check_table_file, write_table
 from index.gallery import Gallery
@@ -93,6 +94,7 @@ def identify(
     secret: bytes,
     target: Path,
     options: IdentifyOptions,
+    thresholds: ThresholdsInForce | None = None,
     tally: Tally | None = None,
 ) -> Identified:
     """Write who is in the photos of a source to a new file.
@@ -107,6 +109,8 @@ def identify(
         secret: of the data folder (`Galleries.secret`).
         target: ``.csv`` or ``.parquet``.
         options: how.
+        thresholds: of a calibration that gives each face its own, instead of the options'; those
+            hold the calibration's figures then, which tell whether it is still the same.
         tally: counts while it goes on; None for a new one.
 
     Raises:
@@ -129,7 +133,14 @@ def identify(
     if isinstance(source, ReadyEmbeddings):
         embedder = None
     with IdentifiedPhotos(work) as kept:
-        run = _Run(source, gallery, kept=kept, options=options, tally=tally or Tally())
+        run = _Run(
+            source,
+            gallery,
+            kept=kept,
+            options=options,
+            thresholds=thresholds,
+            tally=tally or Tally(),
+        )
         run.go(embedder, Hashing(secret))
         counts = _Counts()
         write_table(target, counts.counted(kept.answers()), COLUMNS)
@@ -173,12 +184,14 @@ class _Run:
         *,
         kept: IdentifiedPhotos,
         options: IdentifyOptions,
+        thresholds: ThresholdsInForce | None,
         tally: Tally,
     ) -> None:
         self._source = source
         self._gallery = gallery
         self._kept = kept
         self._options = options
+        self._thresholds = thresholds
         self._tally = tally
 
     def go(self, embedder: FaceEmbedder | None, hashing: Hashing) -> None:
@@ -279,13 +292,19 @@ class _Run:
                 self._gallery.identify(
                     face.embedding,
                     fingerprint=self._gallery.fingerprint,
-                    match_threshold=self._options.match_threshold,
-                    review_threshold=self._options.review_threshold,
+                    match_threshold=match,
+                    review_threshold=review,
                     num_candidates=_NUM_CANDIDATES,
                 )
                 for face in found.faces
+                for match, review in [self._limits(face)]
             ]
         )
+
+    def _limits(self, face: Face) -> tuple[float, float]:
+        if self._thresholds is None:
+            return self._options.match_threshold, self._options.review_threshold
+        return self._thresholds.for_probe(face.embedding)
 
 
 def _skipped(skip: Skip) -> IdentifiedPhoto:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from embedding.errors import RequestInvalid
 from embedding.model import CARD_FILE, read_card
 from index.audit.entries import DONE, AuditEvent
 from index.batch.identify import Identified, IdentifyOptions, identify
@@ -33,6 +34,7 @@ from index.batch.sources.opening import open_source
 from index.batch.sources.source import SourceRules
 from index.batch.stages import FaceRules
 from index.batch.tally import Tally
+from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.cli.options import (
     DATA_FOLDER,
     EXIT_WRONG,
@@ -99,9 +101,17 @@ def identify_command(
         if threshold is None or not is_ready:
             candidates = installed_models(model, models_folder)
             path = model_of_gallery(target.fingerprint, candidates=candidates)
+        in_force = None
         if threshold is None and path is not None:
-            threshold, card_review = _thresholds(path, target, fpir, review_fpir)
-            review_threshold = card_review if review_threshold is None else review_threshold
+            in_force = _in_force(path, target, fpir, review_fpir)
+            if in_force.normalisation is not None and review_threshold is not None:
+                raise RequestInvalid(
+                    "this gallery's calibration gives each face thresholds of its own: give "
+                    "--threshold with --review-threshold, or neither"
+                )
+            threshold = in_force.match.value
+            if review_threshold is None:
+                review_threshold = in_force.review.value
         match = 1.0 if threshold is None else threshold
         # Before the first answer: whatever happens then, the log tells that somebody began.
         event = AuditEvent(action="identify.batch", outcome="begun", gallery_id=target.id)
@@ -120,26 +130,36 @@ def identify_command(
                     faces=FaceRules(aligned=aligned, turns=turns, choice=None, force=True),
                     num_workers=workers,
                 ),
+                thresholds=None
+                if in_force is None or in_force.normalisation is None
+                else in_force,
                 tally=tally,
             )
         facts = {f"num_{kind}": num for kind, num in sorted(found.decisions.items())}
         galleries.audit.record(replace(event, outcome=DONE, facts=facts))
-    show(_answer(found, match), as_json=as_json, lines=_lines(found, match, out))
+    show(
+        _answer(found, match, in_force),
+        as_json=as_json,
+        lines=_lines(found, match, out) + [f"stale: {each}" for each in _stale(in_force)],
+    )
     if found.failures:
         raise typer.Exit(EXIT_WRONG)
 
 
-def _thresholds(
-    path: Path, gallery: Gallery, fpir: float, review_fpir: float
-) -> tuple[float, float]:
-    """Those of the model's card for the gallery's size."""
-    card, num_subjects = read_card(path / CARD_FILE), gallery.num_subjects
-    match = card.threshold(fpir=fpir, num_subjects=num_subjects).value
-    review = card.threshold(fpir=review_fpir, num_subjects=num_subjects).value
-    return match, min(review, match)
+def _in_force(path: Path, gallery: Gallery, fpir: float, review_fpir: float) -> ThresholdsInForce:
+    """Those of the gallery's calibration or its model's card, for its size and rule."""
+    card = read_card(path / CARD_FILE)
+    return thresholds_in_force(gallery, card=card, fpir=fpir, review_fpir=review_fpir)
 
 
-def _answer(found: Identified, threshold: float) -> dict[str, object]:
+def _stale(in_force: ThresholdsInForce | None) -> list[str]:
+    """Why the gallery should be calibrated."""
+    return [] if in_force is None else list(in_force.reasons)
+
+
+def _answer(
+    found: Identified, threshold: float, in_force: ThresholdsInForce | None
+) -> dict[str, object]:
     return {
         "num_photos": found.num_photos,
         "num_faces": found.num_faces,
@@ -147,6 +167,8 @@ def _answer(found: Identified, threshold: float) -> dict[str, object]:
         "num_without_face": found.num_without_face,
         "failures": dict(sorted(found.failures.items())),
         "threshold": round(threshold, 6),
+        "threshold_of": None if in_force is None else in_force.source,
+        "stale": _stale(in_force),
         "seconds": round(found.seconds, 3),
     }
 

@@ -29,7 +29,8 @@ class SubjectsAre(StrEnum):
 SourceArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="SRC", help="Folder with a folder of photos a subject, manifest, or embeddings."
+        metavar="SRC",
+        help="Folder with a folder of photos a subject, manifest, tar files, embeddings.",
     ),
 ]
 RootOption = Annotated[

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from embedding.choosing import check_quality, choose_position
+from embedding.detect import Box
 from embedding.embedder import FaceEmbedder
 from embedding.errors import FaceError, FaceGalleryError, ModelError
 from embedding.faces import FoundFaces, PhotoFaces
@@ -137,7 +138,7 @@ class Stages:
     def _find(self, photo: ReadPhoto) -> FoundPhoto | Outcome:
         """The faces of a photo that are to be embedded."""
         try:
-            found = self._found(photo.content)
+            found = self._found(photo.content, photo.job.photo.box)
         except ModelError:
             raise
         except FaceGalleryError as error:
@@ -148,14 +149,14 @@ class Stages:
             return _failed(photo.job, "unexpected", "see the log", photo.content_hash)
         return FoundPhoto(job=photo.job, content_hash=photo.content_hash, found=found)
 
-    def _found(self, content: bytes) -> FoundFaces:
+    def _found(self, content: bytes, box: Box | None) -> FoundFaces:
         if self._rules.aligned:
             return self._embedder.aligned(content)
         found = self._embedder.find(content, turns=self._rules.turns)
         if self._rules.choice is None:
             return found
         boxes = [each.box for each in found.detected]
-        return found.without_others(choose_position(boxes, self._rules.choice))
+        return found.without_others(choose_position(boxes, box or self._rules.choice))
 
     def _embed_all(self, found: Channel[FoundPhoto], outcomes: Channel[Outcome | LotEnd]) -> None:
         while some := found.take(_EMBED_TOGETHER, wait_s=_EMBED_WAIT_S):

@@ -1,18 +1,30 @@
-"""Which thresholds decide in a gallery now: its calibration's, or the model card's."""
+"""Which thresholds decide in a gallery now: its calibration's, or the model card's.
 
-from dataclasses import dataclass
+Shapes: D embedding dimension.
+"""
+
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from embedding.errors import StoreCorrupt
 from embedding.model import ModelCard
 from embedding.thresholds import Threshold
-from index.calibration.kept import fact_of, stale_reasons
+from index.calibration.kept import fact_of, read_normalisation, stale_reasons
+from index.calibration.normalisation import CohortNormalisation
 from index.calibration.records import Calibration, calibration_of_json
 from index.calibration.strangers import Unit
 from index.loaded_gallery import LoadedGallery
+from index.store.gallery_store import GalleryStore
 
 MAXIMUM: Final = "maximum"
-"""Name of the fusion rule that identifying uses unless told otherwise."""
+"""Name of the fusion rule that model cards are measured with."""
+
+_MAX_NORMALISATIONS: Final = 8  # two megabytes each
+_normalisations: Final[dict[str, CohortNormalisation]] = {}
 
 # Asked at every identification; the content itself is the key, so another one is never missed.
 _parsed = lru_cache(maxsize=64)(calibration_of_json)
@@ -29,6 +41,8 @@ class ThresholdsInForce:
         calibration: the gallery's; None where it was never calibrated.
         reasons: why the calibration is stale or not in force, in words; empty when it holds.
         num_subjects: gallery size N that they are for.
+        normalisation: None where the thresholds are for similarities; otherwise they are for
+            figures, and each probe has similarities of its own as thresholds.
     """
 
     match: Threshold
@@ -37,11 +51,23 @@ class ThresholdsInForce:
     calibration: Calibration | None
     reasons: tuple[str, ...]
     num_subjects: int
+    normalisation: CohortNormalisation | None = None
 
     @property
     def stale(self) -> bool:
         """Whether the gallery should be calibrated again."""
         return bool(self.reasons)
+
+    def for_probe(self, probe_D: NDArray[np.float32]) -> tuple[float, float]:
+        """Return the smallest similarities of a ``match`` and of a ``review`` for a probe.
+
+        Args:
+            probe_D: (D,), unit length, in the model's own space.
+        """
+        if self.normalisation is None:
+            return self.match.value, self.review.value
+        shift = self.normalisation.shift(probe_D)
+        return self.match.value + shift, self.review.value + shift
 
 
 def thresholds_in_force(
@@ -50,30 +76,31 @@ def thresholds_in_force(
     card: ModelCard,
     fpir: float,
     review_fpir: float,
-    rule: str = MAXIMUM,
+    rule: str | None = None,
     unit: Unit = "photo",
 ) -> ThresholdsInForce:
     """Return the thresholds for a gallery as it is now.
 
     A calibration decides when it is of this model and rule and holds both rates. That of a
     gallery that has outgrown it is continued, and stays in force: the card's thresholds are no
-    nearer to the truth for having been measured elsewhere.
+    nearer to the truth for having been measured elsewhere. A card is measured with the maximum:
+    where it decides under another rule, its thresholds are marked as extrapolated.
 
     Args:
         gallery: open.
         card: of the gallery's model.
         fpir: that ``match`` stands for.
         review_fpir: that ``review`` stands for.
-        rule: name of the fusion rule in use.
+        rule: name of the fusion rule in use; None for the gallery's own.
         unit: what a decision is made of; see `index.tracks`.
 
     Raises:
         RequestInvalid: the card decides, and has no thresholds for these rates.
         StoreCorrupt: the calibration that is kept cannot be read.
     """
+    rule = gallery.store.rules().fusion if rule is None else rule
     num_subjects = gallery.num_subjects
-    content = gallery.store.fact(fact_of(unit))
-    calibration = None if content is None else _parsed(content)
+    calibration, normalisation = _kept(gallery.store, unit)
     reasons: tuple[str, ...] = ()
     if calibration is None and unit == "track":
         reasons = (
@@ -103,10 +130,17 @@ def thresholds_in_force(
                 calibration=calibration,
                 reasons=reasons,
                 num_subjects=num_subjects,
+                normalisation=normalisation,
             )
     match, review = (
         card.threshold(fpir=each, num_subjects=num_subjects) for each in (fpir, review_fpir)
     )
+    if rule != MAXIMUM:
+        match, review = (replace(each, extrapolated=True) for each in (match, review))
+        if calibration is None:
+            reasons += (
+                f"it decides by {rule}, which the model card was not measured with: calibrate it",
+            )
     return ThresholdsInForce(
         match=match,
         review=_below(match, review),
@@ -115,6 +149,33 @@ def thresholds_in_force(
         reasons=reasons,
         num_subjects=num_subjects,
     )
+
+
+def _kept(
+    store: GalleryStore, unit: Unit
+) -> tuple[Calibration | None, CohortNormalisation | None]:
+    """The calibration, and what its thresholds need."""
+    for last in (False, True):
+        content = store.fact(fact_of(unit))
+        if content is None:
+            return None, None
+        calibration = _parsed(content)
+        if not calibration.cohort_digest:
+            return calibration, None
+        known = _normalisations.get(calibration.cohort_digest)
+        if known is not None:
+            return calibration, known
+        try:
+            found = read_normalisation(store, calibration)
+        except StoreCorrupt:
+            if last:
+                raise
+            continue  # another process may have calibrated between the two reads
+        if len(_normalisations) >= _MAX_NORMALISATIONS:
+            _normalisations.clear()
+        _normalisations[calibration.cohort_digest] = found
+        return calibration, found
+    raise AssertionError("the second try returns or raises")
 
 
 def _missing(calibration: Calibration, fpirs: tuple[float, ...]) -> tuple[str, ...]:

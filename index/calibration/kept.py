@@ -10,8 +10,10 @@ from typing import Final
 
 from embedding.errors import ModelInvalid, ModelNotFound
 from embedding.model import CARD_FILE, ModelCard, read_card, shipped_models
-from index.calibration.measuring import Wanted, calibrate
+from index.calibration.calibrating import Measurement, Wanted, measure
+from index.calibration.normalisation import CohortNormalisation, normalisation_of_bytes
 from index.calibration.records import Calibration, calibration_of_json
+from index.calibration.rules import rule_for_many
 from index.calibration.strangers import Strangers, Unit
 from index.calibration.templates import read_templates
 from index.store.facts import GalleryFact
@@ -52,32 +54,69 @@ def calibrate_gallery(
     strangers: Strangers | None = None,
     wanted: Wanted | None = None,
 ) -> Calibration:
-    """Calibrate a gallery as it is now, and keep the result with it.
+    """Calibrate a gallery as it is now, and keep the result with it; see `measure_gallery`."""
+    return measure_gallery(store, card=card, strangers=strangers, wanted=wanted).calibration
+
+
+def measure_gallery(
+    store: GalleryStore,
+    *,
+    card: ModelCard,
+    strangers: Strangers | None = None,
+    wanted: Wanted | None = None,
+) -> Measurement:
+    """Calibrate a gallery as it is now, keep the result, and return it with what it was made of.
 
     Args:
         store: of the gallery.
         card: of the gallery's model.
-        strangers: see `calibrate`.
-        wanted: see `calibrate`.
+        strangers: see `measure`.
+        wanted: see `measure`; None for the usual rates under the gallery's own fusion rule.
 
     Raises:
-        As `calibrate` and `read_templates`.
+        As `measure` and `read_templates`.
         GalleryNotFound: the gallery was deleted meanwhile.
     """
-    calibration = calibrate(
+    measured = measure(
         read_templates(store),
         card=card,
         fingerprint=store.gallery.fingerprint,
         strangers=strangers,
-        wanted=wanted,
+        wanted=wanted or Wanted(rule=rule_for_many(store.rules().fusion)),
     )
-    store.write_fact(fact_of(calibration.unit), calibration.to_json())
-    return calibration
+    made, normalisation = measured.calibration, measured.normalisation
+    store.write_facts(
+        {
+            fact_of(made.unit): made.to_json(),
+            normalisation_fact_of(made.unit): normalisation.to_bytes() if normalisation else None,
+        }
+    )
+    return measured
 
 
 def fact_of(unit: Unit) -> GalleryFact:
     """Under which name calibrations for photos, or for tracks, are kept: one of each."""
     return "calibration" if unit == "photo" else "track_calibration"
+
+
+def normalisation_fact_of(unit: Unit) -> GalleryFact:
+    """Under which name the cohort of a calibration for photos, or for tracks, is kept."""
+    return "normalisation" if unit == "photo" else "track_normalisation"
+
+
+def read_normalisation(store: GalleryStore, calibration: Calibration) -> CohortNormalisation:
+    """Return the normalisation that a calibration's thresholds are for.
+
+    Args:
+        store: of the gallery.
+        calibration: of the gallery, whose normalisation was kept.
+
+    Raises:
+        StoreCorrupt: it is missing, of another calibration, or damaged.
+        SealKeyMissing: it is sealed with a key that is not at hand.
+    """
+    content = store.fact(normalisation_fact_of(calibration.unit))
+    return normalisation_of_bytes(content, digest=calibration.cohort_digest)
 
 
 def read_calibration(

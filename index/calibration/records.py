@@ -11,6 +11,7 @@ from embedding.errors import RequestInvalid, StoreCorrupt
 from embedding.model import ModelCard
 from embedding.thresholds import Threshold
 from index.calibration.floor import card_threshold
+from index.calibration.judging import Judgement
 from index.calibration.strangers import Unit
 
 FORMAT = 1
@@ -32,6 +33,7 @@ class CalibratedPoint:
             None where the searches are enough to do without.
         floor_fpir: the card's FPIR that the floor is of: the wanted one, or a smaller one.
         num_errors: searches at or above ``value``.
+        num_missed: mated searches below it, or closer to somebody else.
         predicted_low: lower end of the 95 % interval that will hold the FPIR measured on
             ``num_future`` new searches at ``value``.
         predicted_high: upper end of it.
@@ -49,6 +51,7 @@ class CalibratedPoint:
     floor: float | None
     floor_fpir: float | None
     num_errors: int
+    num_missed: int
     predicted_low: float
     predicted_high: float
     num_future: int
@@ -71,10 +74,14 @@ class Calibration:
         num_probes: non-mated searches.
         num_people: whose searches they are; two of a gallery's people who are each other's
             nearest count once.
+        num_mated: searches of enrolled people, each without its own template.
         num_close: searches so close to somebody that they may be of the same person.
         unit: what one search, and so one decision, is made of.
         left_out: photos that gave no search, counted by reason.
         points: by descending FPIR, each FPIR once; their thresholds never fall.
+        normalisation: what a cohort's normalisation did; None where none was tried. If it is
+            kept, thresholds are for figures and no similarities; see `normalisation`.
+        cohort_digest: of what is kept of the cohort; empty where similarities decide.
     """
 
     made_at: datetime
@@ -85,10 +92,13 @@ class Calibration:
     num_templates: int
     num_probes: int
     num_people: int
+    num_mated: int
     num_close: int
     points: tuple[CalibratedPoint, ...]
     unit: Unit = "photo"
     left_out: Mapping[str, int] = field(default_factory=dict)
+    normalisation: Judgement | None = None
+    cohort_digest: str = ""
 
     def holds(self, fpir: float) -> bool:
         """Whether there is a threshold for this FPIR."""
@@ -157,7 +167,13 @@ def calibration_of_json(content: bytes) -> Calibration:
             raise ValueError("format")
         points = tuple(_point(each) for each in values.pop("points"))
         made_at = datetime.fromisoformat(values.pop("made_at"))
-        calibration = Calibration(made_at=made_at, points=points, **values)
+        judged = values.pop("normalisation")
+        calibration = Calibration(
+            made_at=made_at,
+            points=points,
+            normalisation=None if judged is None else Judgement(**judged),
+            **values,
+        )
         _check(calibration)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StoreCorrupt(
@@ -178,12 +194,14 @@ def _point(values: Mapping[str, Any]) -> CalibratedPoint:
 
 
 def _check(calibration: Calibration) -> None:
-    texts = (calibration.fingerprint, calibration.rule)
+    texts = (calibration.fingerprint, calibration.rule, calibration.cohort_digest)
+    judged = calibration.normalisation
     counts = (
         calibration.num_subjects,
         calibration.num_templates,
         calibration.num_probes,
         calibration.num_people,
+        calibration.num_mated,
         calibration.num_close,
         *calibration.left_out.values(),
     )
@@ -195,5 +213,6 @@ def _check(calibration: Calibration) -> None:
         or calibration.source not in get_args(Source)
         or calibration.unit not in get_args(Unit)
         or not calibration.points
+        or (judged is not None and judged.kept) != bool(calibration.cohort_digest)
     ):
         raise ValueError("fields")

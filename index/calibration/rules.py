@@ -3,12 +3,16 @@
 Shapes: P probes, T templates, N templates of one subject, S subjects, D embedding dimension.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.calibration.templates import GalleryTemplates
+from index.fusion import NO_DIRECTION, VOTERS, FusionRule, fusion_rule
+
+_SUBJECTS_AT_A_TIME = 4096
 
 
 class ManyProbesFusion(Protocol):
@@ -28,22 +32,6 @@ class ManyProbesFusion(Protocol):
         """
 
 
-class OneSubjectFusion(Protocol):
-    """Fuses the similarities of one probe to the templates of one subject."""
-
-    @property
-    def name(self) -> str:
-        """As `ManyProbesFusion.name`."""
-
-    def fuse(
-        self,
-        probe_D: NDArray[np.float32],
-        templates_ND: NDArray[np.float32],
-        qualities_N: NDArray[np.float64],
-    ) -> float:
-        """Return the subject's similarity in [-1, 1]."""
-
-
 class MaxFusion:
     """A subject's similarity is that of its closest template; see `index.decision.fuse_max`."""
 
@@ -58,10 +46,111 @@ class MaxFusion:
         return np.clip(fused_PS, -1.0, 1.0)
 
 
+Combine = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+"""From similarities (P, S, N) to all templates and (P, S) to centroids to fused ones (P, S)."""
+
+
+def _best_two(similarities_PSN: NDArray[np.float32]) -> NDArray[np.float32]:
+    best: NDArray[np.float32] = np.sort(similarities_PSN, axis=2)[:, :, -2:].mean(
+        axis=2, dtype=np.float32
+    )
+    return best
+
+
+def _vote(similarities_PSN: NDArray[np.float32]) -> NDArray[np.float32]:
+    num = similarities_PSN.shape[2]
+    place = num - 1 - min(VOTERS, num) // 2
+    voters: NDArray[np.float32] = np.sort(similarities_PSN, axis=2)[:, :, place]
+    return voters
+
+
+_COMBINED: dict[str, Combine] = {
+    "mean": lambda similarities_PSN, _: similarities_PSN.mean(axis=2, dtype=np.float32),
+    "best-two": lambda similarities_PSN, _: _best_two(similarities_PSN),
+    "centroid": lambda _, centroids_PS: centroids_PS,
+    "centroid-best-two": lambda similarities_PSN, centroids_PS: (
+        np.float32(0.5) * (centroids_PS + _best_two(similarities_PSN))
+    ),
+    "vote": lambda similarities_PSN, _: _vote(similarities_PSN),
+}
+
+
+class SizeBySize:
+    """A rule of `index.fusion`, for all subjects with equally many templates at once."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._combine = _COMBINED[name]
+        self._known: tuple[GalleryTemplates, NDArray[np.float32]] | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the rule."""
+        return self._name
+
+    def similarities(
+        self, probes_PD: NDArray[np.float32], gallery: GalleryTemplates
+    ) -> NDArray[np.float32]:
+        """Return what the rule says of each probe and subject."""
+        similarities_PT = np.clip(probes_PD @ gallery.vectors_TD.T, -1.0, 1.0)
+        centroids_PS = np.clip(probes_PD @ self._directions(gallery).T, -1.0, 1.0)
+        sizes_S = np.diff(np.append(gallery.starts_S, len(gallery.vectors_TD)))
+        fused_PS = np.empty(centroids_PS.shape, np.float32)
+        for size in np.unique(sizes_S):
+            columns_S = np.flatnonzero(sizes_S == size)
+            places_SN = gallery.starts_S[columns_S][:, np.newaxis] + np.arange(size)
+            fused_PS[:, columns_S] = self._combine(
+                similarities_PT[:, places_SN], centroids_PS[:, columns_S]
+            )
+        return fused_PS
+
+    def _directions(self, gallery: GalleryTemplates) -> NDArray[np.float32]:
+        """The direction (S, D) of each subject's weighted mean; kept, as blocks of probes come."""
+        if self._known is None or self._known[0] is not gallery:
+            self._known = gallery, _centroids(gallery)
+        return self._known[1]
+
+
+def _centroids(gallery: GalleryTemplates) -> NDArray[np.float32]:
+    """See `index.fusion.Centroid`; a subject without a direction gets zeros."""
+    ends_S = np.append(gallery.starts_S[1:], len(gallery.vectors_TD))
+    centroids_SD = np.zeros((gallery.num_subjects, gallery.vectors_TD.shape[1]), np.float32)
+    for first in range(0, gallery.num_subjects, _SUBJECTS_AT_A_TIME):
+        some = slice(first, first + _SUBJECTS_AT_A_TIME)
+        starts, end = gallery.starts_S[some], int(ends_S[some][-1])
+        places = slice(int(starts[0]), end)
+        weights_T = gallery.qualities_T[places].astype(np.float64)
+        offsets_S = starts - starts[0]
+        totals_S = np.add.reduceat(weights_T, offsets_S)
+        sizes_S = ends_S[some] - starts
+        weights_T = np.where(
+            np.repeat(totals_S > 0.0, sizes_S),
+            weights_T / np.repeat(np.where(totals_S > 0.0, totals_S, 1.0), sizes_S),
+            1.0 / np.repeat(sizes_S, sizes_S),
+        )
+        means_SD = np.add.reduceat(
+            weights_T[:, np.newaxis] * gallery.vectors_TD[places], offsets_S, axis=0
+        )
+        lengths_S = np.linalg.norm(means_SD, axis=1)
+        has_one_S = lengths_S >= NO_DIRECTION
+        centroids_SD[some][has_one_S] = means_SD[has_one_S] / lengths_S[has_one_S][:, np.newaxis]
+    return centroids_SD
+
+
+def rule_for_many(name: str) -> ManyProbesFusion:
+    """Return the rule of `index.fusion` with this name, for a calibration.
+
+    Raises:
+        RequestInvalid: there is none; the message names those there are.
+    """
+    fusion_rule(name)
+    return MaxFusion() if name == MaxFusion.name else SizeBySize(name)
+
+
 class SubjectBySubject:
     """Any rule for one subject, asked for every probe and subject: right, and slow."""
 
-    def __init__(self, rule: OneSubjectFusion) -> None:
+    def __init__(self, rule: FusionRule) -> None:
         self._rule = rule
 
     @property

@@ -3,7 +3,7 @@
 Shapes: P probes, S subjects, T templates, D embedding dimension, Q quarters of the gallery.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,17 @@ class NonMated:
     def num_probes(self) -> int:
         """Searches."""
         return len(self.best_P)
+
+    def of_people(self, people: NDArray[np.int64]) -> "NonMated":
+        """Return the searches of these people alone."""
+        own_P = np.isin(self.person_P, people)
+        quarters_PQ = self.quarters_PQ
+        return replace(
+            self,
+            best_P=self.best_P[own_P],
+            person_P=self.person_P[own_P],
+            quarters_PQ=None if quarters_PQ is None else quarters_PQ[own_P],
+        )
 
     @property
     def num_people(self) -> int:

@@ -64,6 +64,11 @@ class Strangers:
                 f"there is no stranger to search for; left out: {reasons or 'nothing'}"
             )
 
+    def of_people(self, people: NDArray[np.int64]) -> "Strangers":
+        """Return the probes of these people alone."""
+        own_P = np.isin(self.person_P, people)
+        return replace(self, vectors_PD=self.vectors_PD[own_P], person_P=self.person_P[own_P])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Frame:

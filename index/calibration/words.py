@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator
 
-from embedding.error_rates import RULE_OF_THIRTY
+from embedding.error_rates import RULE_OF_THIRTY, rate_with_interval
 from embedding.model import ModelCard
 from index.calibration.kept import KeptCalibration
 from index.calibration.records import CalibratedPoint, Calibration
+from index.calibration.rules import MaxFusion
 
 
 def heading(calibration: Calibration) -> list[str]:
@@ -24,6 +25,7 @@ def heading(calibration: Calibration) -> list[str]:
     if calibration.left_out:
         reasons = ", ".join(f"{num} {reason}" for reason, num in calibration.left_out.items())
         lines.append(f"photos left out: {reasons}")
+    lines += _of_normalisation(calibration)
     if calibration.num_close:
         lines.append(
             f"{calibration.num_close} searches came closer to somebody than strangers do once in "
@@ -31,6 +33,20 @@ def heading(calibration: Calibration) -> list[str]:
             f"for people who are enrolled twice, or among the strangers"
         )
     return lines
+
+
+def _of_normalisation(calibration: Calibration) -> list[str]:
+    judged = calibration.normalisation
+    if judged is None:
+        return []
+    kept = "kept: thresholds are for normalised figures" if judged.kept else judged.reason
+    return [
+        f"normalised against a cohort of {judged.num_cohort} people: at FPIR "
+        f"{_percent(judged.fpir)}, on {judged.num_judging} other strangers, FNIR "
+        f"{_percent(judged.fnir_normalised)} instead of {_percent(judged.fnir)} (difference "
+        f"{100 * judged.low:+.2f} to {100 * judged.high:+.2f} points)",
+        f"  {kept}" if judged.kept else f"  not kept: {kept}",
+    ]
 
 
 def of_point(point: CalibratedPoint, calibration: Calibration) -> list[str]:
@@ -50,8 +66,16 @@ def _of_point(point: CalibratedPoint, calibration: Calibration) -> Iterator[str]
     )
     yield (
         f"  a rate is per search, and a camera searches often: of 1000 strangers' searches a day "
-        f"about {1000 * point.num_errors / calibration.num_probes:.3g} name somebody"
+        f"{1000 * point.predicted_low:.3g} to {1000 * point.predicted_high:.3g} name somebody by "
+        f"this prediction"
     )
+    if calibration.num_mated:
+        missed = rate_with_interval(point.num_missed, calibration.num_mated)
+        yield (
+            f"  of {calibration.num_mated} searches of enrolled people, each without its own "
+            f"template, {_percent(missed.rate)} are missed (FNIR, {_percent(missed.low)} to "
+            f"{_percent(missed.high)})"
+        )
     if point.floor is not None and point.floor_fpir is not None:
         rate = _percent(point.floor_fpir)
         taken = "which is taken" if point.floor == point.value else "which is lower"
@@ -60,6 +84,8 @@ def _of_point(point: CalibratedPoint, calibration: Calibration) -> Iterator[str]
             f"under the card's for {calibration.num_subjects} people (that of FPIR {rate}: "
             f"{point.floor:.4f}), {taken}"
         )
+        if calibration.rule != MaxFusion.name:
+            yield f"  the card was measured with the rule {MaxFusion.name}, not {calibration.rule}"
     if not point.supported:
         yield (
             f"  not supported by the searches: a rate needs false positives of {RULE_OF_THIRTY} "

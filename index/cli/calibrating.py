@@ -1,6 +1,6 @@
 """``facegallery-index calibrate``."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +9,15 @@ import typer
 from embedding.embedder import FaceEmbedder
 from embedding.errors import GalleryNotFound, ModelNotFound, RequestInvalid
 from embedding.model import ModelCard
+from index.calibration.calibrating import Wanted
 from index.calibration.kept import (
     KeptCalibration,
-    calibrate_gallery,
+    measure_gallery,
     model_of,
     read_calibration,
 )
-from index.calibration.measuring import Wanted
+from index.calibration.plot import svg
+from index.calibration.rules import rule_for_many
 from index.calibration.strangers import (
     Strangers,
     Unit,
@@ -74,6 +76,18 @@ def calibrate_command(
             help="One decision is made of a track: the photos of one folder are its frames.",
         ),
     ] = False,
+    normalise: Annotated[
+        bool,
+        typer.Option(
+            "--normalise",
+            help="Try a normalisation against a cohort of the strangers; kept only if it misses "
+            "fewer people.",
+        ),
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="New SVG file: similarities, DET and thresholds."),
+    ] = None,
     max_probes: Annotated[
         int | None,
         typer.Option("--max-probes", help="At most so many searches of the gallery by itself."),
@@ -102,12 +116,19 @@ def calibrate_command(
     """Measure the threshold for a wanted FPIR at the gallery's size, and keep it with it."""
     wanted = Wanted(
         fpirs=Wanted().fpirs if fpir is None else fpir,
+        normalise=normalise,
         max_probes=max_probes,
         num_future=num_future,
     )
+    if plot is not None and (show_only or plot.exists()):
+        raise RequestInvalid(
+            "--plot goes with measuring, not with --show, and with a file that is not there yet"
+        )
     unit: Unit = "track" if tracks else "photo"
     with place_of(data_folder, key_file, ledger).opened() as opened:
         store = _gallery(opened, gallery)
+        fusion = store.rules().fusion
+        wanted = replace(wanted, rule=rule_for_many(fusion))
         if not show_only:
             path, card = model_of(store.gallery.fingerprint, models_folder=models_folder)
             found = _strangers(
@@ -119,8 +140,10 @@ def calibrate_command(
                 model=path,
                 expected=card.fingerprint,
             )
-            calibrate_gallery(store, card=card, strangers=found, wanted=wanted)
-        kept = read_calibration(store, unit=unit)
+            measured = measure_gallery(store, card=card, strangers=found, wanted=wanted)
+            if plot is not None:
+                _write(plot, svg(measured))
+        kept = read_calibration(store, rule=fusion, unit=unit)
         known = _card(store.gallery.fingerprint, models_folder)
     _print(kept, card=known, as_json=as_json)
     if kept is None or kept.stale:
@@ -144,6 +167,15 @@ def _print(kept: KeptCalibration | None, *, card: ModelCard | None, as_json: boo
         }
         lines = of_kept(kept, card=card)
     show(answer, as_json=as_json, lines=lines)
+
+
+def _write(file: Path, content: str) -> None:
+    try:
+        file.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise RequestInvalid(
+            f"calibrated and kept, but cannot write {file}: {error.strerror}"
+        ) from error
 
 
 def _gallery(store: Store, name: str) -> GalleryStore:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from embedding.errors import FaceGalleryError
-from index.cli import auditing, calibrating, keeping, moving, receipts, sealing
+from index.cli import auditing, calibrating, deciding, keeping, moving, receipts, sealing
 from index.cli.options import EXIT_CODES, EXIT_ERROR
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ sealing.add_to(app)
 auditing.add_to(app)
 receipts.add_to(app)
 calibrating.add_to(app)
+deciding.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -87,6 +87,7 @@ def import_command(
         "num_templates": imported.num_templates,
         "num_subjects": imported.num_subjects,
         "num_present": imported.num_present,
+        "num_look_alikes": imported.num_look_alikes,
         "left_out": list(done.left_out),
         "has_ledger": has_ledger,
     }

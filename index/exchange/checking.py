@@ -29,6 +29,9 @@ from index.records import EMBEDDING_DIMENSION
 _Made = TypeVar("_Made")
 _Nothing = TypeVar("_Nothing")
 
+MAX_LOOK_ALIKES = 100_000
+"""8 MB of the file's footer, which is read as a whole."""
+
 _check_face_id = partial(check_name, what="face id", max_length=255)
 _check_image_id = partial(check_name, what="image id", max_length=255)
 
@@ -43,13 +46,21 @@ def check_header(header: ExchangeHeader, *, fingerprint: str | None = None) -> N
     Raises:
         ModelMismatch: the file's embeddings are of another model.
         NameInvalid: the gallery's name cannot be one.
-        RequestInvalid: the fingerprint is ill formed, or the time has no zone.
+        RequestInvalid: the fingerprint is ill formed, the time has no zone, or a look-alike is no
+            subject's id.
     """
     check_fingerprint(header.fingerprint)
     if header.gallery is not None:
         check_gallery_name(header.gallery)
     if header.exported_at is not None and header.exported_at.tzinfo is None:
         raise RequestInvalid("the time of an export must have a time zone")
+    if len(header.look_alikes) > MAX_LOOK_ALIKES:
+        raise RequestInvalid(f"a file holds at most {MAX_LOOK_ALIKES} pairs of look-alikes")
+    for one, other in header.look_alikes:
+        check_id(one, what="look-alike")
+        check_id(other, what="look-alike")
+        if one == other:
+            raise RequestInvalid("a subject cannot be its own look-alike; give pairs of two")
     if fingerprint is not None and header.fingerprint != fingerprint:
         raise ModelMismatch(
             f"the file's embeddings are of model {header.fingerprint[:12]}, but model "

@@ -1,5 +1,6 @@
 """Writes and reads exchange files; `index.exchange.files` imports it when it is needed."""
 
+import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ _DIMENSION_KEY = "facegallery.dimension"
 _COUNT_KEY = "facegallery.count"
 _EXPORTED_KEY = "facegallery.exported_at"
 _DIGEST_KEY = "facegallery.content_sha256"
+_LOOK_ALIKES_KEY = "facegallery.look_alikes"
 
 
 def write(path: Path, rows: Iterable[ExchangeRow], *, header: ExchangeHeader) -> ExchangeHeader:
@@ -147,6 +149,7 @@ def _metadata(header: ExchangeHeader, digest: str) -> dict[str, str]:
         _GALLERY_KEY: header.gallery,
         _EXPORTED_KEY: None if header.exported_at is None else header.exported_at.isoformat(),
         _DIGEST_KEY: digest,
+        _LOOK_ALIKES_KEY: json.dumps(header.look_alikes) if header.look_alikes else None,
     }
     return {key: value for key, value in given.items() if value is not None}
 
@@ -183,6 +186,7 @@ def _header(metadata: pq.FileMetaData) -> tuple[ExchangeHeader, str | None]:
         gallery=given.get(_GALLERY_KEY),
         exported_at=None if exported_at is None else _time(exported_at),
         count=metadata.num_rows,
+        look_alikes=_pairs(given.get(_LOOK_ALIKES_KEY, "[]")),
     )
     return header, given.get(_DIGEST_KEY)
 
@@ -194,6 +198,22 @@ def _time(text: str) -> datetime:
         raise RequestInvalid(
             f"the file's {_EXPORTED_KEY} must be a time such as 2026-01-31T12:00:00+00:00"
         ) from None
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """The pairs of a JSON list of lists of two ids."""
+    try:
+        pairs = json.loads(text)
+    except (ValueError, RecursionError):
+        pairs = None
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)
+        for pair in pairs
+    ):
+        raise RequestInvalid(
+            f"the file's {_LOOK_ALIKES_KEY} must be a JSON list of pairs of subject ids"
+        )
+    return tuple((one, other) for one, other in pairs)
 
 
 @contextmanager

@@ -33,12 +33,14 @@ class ExchangeHeader:
         gallery: the gallery's name; None where another tool did not say it.
         exported_at: when, with a time zone; None where another tool did not say it.
         count: how many rows; None before they are written.
+        look_alikes: pairs of the file's subject ids that a photo may not tell apart.
     """
 
     fingerprint: str
     gallery: str | None = None
     exported_at: datetime | None = None
     count: int | None = None
+    look_alikes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -146,6 +148,8 @@ class ContentDigest:
         exported_at = None if header.exported_at is None else to_microseconds(header.exported_at)
         start = (FORMAT_VERSION, header.fingerprint, header.gallery, exported_at)
         self._sha256 = hashlib.sha256(_json(start))
+        for pair in header.look_alikes:
+            self._sha256.update(_json(pair))
 
     def add(self, columns: ExchangeColumns) -> None:
         """Take the next rows in, checked."""

@@ -22,7 +22,12 @@ ChangeKind = Literal[
     "subject_removed",
     "template_added",
     "template_removed",
+    "rules_changed",
+    "look_alike_declared",
+    "look_alike_withdrawn",
 ]
+"""The last three change no template, but answers: whoever keeps answers keeps them up to a number
+of the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

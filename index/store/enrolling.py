@@ -30,10 +30,12 @@ class AddedTemplates(Committed):
     Attributes:
         enrolled: what was done, in the order of the subjects given.
         row_ids: (N,) int64, the ids for the matrix, ascending, in the order of the templates.
+        dropped_row_ids: of templates, new ones among them, that a cap removed again.
     """
 
     enrolled: tuple[Enrolled, ...]
     row_ids: NDArray[np.int64]
+    dropped_row_ids: tuple[int, ...] = ()
 
 
 def write_enroll(

@@ -77,10 +77,11 @@ class Erasures:
 
         Args:
             gallery_id: of the gallery.
-            remove: removes in a transaction, and returns a result and the entries of the ledger;
-                called again where removals of others have to be carried out first.
+            remove: removes in a transaction, and returns a result and the entries of the ledger,
+                none where nothing went; called again where removals of others have to be carried
+                out first.
             finish: the last thing before the commit, given the result and the ledger's head
-                after the entries, None without one; returns the result.
+                after the entries, None without one or without entries; returns the result.
 
         Raises:
             LedgerUnfit: the ledger was removed or changed since it was opened.
@@ -90,7 +91,7 @@ class Erasures:
             try:
                 with self.changing(gallery_id) as connection:
                     result, removals = remove(connection)
-                    head = self._remember(connection, removals)
+                    head = self._remember(connection, removals) if removals else None
                     result = finish(connection, result, head)
             except _OthersFirstError:
                 self.carry_out_missing()

@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, select
 
 from embedding.errors import TemplateNotFound
@@ -25,7 +27,7 @@ from index.store.change_log import (
 )
 from index.store.cursors import Cursors
 from index.store.database import Database
-from index.store.facts import GalleryFact, gallery_fact, read_fact
+from index.store.facts import GalleryFact, gallery_fact, read_fact, unseal_fact
 from index.store.loading import Loaded, TemplateLoader
 from index.store.photo_changes import PhotoChange, photo_changes
 from index.store.removed_subjects import RemovedSubject, removed_subject
@@ -125,9 +127,17 @@ class GalleryReads:
         return export_rows(self._database, self.gallery, sealer=self._sealer)
 
     def fact(self, kind: GalleryFact) -> bytes | None:
-        """Return a fact of the gallery; None where it was never written."""
+        """Return a fact of the gallery; None where it was never written.
+
+        Raises:
+            StoreCorrupt: one with embeddings was changed.
+            SealKeyMissing: it is sealed with a key that is not at hand.
+        """
         with self._database.transaction() as connection:
-            return read_fact(connection, gallery_fact(kind, self.gallery.id))
+            value = read_fact(connection, gallery_fact(kind, self.gallery.id))
+        if value is None:
+            return None
+        return unseal_fact(kind, value, gallery_id=self.gallery.id, sealer=self._sealer)
 
     def anchor(self, sequence: int) -> str | None:
         """Return what tells the change at a number from that of any other history."""
@@ -192,6 +202,42 @@ class GalleryReads:
         with self._database.transaction() as connection:
             rows = connection.execute(query).all()
         return {row.public_id: subject_of(row) for row in rows}
+
+    def owners(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the matrix's ids (N,) of templates with a subject, ascending, and whose they are.
+
+        Whose: numbers (N,) for `subjects_by_number`, which ascend with enrollment.
+        """
+        parts: list[NDArray[np.int64]] = [np.zeros((0, 2), np.int64)]
+        last = -1
+        while True:
+            query = (
+                select(templates.c.id, templates.c.subject_id)
+                .where(
+                    templates.c.gallery_id == self._row,
+                    templates.c.subject_id.is_not(None),
+                    templates.c.id > last,
+                )
+                .order_by(templates.c.id)
+                .limit(_CHANGES_AT_A_TIME)
+            )
+            with self._database.transaction() as connection:
+                rows = connection.execute(query).all()
+            if not rows:
+                break
+            parts.append(np.array([tuple(row) for row in rows], np.int64))
+            last = rows[-1].id
+        both = np.concatenate(parts)
+        return both[:, 0].copy(), both[:, 1].copy()
+
+    def subjects_by_number(self, numbers: Sequence[int]) -> dict[int, Subject]:
+        """Return the subjects that are still there, by the numbers that `owners` gives."""
+        found: dict[int, Subject] = {}
+        with self._database.transaction() as connection:
+            for some in in_lots(numbers):
+                query = select_subjects(self._row).where(subjects.c.id.in_(some))
+                found |= {row.id: subject_of(row) for row in connection.execute(query)}
+        return found
 
     def subject(self, public_id: str) -> Subject:
         """Return the subject.

@@ -3,7 +3,7 @@
 Every public method is one transaction and thread safe; what it returned from is on disk.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,27 +13,24 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select, update
 
 from embedding.errors import RequestInvalid, SubjectNotFound, TemplateNotFound
-from index.audit.entries import AuditEvent, Fact
 from index.exchange.rows import ExchangeRow
 from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal, RemovalKind
-from index.records import NewSubject, Subject
-from index.sealing import Sealer
-from index.store.audit_log import AuditLog
+from index.records import Enrolled, NewSubject, Subject
+from index.store.capping import Surplus, remove_surplus
 from index.store.change_log import Change, Committed, begin_change, write_changes
-from index.store.cursors import Cursors
-from index.store.database import Database
 from index.store.enrolling import AddedTemplates, write_enroll
-from index.store.erasures import Erasures
 from index.store.facts import (
     GalleryFact,
+    delete_fact,
     forget_gallery_facts,
     gallery_fact,
     read_fact,
+    seal_fact,
     write_fact,
 )
-from index.store.gallery_reads import GalleryReads
-from index.store.stored_gallery import StoredGallery
+from index.store.gallery_choices import GalleryChoices
+from index.store.rule_rows import read_rules
 from index.store.subject_rows import (
     row_of,
     select_subjects,
@@ -62,27 +59,13 @@ class RemovedTemplates(Committed):
         return tuple(one.template_row for one in self.log if one.template_row is not None)
 
 
-class GalleryStore(GalleryReads):
+class GalleryStore(GalleryChoices):
     """One gallery in SQL, as it is read and changed."""
-
-    def __init__(
-        self,
-        gallery: StoredGallery,
-        *,
-        database: Database,
-        sealer: Sealer,
-        cursors: Cursors,
-        erasures: Erasures,
-        audit: AuditLog,
-    ) -> None:
-        super().__init__(gallery, database=database, sealer=sealer, cursors=cursors)
-        self._erasures = erasures
-        self._audit = audit
 
     def enroll(
         self, new: Sequence[NewSubject], embeddings_ND: NDArray[np.float32]
     ) -> AddedTemplates:
-        """Write templates of subjects, all or none.
+        """Write templates of subjects, all or none, and remove what they then have too many of.
 
         Args:
             new: checked.
@@ -94,19 +77,34 @@ class GalleryStore(GalleryReads):
             RequestInvalid: a name and an external id belong to different subjects.
             SubjectNotFound: no subject with an id that was given.
         """
-        with self._erasures.changing(self.gallery.id) as connection:
+
+        def change(connection: Connection) -> tuple[AddedTemplates, list[Removal]]:
             added = write_enroll(connection, self.gallery, new, embeddings_ND, sealer=self._sealer)
+            cap = read_rules(connection, self._row).max_templates
+            return (added, []) if cap is None else self._capped(connection, added, cap=cap)
+
+        def finish(
+            connection: Connection, added: AddedTemplates, _: LedgerHead | None
+        ) -> AddedTemplates:
             subject_ids = tuple(dict.fromkeys(each.subject_id for each in added.enrolled))
             facts = {"num_templates": len(added.row_ids), "num_subjects": len(subject_ids)}
             self._enter(connection, "subject.enroll", *subject_ids, facts=facts)
             return added
 
-    def import_rows(self, batches: Iterable[Sequence[ExchangeRow]]) -> Imported:
+        return self._erasures.removing(self.gallery.id, change, finish=finish)
+
+    def import_rows(
+        self,
+        batches: Iterable[Sequence[ExchangeRow]],
+        *,
+        look_alikes: Collection[tuple[str, str]] = (),
+    ) -> Imported:
         """Write rows of an exchange file, all or none; see `import_rows` for the rules.
 
         Args:
             batches: checked. They are asked for within the transaction, which holds the gallery:
                 nobody is removed from it meanwhile. What they raise undoes everything.
+            look_alikes: pairs of the file's subject ids.
 
         Raises:
             GalleryNotFound: the gallery was deleted.
@@ -114,7 +112,9 @@ class GalleryStore(GalleryReads):
             RequestInvalid: the rows contradict each other or what the gallery holds.
         """
         with self._erasures.changing(self.gallery.id) as connection:
-            done = import_rows(connection, self.gallery, batches, sealer=self._sealer)
+            done = import_rows(
+                connection, self.gallery, batches, sealer=self._sealer, look_alikes=look_alikes
+            )
             facts = {"num_templates": done.num_templates, "num_subjects": done.num_subjects}
             self._enter(connection, "gallery.import", facts=facts)
             return done
@@ -210,17 +210,25 @@ class GalleryStore(GalleryReads):
 
         return self._erasures.removing(self.gallery.id, remove, finish=finish)
 
-    def write_fact(self, kind: GalleryFact, value: bytes) -> None:
-        """Write a fact of the gallery over what it was; it is deleted with the gallery.
+    def write_facts(self, facts: Mapping[GalleryFact, bytes | None]) -> None:
+        """Write facts of the gallery over what they were, all or none; None deletes one.
+
+        They are deleted with the gallery, and sealed if they hold embeddings.
 
         Raises:
             GalleryNotFound: the gallery was deleted.
         """
         with self._database.transaction() as connection:
-            # Held, so that a deletion beside this one cannot leave the fact behind.
+            # Held, so that a deletion beside this one cannot leave a fact behind.
             begin_change(connection, self._row)
-            write_fact(connection, gallery_fact(kind, self.gallery.id), value)
-            self._enter(connection, f"gallery.{kind}")
+            for kind, value in facts.items():
+                name = gallery_fact(kind, self.gallery.id)
+                if value is None:
+                    delete_fact(connection, name)
+                    continue
+                sealed = seal_fact(kind, value, gallery_id=self.gallery.id, sealer=self._sealer)
+                write_fact(connection, name, sealed)
+            self._enter(connection, "gallery.facts", facts=dict.fromkeys(facts, True))
 
     def mark_purged(self, sequence: int) -> None:
         """Remember that what was removed up to a number of the change log is purged."""
@@ -240,6 +248,35 @@ class GalleryStore(GalleryReads):
         elif removal.template_id is not None:
             with suppress(TemplateNotFound):
                 self._remove_template(connection, removal.template_id)
+
+    def _capped(
+        self, connection: Connection, added: AddedTemplates, *, cap: int
+    ) -> tuple[AddedTemplates, list[Removal]]:
+        """Remove what the subjects of an enroll have too many of, as any removal is made."""
+        owners = {each.subject_id for each in added.enrolled}
+        surplus = remove_surplus(connection, self._row, owners, cap=cap)
+        if not surplus:
+            return added, []
+        log = tuple(
+            _removed(subject_id=one.subject_id, template_id=one.template_id, row_id=one.row_id)
+            for one in surplus
+        )
+        after = write_changes(
+            connection,
+            self._row,
+            log,
+            before=added.after,
+            at=utc_now(),
+            num_templates=-len(log),
+        )
+        removed = RemovedTemplates(before=added.after, after=after, log=log)
+        added = replace(
+            added,
+            after=after,
+            enrolled=_without(added, surplus),
+            dropped_row_ids=removed.row_ids,
+        )
+        return added, self._entries(removed)
 
     def _delete(self, connection: Connection) -> None:
         connection.execute(delete(galleries).where(galleries.c.id == self._row))
@@ -325,24 +362,6 @@ class GalleryStore(GalleryReads):
 
         return self._erasures.removing(self.gallery.id, change, finish=finish)
 
-    def _enter(
-        self,
-        connection: Connection,
-        action: str,
-        *subject_ids: str,
-        pseudonyms: tuple[str, ...] = (),
-        facts: Mapping[str, Fact] | None = None,
-    ) -> None:
-        """Write an entry of the audit log, just before the commit of what it tells of."""
-        event = AuditEvent(
-            action=action,
-            gallery_id=self.gallery.id,
-            subject_ids=subject_ids,
-            pseudonyms=pseudonyms,
-            facts=facts or {},
-        )
-        self._audit.write(connection, event)
-
     def _entries(self, removed: RemovedTemplates) -> list[Removal]:
         return [
             self._removal(
@@ -381,3 +400,14 @@ def _removed(*, subject_id: str | None, template_id: str, row_id: int) -> Change
 def _has_templates(connection: Connection, subject: int) -> bool:
     own = select(templates.c.id).where(templates.c.subject_id == subject).limit(1)
     return connection.execute(own).first() is not None
+
+
+def _without(added: AddedTemplates, surplus: Sequence[Surplus]) -> tuple[Enrolled, ...]:
+    """What was enrolled, with what went; the last of a subject's entries tells it."""
+    dropped: dict[str, list[str]] = {}
+    for one in surplus:
+        dropped.setdefault(one.subject_id, []).append(one.template_id)
+    told = []
+    for each in reversed(added.enrolled):
+        told.append(replace(each, dropped_ids=tuple(dropped.pop(each.subject_id, ()))))
+    return tuple(reversed(told))

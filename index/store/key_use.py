@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, Connection, LargeBinary, func, select
 
 from index.encryption import sealed_start
 from index.store.seal_mark import marked_key_id
-from index.store.tables import galleries, templates
+from index.store.tables import facts, galleries, templates
 
 
 def sealed_with(connection: Connection, key_id: str) -> list[str]:
@@ -25,6 +25,13 @@ def sealed_with(connection: Connection, key_id: str) -> list[str]:
     )
     if num_spaces:
         found.append(f"{num_spaces} gallery spaces")
+    num_cohorts = connection.scalar(
+        select(func.count()).where(
+            facts.c.name.contains("normalisation:"), _begins(facts.c.value, key_id)
+        )
+    )
+    if num_cohorts:
+        found.append(f"{num_cohorts} cohorts of calibrations")
     if marked_key_id(connection) == key_id:
         found.append("the mark of the database")
     return found

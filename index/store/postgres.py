@@ -136,11 +136,17 @@ class PostgresDatabase(Database):
         Args:
             connection: from `listening`.
             timeout_s: at most so long.
+
+        Raises:
+            StoreError: the server ended the connection.
         """
-        with translated_errors():
-            driver: Any = connection.connection.driver_connection
+        driver: Any = connection.connection.driver_connection
+        try:
             for _ in driver.notifies(timeout=timeout_s, stop_after=1):
                 return
+        except connection.dialect.loaded_dbapi.Error as error:
+            # The driver's own: it does not pass through SQLAlchemy, which would translate it.
+            raise StoreError(f"the database ended the connection: {error}") from error
 
     @contextmanager
     def listening(self) -> Iterator[Connection]:

@@ -9,6 +9,7 @@ from embedding.errors import StoreCorrupt
 from index.sealing import SealContext, Sealer, TemplateContext
 from index.store import template_rows
 from index.store.database import Database
+from index.store.facts import reseal_facts
 from index.store.spaces import resealed_space
 from index.store.stored_gallery import StoredGallery
 from index.store.tables import galleries, subjects, templates
@@ -48,7 +49,7 @@ class FirstSealing:
 
 
 def reseal_gallery(database: Database, gallery: StoredGallery, *, old: Sealer, new: Sealer) -> int:
-    """Seal a gallery's templates and space with the current key; returns how many were changed.
+    """Seal all of a gallery with the current key; returns how many templates were changed.
 
     May be stopped at any moment and called again: what is current already is left alone, and
     both keys open what they sealed.
@@ -86,6 +87,10 @@ def reseal_gallery(database: Database, gallery: StoredGallery, *, old: Sealer, n
                     changes,
                 )
         num_changed += len(changes)
+    with database.transaction() as connection:
+        # Whoever calibrates now may have begun with the key of before: waited for.
+        connection.execute(_held(gallery))
+        reseal_facts(connection, gallery.id, old=old, new=new)
     sealed_space = resealed_space(gallery, old=old, new=new)
     if sealed_space is not None:
         with database.transaction() as connection:

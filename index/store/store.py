@@ -4,17 +4,19 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from embedding.errors import GalleryExists, StoreError
+from embedding.errors import GalleryExists, GalleryNotFound, RequestInvalid, StoreError
 from index.audit.anchor import ANCHOR_NAME
 from index.audit.entries import AuditEvent, Codes
 from index.key_file import KeyFileSealer
 from index.ledger.entries import Removal
 from index.places import check_outside
+from index.rules import NEW_GALLERY_LEAD
 from index.sealing import Sealer
 from index.signing import Signer
 from index.store.audit_log import AuditLog
@@ -138,6 +140,12 @@ class Store:
             rows = connection.execute(select(galleries.c.public_id, galleries.c.sequence)).all()
         return {row.public_id: row.sequence for row in rows}
 
+    def names(self) -> dict[str, str]:
+        """Return the names of all galleries by their ids."""
+        with self.database.transaction() as connection:
+            rows = connection.execute(select(galleries.c.public_id, galleries.c.name)).all()
+        return {row.public_id: row.name for row in rows}
+
     def create_gallery(self, name: str, *, fingerprint: str, space: bool = False) -> StoredGallery:
         """Return a new gallery, committed.
 
@@ -165,6 +173,7 @@ class Store:
                         created_at=utc_now(),
                         space_id=space_id,
                         sealed_space=sealed_space,
+                        smallest_lead=NEW_GALLERY_LEAD,
                     )
                 )
             except IntegrityError:
@@ -176,6 +185,49 @@ class Store:
             ).one()
             self.audit.write(connection, AuditEvent(action="gallery.create", gallery_id=public_id))
         return _stored(row)
+
+    def switch(
+        self, old: StoredGallery, new: StoredGallery, *, kept_name: str, sequence: int
+    ) -> tuple[StoredGallery, StoredGallery]:
+        """Give a gallery another one's name, in one commit; returns both as they are then.
+
+        Args:
+            old: whose name it is.
+            new: gets it.
+            kept_name: that the old one gets, checked.
+            sequence: where the old one's change log stands.
+
+        Raises:
+            GalleryExists: another gallery has the kept name.
+            GalleryNotFound: one of the two was deleted.
+            RequestInvalid: the old one was changed after the sequence.
+        """
+        with self.database.transaction() as connection:
+            # First, for its lock: no change of the old one comes between.
+            stands = connection.scalar(
+                select(galleries.c.sequence)
+                .where(galleries.c.id == old.row_id, galleries.c.name == old.name)
+                .with_for_update()
+            )
+            if stands is None:
+                raise GalleryNotFound("the gallery was deleted or switched meanwhile")
+            if stands != sequence:
+                raise RequestInvalid("the gallery was changed meanwhile; run it again")
+            try:
+                for gallery, name in ((old, kept_name), (new, old.name)):
+                    done = connection.execute(
+                        update(galleries).where(galleries.c.id == gallery.row_id).values(name=name)
+                    )
+                    if done.rowcount != 1:
+                        raise GalleryNotFound("the gallery was deleted meanwhile")
+            except IntegrityError:
+                raise GalleryExists(
+                    "there is a gallery with the name that the old one would get; delete it first"
+                ) from None
+            for gallery in (old, new):
+                event = AuditEvent(action="gallery.switch", gallery_id=gallery.id)
+                self.audit.write(connection, event)
+        return replace(old, name=kept_name), replace(new, name=old.name)
 
     def settle(self) -> None:
         """Carry out removals whose commit failed.

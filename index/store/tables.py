@@ -81,6 +81,10 @@ galleries = Table(
     Column("space_id", String(36)),
     # What the sealer made of the gallery space's matrix.
     Column("sealed_space", LargeBinary),
+    # How it decides; NULL for what `index.rules` does without a choice.
+    Column("fusion", String(32)),
+    Column("max_templates", Integer),
+    Column("smallest_lead", Double),
     sqlite_autoincrement=True,
 )
 
@@ -99,6 +103,26 @@ subjects = Table(
     UniqueConstraint("gallery_id", "external_id"),
     Index(None, "gallery_id", "id"),
     sqlite_autoincrement=True,
+)
+
+look_alikes = Table(
+    "look_alikes",
+    METADATA,
+    # A pair of one gallery, the smaller id first; it goes with either of them.
+    Column(
+        "subject_id",
+        ForeignKey("subjects.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column(
+        "other_id",
+        ForeignKey("subjects.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        index=True,
+    ),
+    Column("declared_at", UtcTime, nullable=False),
 )
 
 templates = Table(

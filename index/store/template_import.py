@@ -4,8 +4,9 @@ The ids stay, so that a removal ledger goes on to tell who was erased, and a fil
 twice changes nothing the second time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import Connection, Table, select
 
@@ -15,6 +16,7 @@ from index.sealing import Sealer
 from index.store.change_log import Change, GalleryState, begin_change, write_changes
 from index.store.imported_subjects import Owners, find_or_import
 from index.store.imported_templates import TemplateWriter
+from index.store.look_alike_rows import declare_known
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import in_lots
 from index.store.tables import subjects, templates, utc_now
@@ -28,11 +30,13 @@ class Imported:
         num_templates: written.
         num_subjects: made.
         num_present: templates that were there already, left as they are.
+        num_look_alikes: pairs of subjects that were not declared look-alikes before.
     """
 
     num_templates: int = 0
     num_subjects: int = 0
     num_present: int = 0
+    num_look_alikes: int = 0
 
 
 def import_rows(
@@ -41,6 +45,7 @@ def import_rows(
     batches: Iterable[Sequence[ExchangeRow]],
     *,
     sealer: Sealer,
+    look_alikes: Collection[tuple[str, str]] = (),
 ) -> Imported:
     """Write rows into a gallery; what is raised leaves the transaction to be rolled back.
 
@@ -53,6 +58,8 @@ def import_rows(
         gallery: its row.
         batches: checked.
         sealer: seals the vectors.
+        look_alikes: pairs of subject ids of the file; of those whose subjects are in the gallery
+            afterwards, a declaration is taken over.
 
     Raises:
         ModelMismatch: a row is of another model.
@@ -60,9 +67,11 @@ def import_rows(
             gallery's, or an id is in use in another gallery.
     """
     state = begin_change(connection, gallery.row_id)
-    work = _Import(connection, gallery, state, sealer=sealer)
+    paired = frozenset(chain.from_iterable(look_alikes))
+    work = _Import(connection, gallery, state, sealer=sealer, paired=paired)
     for batch in batches:
         work.add(batch)
+    work.declare(look_alikes)
     return work.done
 
 
@@ -74,8 +83,11 @@ class _Import:
         state: GalleryState,
         *,
         sealer: Sealer,
+        paired: Collection[str],
     ) -> None:
         self.done = Imported()
+        self._paired = paired
+        self._ids_here: dict[str, str] = {}
         self._connection = connection
         self._gallery = gallery
         self._state = state
@@ -95,8 +107,29 @@ class _Import:
         first = self._state.sequence + len(owners.log) + 1
         row_ids = self._templates.write(new, owners.by_id, first=first)
         self._log(new, owners, row_ids)
+        self._ids_here.update(
+            (given, owner.id) for given, owner in owners.by_id.items() if given in self._paired
+        )
         self.done.num_templates += len(new)
         self.done.num_subjects += owners.num_created
+
+    def declare(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Declare the file's pairs look-alikes, as the gallery calls them, after all rows."""
+        here = self._ids_here
+        new = declare_known(
+            self._connection,
+            self._gallery.row_id,
+            ((here.get(one, one), here.get(other, other)) for one, other in pairs),
+        )
+        if new:
+            write_changes(
+                self._connection,
+                self._gallery.row_id,
+                [Change(kind="look_alike_declared", subject_id=one) for one, _ in new],
+                before=self._state,
+                at=self._now,
+            )
+        self.done.num_look_alikes = len(new)
 
     def _check_model(self, rows: Sequence[ExchangeRow]) -> None:
         for row in rows:

@@ -188,8 +188,16 @@ def _print_enrolled(report: EnrollReport, *, dry_run: bool) -> None:
             add_row(table, row.photo, row.subject, row.failure and row.failure.detail, None, None)
             continue
         conflicts = ", ".join(
-            f"{each.name or each.subject_id} ({each.similarity:.3f})"
-            for each in row.answer.conflicts
+            [
+                *(
+                    f"{each.name or each.subject_id} ({each.similarity:.3f})"
+                    for each in row.answer.conflicts
+                ),
+                *(
+                    f"not like the subject ({each.similarity:.3f})"
+                    for each in row.answer.not_the_subject
+                ),
+            ]
         )
         quality = ", ".join(f"{face.quality.figure:.2f}" for face in row.answer.faces)
         result = "would be enrolled" if dry_run else "enrolled"
@@ -212,10 +220,10 @@ def _print_identified(rows: Sequence[IdentifiedPhoto]) -> None:
                 table,
                 row.photo,
                 f"{box.left:.0f},{box.top:.0f},{box.right:.0f},{box.bottom:.0f}",
-                face.decision,
+                face.decision + (f" ({', '.join(face.reasons)})" if face.reasons else ""),
                 face.subject and (face.subject.name or face.subject.id),
                 None if face.similarity is None else f"{face.similarity:.3f}",
-                f"{row.answer.match.value:.3f}",
+                f"{face.match_threshold or row.answer.match.value:.3f}",
             )
     print_table(table)
     _print_stale(rows)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedding.errors import RequestInvalid, SubjectNotFound
-from index.ageing import ageing_of, overdue
+from index.ageing import MIN_FOR_GAP, ageing_of, due
 from index.gallery import Gallery
 from tests.index.samples import at_similarity, new_template, unit_vectors
 
@@ -77,18 +77,32 @@ def test_too_few_templates_leave_figures_out(gallery: Gallery) -> None:
     assert (none.num_templates, none.oldest, none.newest) == (0, None, None)
 
 
-def test_subjects_with_old_templates_only_are_overdue(gallery: Gallery) -> None:
+def test_subjects_with_old_templates_only_are_due(gallery: Gallery) -> None:
     """An age is reached at the limit and passed behind it; who has no template has no age."""
     anna = gallery.enroll([new_template(_VECTORS[0])], name="Anna").subject_id
     empty = gallery.enroll([new_template(_VECTORS[1])], name="Bert")
     gallery.remove_template(empty.template_ids[0])
     cleo = gallery.enroll([new_template(_VECTORS[2])], name="Cleo").subject_id
     late = _now(gallery, cleo) + 10 * _DAY
-    assert [each.subject_id for each in overdue(gallery, now=late, max_age=9 * _DAY)] == [
+    assert [each.subject_id for each in due(gallery, now=late, max_age=9 * _DAY)] == [
         anna,
         cleo,
     ]
-    assert list(overdue(gallery, now=_now(gallery, anna) + _DAY, max_age=_DAY)) == []
+    assert list(due(gallery, now=_now(gallery, anna) + _DAY, max_age=_DAY)) == []
+
+
+def test_subjects_who_changed_are_due(gallery: Gallery) -> None:
+    """Two photos then and two now that are alike by pairs only; three photos are too few."""
+    then, now = _VECTORS[0], _VECTORS[1]
+    photos = [at_similarity(one, 0.95, seed=seed) for one in (then, now) for seed in (1, 2)]
+    few = gallery.enroll([new_template(each) for each in (photos[0], *photos[2:])]).subject_id
+    many = gallery.enroll([new_template(each) for each in photos]).subject_id
+    late = _now(gallery, many)
+    assert len(photos) == MIN_FOR_GAP
+    assert (ageing_of(gallery, few, now=late).gap or 0.0) > 0.5
+    found = due(gallery, now=late, max_age=_DAY, max_gap=0.5)
+    assert [each.subject_id for each in found] == [many]
+    assert list(due(gallery, now=late, max_age=_DAY)) == []
 
 
 def test_what_cannot_be_counted_is_refused(gallery: Gallery) -> None:

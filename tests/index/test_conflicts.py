@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from embedding.errors import EmbeddingInvalid, ModelMismatch, RequestInvalid, SubjectNotFound
-from index.conflicts import Conflicts, _groups, find_conflicts
+from index.conflicts import Conflicts, find_conflicts, photo_groups
 from index.encryption import AesGcmSealer
 from index.fusion import fusion_rule
 from index.galleries import Galleries
@@ -87,6 +87,26 @@ def test_the_threshold_for_others_belongs_to_the_upper_side(gallery: Gallery) ->
             same_threshold=0.5,
         )
         assert len(found.elsewhere) == num
+
+
+def test_each_photo_may_have_its_own_threshold_for_others(gallery: Gallery) -> None:
+    """As many as photos, or it is refused."""
+    gallery.enroll([new_template(_PEOPLE[1])])
+
+    def told(*thresholds: float) -> list[int]:
+        found = find_conflicts(
+            gallery,
+            [new_template(_photo(1, seed=1)), new_template(_photo(1, seed=2))],
+            subject_id=None,
+            other_threshold=thresholds,
+            same_threshold=0.5,
+        )
+        return [each.photo for each in found.elsewhere]
+
+    assert told(0.95, 0.85) == [1]
+    assert told(0.85, 0.95) == [0]
+    with pytest.raises(RequestInvalid, match="as many thresholds"):
+        told(0.85)
 
 
 def test_photos_of_two_people_are_told(gallery: Gallery) -> None:
@@ -217,7 +237,7 @@ def test_groups_equal_repeated_squaring(num: int, seed: int) -> None:
     linked = np.random.default_rng(seed).random((num, num)) < 0.2
     linked = linked | linked.T | np.eye(num, dtype=bool)
     reached = np.linalg.matrix_power(linked.astype(int), num) > 0
-    groups = _groups(linked)
+    groups = photo_groups(linked)
     assert sorted(photo for group in groups for photo in group) == list(range(num))
     for group in groups:
         assert set(np.flatnonzero(reached[group[0]])) == set(group)

@@ -11,13 +11,8 @@ from index.decision import (
     identification,
     name_each_subject_once,
 )
-from index.gallery import Gallery
 from tests.index.samples import (
-    FINGERPRINT,
-    at_similarity,
     candidate,
-    new_template,
-    unit_vectors,
 )
 
 _NAMES = "abcd"
@@ -156,27 +151,3 @@ def test_nobody_is_its_own_look_alike() -> None:
     """A pair of one id is a caller's mistake."""
     with pytest.raises(RequestInvalid, match="look-alike"):
         _decided(0.75, look_alikes=[("a", "b"), ("b", "b")])
-
-
-def test_doubts_see_more_than_the_candidates_asked_for(gallery: Gallery) -> None:
-    """One candidate is given, and still its runner-up and its twin are looked at."""
-    probe = unit_vectors(1)[0]
-    anna = gallery.enroll([new_template(at_similarity(probe, 0.8))]).subject_id
-    gallery.enroll([new_template(at_similarity(probe, 0.7, seed=5))])
-    twin = gallery.enroll([new_template(at_similarity(probe, 0.6, seed=6))]).subject_id
-
-    def decide(lead: float, look_alikes: LookAlikes) -> Identification:
-        return gallery.identify(
-            probe,
-            fingerprint=FINGERPRINT,
-            match_threshold=0.5,
-            review_threshold=0.4,
-            num_candidates=1,
-            smallest_lead=lead,
-            look_alikes=look_alikes,
-        )
-
-    assert decide(0.0, ()).decision == "match"
-    assert decide(0.2, ()).reasons == ("close_runner_up",)
-    assert decide(0.0, [(twin, anna)]).reasons == ("look_alike",)
-    assert [each.subject_id for each in decide(0.2, [(twin, anna)]).candidates] == [anna]

@@ -83,6 +83,25 @@ def test_an_unforeseen_error_is_logged_without_its_text(
     assert "Anna Berg" not in caplog.text
 
 
+def test_a_server_that_goes_away_is_no_fault(
+    database: _Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its end of the connection is closed while the follower waits for a hint."""
+    sync = Failing()
+    with _following(database, sync):
+        wait_until(lambda: sync.num_done > 0)
+        with database.transaction() as connection:
+            listening = text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert connection.scalars(listening).all() == [True]
+        wait_until(lambda: "cannot follow the database" in caplog.text)
+        num_done = sync.num_done
+        wait_until(lambda: sync.num_done > num_done)
+    assert "fault" not in caplog.text
+
+
 @pytest.mark.parametrize("error", _ERRORS, ids=repr)
 def test_hints_go_out_after_an_error(database: _Database, error: Exception) -> None:
     """A hint that failed is lost, the next one is sent."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from embedding.errors import SealKeyMissing
+from index.calibration.normalisation import CohortNormalisation
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
 from index.sealing import SealContext, TemplateContext
@@ -16,6 +17,7 @@ from tests.index.samples import FINGERPRINT, identify, new_template, unit_vector
 from tests.index.sealed_place import SealedPlace
 
 _VECTORS = unit_vectors(12)
+_COHORT = CohortNormalisation.of_vectors(unit_vectors(100, seed=90)).to_bytes()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -130,6 +132,8 @@ def test_what_another_process_wrote_with_the_old_key_is_sealed_anew(
     place = SealedPlace(tmp_path, database_url)
     with place.open() as one, place.open() as other:
         one.create("people", fingerprint=FINGERPRINT).enroll([new_template(_VECTORS[0])])
+        # Else it may meet the first template sealed with the new key, and read the file.
+        other.sync()
         theirs = other.get("people")
         old = KeyRing.read(place.key_file).current.id
         KeyRing.rotate(place.key_file)
@@ -148,6 +152,7 @@ def test_resealing_looks_at_every_template(tmp_path: Path, database_url: str) ->
     with place.open() as one:
         with place.open() as other:
             gallery = one.create("people", fingerprint=FINGERPRINT)
+            other.sync()
             old = KeyRing.read(place.key_file).current.id
             KeyRing.rotate(place.key_file)
             one.maintain()
@@ -219,3 +224,36 @@ def test_a_snapshot_without_its_key_is_made_anew(
     caplog.clear()
     place.open().close()
     assert not caplog.records
+
+
+def test_the_cohort_of_a_calibration_is_sealed_anew(place: SealedPlace) -> None:
+    """Its embeddings need the old key until everything was sealed with the new one."""
+    with place.open() as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.store.write_facts({"normalisation": _COHORT, "calibration": b"in the clear"})
+        assert _COHORT[200:264] not in place.bytes()
+        old = KeyRing.read(place.key_file).current.id
+        KeyRing.rotate(place.key_file)
+        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        assert "1 cohorts of calibrations" in place.sealed_with(galleries, old)
+        galleries.reseal()
+        assert place.sealed_with(galleries, old) == []
+        assert gallery.store.fact("normalisation") == _COHORT
+    KeyRing.retire(place.key_file, old)
+    with place.open() as galleries:
+        assert galleries.get("people").store.fact("normalisation") == _COHORT
+
+
+def test_a_cohort_that_lay_in_the_clear_is_sealed(place: SealedPlace) -> None:
+    """With the templates, at the first sealing; without the key it does not open."""
+    with place.open(sealed=False) as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.enroll([new_template(_VECTORS[0])])
+        gallery.store.write_facts({"normalisation": _COHORT})
+    sealer = KeyFileSealer(place.key_file, data_folder=place.data)
+    with place.open(sealed=False) as galleries:
+        galleries._store.reseal(new=sealer)
+        key_id = KeyRing.read(place.key_file).current.id
+        assert "1 cohorts of calibrations" in place.sealed_with(galleries, key_id)
+    with place.open() as galleries:
+        assert galleries.get("people").store.fact("normalisation") == _COHORT

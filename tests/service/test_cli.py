@@ -93,6 +93,15 @@ def test_tables(run: Run, people: Path, photo: Path) -> None:
     assert "0.800" in table
 
 
+def test_tables_say_why(run: Run, people: Path, tmp_path: Path) -> None:
+    """A review with its reason, and a photo that does not look like the subject."""
+    (people / "ann" / "wrong.png").write_bytes(make_photo(["cat"]))
+    assert "not like the subject" in run("enroll", people).out.replace("\n", " ")
+    twice = tmp_path / "twice.png"
+    twice.write_bytes(make_photo(["ann", "ann"]))
+    assert "named_elsewhere" in run("identify", twice).out
+
+
 def test_a_stale_calibration_is_told(
     run: Run, people: Path, photo: Path, settings: Settings
 ) -> None:

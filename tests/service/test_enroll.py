@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from index.rules import GalleryRules
 from service.auth import Role
 from tests.fakes import FAKE_FACE_PX, make_photo
 from tests.service.support import FakeService
@@ -143,6 +144,36 @@ def test_own_templates_are_no_conflict(service: FakeService) -> None:
     assert _enroll(service, make_photo(["ann"], variant=2)).json()["conflicts"] == []
     again = _enroll(service, make_photo(["ann"], variant=2), dry_run="true")
     assert again.json()["conflicts"] == []
+
+
+def test_photos_of_two_people_are_told(service: FakeService) -> None:
+    """The photos are grouped by who they seem to show, and are enrolled all the same."""
+    photos = [make_photo(["ann"]), make_photo(["ben"]), make_photo(["ann"], variant=2)]
+    answer = _enroll(service, *photos)
+    assert answer.status_code == 201
+    assert answer.json()["groups"] == [[0, 2], [1]]
+    assert answer.json()["not_the_subject"] == []
+
+
+def test_a_photo_of_somebody_else_is_told(service: FakeService) -> None:
+    """It does not look like the templates that the subject has so far."""
+    service.enroll("ann")
+    photos = [make_photo(["ann"], variant=2), make_photo(["cat"])]
+    found = _enroll(service, *photos, dry_run="true").json()
+    assert [each["photo"] for each in found["not_the_subject"]] == [1]
+    assert found["not_the_subject"][0]["similarity"] < found["threshold"]["value"]
+    assert found["conflicts"] == []
+
+
+def test_what_a_cap_removed_is_told(service: FakeService) -> None:
+    """The gallery keeps one template, and the answer names the other."""
+    service.enroll("ann")
+    gallery = service.parts.galleries.get("default")
+    gallery.set_rules(GalleryRules(max_templates=1))
+    answer = _enroll(service, make_photo(["ann"], variant=2)).json()
+    left = [each.id for each in gallery.templates(answer["subject_id"])]
+    assert len(answer["dropped_template_ids"]) == len(left) == 1
+    assert answer["dropped_template_ids"] != left
 
 
 def test_dry_run_saves_nothing(service: FakeService) -> None:

@@ -4,11 +4,17 @@ import base64
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from index.calibration.judging import Judgement
 from index.calibration.kept import calibrate_gallery
+from index.calibration.normalisation import CohortNormalisation, digest_of
+from index.rules import GalleryRules
 from service.auth import Role
 from tests.fakes import make_photo
+from tests.index.calibration.samples import soft_strangers
+from tests.index.samples import unit_vectors
 from tests.service.support import FakeService
 
 
@@ -57,7 +63,34 @@ def test_subject_is_named_once_in_a_photo(service: FakeService) -> None:
     """Of two faces that match one person the better one keeps the name."""
     service.enroll("ann")
     faces = _identify(service, make_photo(["ann", "ann"])).json()["faces"]
-    assert sorted(face["decision"] for face in faces) == ["match", "review"]
+    told = {face["decision"]: face["reasons"] for face in faces}
+    assert told == {"match": [], "review": ["named_elsewhere"]}
+
+
+def test_twins_are_reviewed_with_a_reason(service: FakeService) -> None:
+    """Declared twins who both look like the face: to operators the answer says why."""
+    ids = service.enroll("ann")
+    ids |= service.enroll("twin", photo=make_photo(["ann"], variant=5))
+    gallery = service.parts.galleries.get("default")
+    gallery.set_rules(GalleryRules(smallest_lead=0.0))
+    photo = make_photo(["ann"])
+    assert _identify(service, photo).json()["faces"][0]["decision"] == "match"
+    gallery.declare_look_alikes(*ids.values())
+    for role, reasons in ((Role.OPERATOR, ["look_alike"]), (Role.IDENTIFIER, [])):
+        face = _identify(service, photo, role=role).json()["faces"][0]
+        assert (face["decision"], face["reasons"]) == ("review", reasons)
+
+
+def test_a_rule_that_the_card_does_not_know_marks_its_thresholds(service: FakeService) -> None:
+    """They were measured for the maximum; of another rule nothing is promised."""
+    service.enroll("ann")
+    gallery = service.parts.galleries.get("default")
+    for fusion, marked in (("maximum", False), ("centroid-best-two", True)):
+        gallery.set_rules(GalleryRules(fusion=fusion))
+        answer = _identify(service, make_photo(["ann"], variant=2)).json()
+        assert answer["match"]["extrapolated"] is marked
+        assert answer["review"]["extrapolated"] is marked
+        assert answer["faces"][0]["decision"] == "match"
 
 
 def test_photo_without_a_face(service: FakeService) -> None:
@@ -91,7 +124,7 @@ def test_identifier_gets_decisions_only(service: FakeService) -> None:
     content = _identify(service, make_photo(["ann", "ben"]), role=Role.IDENTIFIER).json()
     assert {face["decision"] for face in content["faces"]} == {"match", "unknown"}
     for face in content["faces"]:
-        assert face["similarity"] is None
+        assert face["similarity"] is face["match_threshold"] is None
         assert face["candidates"] == []
 
 
@@ -144,8 +177,46 @@ def test_a_calibration_can_turn_a_match_into_a_stranger(service: FakeService) ->
     card = service.parts.embedders.of_gallery(gallery.fingerprint).card
     made = calibrate_gallery(gallery.store, card=card)
     points = tuple(replace(each, value=1.0) for each in made.points)
-    gallery.store.write_fact("calibration", replace(made, points=points).to_json())
+    gallery.store.write_facts({"calibration": replace(made, points=points).to_json()})
     assert _identify(service, photo).json()["faces"][0]["decision"] == "unknown"
+
+
+def test_a_normalised_calibration_gives_each_face_its_threshold(service: FakeService) -> None:
+    """What decides about a face is the similarity at which it has the figure of the threshold."""
+    service.enroll("ann")
+    service.enroll("ann")
+    gallery = service.parts.galleries.get("default")
+    card = service.parts.embedders.of_gallery(gallery.fingerprint).card
+    made = calibrate_gallery(gallery.store, card=card, strangers=soft_strangers(40))
+    judgement = Judgement(
+        fpir=0.05, num_cohort=100, num_judging=100, num_mated=10, fnir=0.2,
+        fnir_normalised=0.1, low=-0.2, high=-0.05, kept=True, reason="",
+    )  # fmt: skip
+    photo = make_photo(["ann"], variant=2)
+    embedder = service.parts.embedders.of_gallery(gallery.fingerprint)
+    probe = embedder.analyze(photo).faces[0].embedding
+    others = [0.6 * probe + 0.8 * each for each in unit_vectors(100, seed=5)]
+    cohort = CohortNormalisation.of_vectors(
+        np.stack([each / np.linalg.norm(each) for each in others]).astype(np.float32)
+    )
+    shift = cohort.shift(probe)
+    similarity = _identify(service, photo).json()["faces"][0]["similarity"]
+    # Between what the similarity and the figure would decide.
+    value = similarity - shift / 2
+    made = replace(
+        made,
+        normalisation=judgement,
+        cohort_digest=digest_of(cohort.to_bytes()),
+        points=tuple(replace(each, value=value, measured=value) for each in made.points),
+    )
+    gallery.store.write_facts({"calibration": made.to_json(), "normalisation": cohort.to_bytes()})
+    content = _identify(service, photo).json()
+    assert content["calibration"]["normalised"]
+    assert content["match"]["value"] == pytest.approx(value)
+    face = content["faces"][0]
+    assert face["match_threshold"] == pytest.approx(value + shift, abs=1e-5)
+    assert value <= similarity < value + shift
+    assert face["decision"] == "unknown"
 
 
 def test_json_with_base64(service: FakeService) -> None:

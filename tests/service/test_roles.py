@@ -75,6 +75,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("GET", "/v1/audit/export"): Row(roles=AUDITORS),
     ("GET", "/healthz"): Row(),
     ("GET", "/readyz"): Row(),
+    ("GET", "/metrics"): Row(),  # has a token of its own: test_metrics.py
     ("GET", "/"): Row(),
     ("GET", "/docs"): Row(),
     ("GET", "/openapi.json"): Row(),

@@ -6,6 +6,15 @@ import pytest
 
 from embedding.errors import SettingsInvalid
 from service.settings import Settings, is_loopback, load_settings
+from service.settings_file import FILE_VARIABLE
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of a settings file that the environment names."""
+    path = tmp_path / "settings.toml"
+    monkeypatch.setenv(FILE_VARIABLE, str(path))
+    return path
 
 
 def test_environment_is_read_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,3 +97,64 @@ def test_a_placeholder_is_no_password(password: str) -> None:
 def test_other_logins_pass(login: str) -> None:
     """A random password passes, and none at all, where a socket or certificate stands for it."""
     load_settings(database_url=f"postgresql://{login}db/faces")
+
+
+def test_a_file_is_below_the_environment_and_options(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Option over variable over file over default."""
+    file.write_text('port = 9000\nlog_level = "debug"\nfpir = 0.001\n')
+    monkeypatch.setenv("FACEGALLERY_PORT", "9001")
+    monkeypatch.setenv("facegallery_log_level", "error")
+    settings = load_settings(fpir=0.005)
+    assert (settings.port, settings.log_level, settings.fpir) == (9001, "error", 0.005)
+    monkeypatch.delenv("FACEGALLERY_PORT")
+    assert load_settings().port == 9000
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"porrt = 1", "porrt"),
+        (b"FACEGALLERY_PORT = 1", "FACEGALLERY_PORT"),
+        (b"[service]\nport = 1", "service"),
+        (b"port = ", "not TOML"),
+        (b"port = 1\nport = 2", "not TOML"),
+        (b'model = "\xff"', "UTF-8"),
+        (b"port = 70000", "port in the settings file"),
+        (b"port = [1]", "port in the settings file"),
+        (b"fpir = nan", "fpir in the settings file"),
+        (b"fpir = 0.1\nreview_fpir = 0.05", "review_fpir"),
+    ],
+)
+def test_a_bad_file_is_refused(file: Path, content: bytes, said: str) -> None:
+    """A misspelt name, broken text or a value out of range does not silently do nothing."""
+    file.write_bytes(content)
+    with pytest.raises(SettingsInvalid, match=said):
+        load_settings()
+
+
+def test_a_file_that_is_missing_is_told(file: Path) -> None:
+    """A path that leads nowhere is not an empty file."""
+    with pytest.raises(SettingsInvalid, match="cannot read the settings"):
+        load_settings()
+    file.mkdir()
+    with pytest.raises(SettingsInvalid, match="cannot read the settings"):
+        load_settings()
+
+
+def test_a_file_with_a_password_is_its_owner_s(file: Path) -> None:
+    """Others may read ordinary settings, but not a password; the message does not tell it."""
+    file.write_text('database_url = "postgresql://me:geheim@localhost/faces"\n')
+    file.chmod(0o640)
+    with pytest.raises(SettingsInvalid, match="chmod 600") as caught:
+        load_settings()
+    assert "geheim" not in str(caught.value)
+    file.chmod(0o600)
+    url = load_settings().database_url
+    assert url is not None
+    assert url.get_secret_value().endswith("/faces")
+    file.write_text('database_url = "geheim\n')
+    with pytest.raises(SettingsInvalid, match="not TOML") as caught:
+        load_settings()
+    assert "geheim" not in str(caught.value)

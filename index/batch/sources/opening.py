@@ -9,6 +9,7 @@ from index.batch.sources.lines import CSV_SUFFIX, JSON_SUFFIXES
 from index.batch.sources.manifest import Manifest
 from index.batch.sources.paths import printable
 from index.batch.sources.source import Source, SourceRules
+from index.batch.sources.tar_shards import TAR_SUFFIX, TarShards, holds_shards
 
 
 def open_source(
@@ -19,11 +20,11 @@ def open_source(
     names: Path | None = None,
     fingerprint: str | None = None,
 ) -> Source:
-    """Return the photos of a folder tree or a manifest, or embeddings.
+    """Return the photos of a folder tree, a manifest or tar files, or embeddings.
 
     Args:
-        path: a folder, or a file that ends with ``.csv``, ``.jsonl``, ``.ndjson``, ``.npy`` or
-            ``.parquet``.
+        path: a folder of folders or of tar files, or a file that ends with ``.csv``, ``.jsonl``,
+            ``.ndjson``, ``.npy``, ``.parquet`` or ``.tar``.
         rules: how it is read.
         root: folder that a manifest's paths are relative to; None for its own.
         names: whose the rows of a ``.npy`` are; None for the file beside it.
@@ -46,9 +47,11 @@ def open_source(
         return ReadyEmbeddings(path, names=names, fingerprint=fingerprint, rules=rules)
     if is_manifest:
         return Manifest(path, root=root, rules=rules)
+    if suffix == TAR_SUFFIX or (path.is_dir() and holds_shards(path)):
+        return TarShards(path, rules=rules)
     if path.is_dir():
         return FolderTree(path, rules=rules)
     raise RequestInvalid(
         f"{printable(str(path))} is neither a folder nor a file of a kind that can be read "
-        "(.csv, .jsonl, .ndjson, .npy, .parquet)"
+        "(.csv, .jsonl, .ndjson, .npy, .parquet, .tar)"
     )

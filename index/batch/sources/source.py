@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from embedding.detect import Box
 from embedding.errors import NameInvalid
 from index.checks import check_external_id, check_name
 
@@ -45,6 +46,8 @@ class SourcePhoto:
         mtime_ns: when the file was changed last, nanoseconds since 1970.
         read: returns at most so many bytes of it; raises OSError.
         metadata: what a manifest says of it beside, as JSON; None for nothing.
+        box: of the face that is meant, in pixels of the upright photo; None leaves it to the
+            rules.
     """
 
     key: str
@@ -53,6 +56,7 @@ class SourcePhoto:
     mtime_ns: int
     read: Callable[[int], bytes]
     metadata: str | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from embedding.faces import FoundFaces
 from embedding.photo import PhotoLimits
 from index.batch.build import BuildOptions
 from index.batch.stages import FaceRules
+from index.store.batch_state import BatchState
 from tests.fakes import FakeDetector, make_photo, photo_bytes, write_fake_model
 from tests.index.batch.samples import NAMES, Place, people_tree, write_tree
 
@@ -305,3 +306,30 @@ def test_a_broken_stage_stops_all(
         with pytest.raises(PhotoUnreadable, match="the net is gone"):
             place.build(tree)
     assert place.build(tree).tally.num_indexed == 12
+
+
+@pytest.mark.parametrize("removed", [("ann",), ("ann", "ben")])
+def test_who_was_removed_after_a_kill_stays_out(
+    place: Place, tree: Path, monkeypatch: pytest.MonkeyPatch, removed: tuple[str, ...]
+) -> None:
+    """Killed between the gallery's commit and its own, a build believes the gallery's log.
+
+    Who was removed before the next build does not come back, even if that was all of the lot.
+    """
+    people_tree(tree, num_each=2, num_people=2)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchState, "committed", killed)
+        with pytest.raises(KeyboardInterrupt):
+            place.build(tree)
+    with place.opened() as (_, gallery, _):
+        for name in removed:
+            subject = gallery.find_subject(name=name)
+            assert subject is not None
+            gallery.remove_subject(subject.id)
+    tally = place.build(tree).tally
+    assert (tally.num_indexed, tally.num_retracted) == (0, 2 * len(removed))
+    assert place.num_templates() == {name: 2 for name in ("ann", "ben") if name not in removed}

@@ -13,7 +13,13 @@ import pytest
 from PIL import Image
 
 from embedding.detect import MtcnnDetector
+from embedding.model import CARD_FILE, read_card
 from index.__main__ import main
+from index.calibration.calibrating import Wanted
+from index.calibration.kept import calibrate_gallery
+from index.calibration.rules import rule_for_many
+from index.galleries import Galleries
+from index.rules import GalleryRules
 from tests.fakes import photo_bytes, write_fake_model
 from tests.index.batch.samples import write_tree
 from tests.index.samples import unit_vectors
@@ -145,6 +151,7 @@ def test_identify(run: Run, crops: Path, tmp_path: Path) -> None:
     assert code == 0
     assert (answer["num_photos"], answer["num_faces"]) == (2, 2)
     assert answer["threshold"] == 0.8
+    assert (answer["threshold_of"], answer["stale"]) == ("card", [])
     with out_file.open(newline="") as stream:
         rows = {row["path"]: row for row in csv.DictReader(stream)}
     assert (rows["same.png"]["decision"], rows["same.png"]["name"]) == ("match", "p0")
@@ -155,3 +162,63 @@ def test_identify(run: Run, crops: Path, tmp_path: Path) -> None:
     code, _, err = run(*arguments, tmp_path / "third.csv", "--fpir", "0.5")
     assert code == 3
     assert "0.5" in err
+
+
+def test_identify_under_the_gallerys_calibration(
+    run: Run, crops: Path, models: Path, tmp_path: Path
+) -> None:
+    """It decides, follows the gallery's rule, and says when another one was chosen since."""
+    run("build", crops, "-g", "people", "--aligned", "--force")
+    write_tree(tmp_path, {"new/same.png": crop(0)})
+    arguments = ("identify", tmp_path / "new", "-g", "people", "--aligned", "--json")
+    with Galleries.open(tmp_path / "data") as galleries:
+        galleries.get("people").set_rules(GalleryRules(fusion="mean"))
+    _, out, _ = run(*arguments, "--review-fpir", "0.01", "--out", tmp_path / "one.csv")
+    told = json.loads(out)
+    assert told["threshold_of"] == "card"
+    assert "mean" in told["stale"][0]
+    with Galleries.open(tmp_path / "data") as galleries:
+        calibrate_gallery(
+            galleries.get("people").store,
+            card=read_card(models / "tiny" / CARD_FILE),
+            wanted=Wanted(fpirs=(0.01,), rule=rule_for_many("mean")),
+        )
+    _, out, _ = run(*arguments, "--review-fpir", "0.01", "--out", tmp_path / "two.csv")
+    told = json.loads(out)
+    assert (told["threshold_of"], told["stale"]) == ("calibration", [])
+
+
+def test_dedupe(run: Run, tree: Path, tmp_path: Path) -> None:
+    """Pairs are listed for people, for programs, and in a file; the card gives the threshold."""
+    same = {"one/1.png": crop(0), "two/1.png": crop(0)}
+    write_tree(tree, same | {f"p{each}/1.png": crop(each) for each in range(3, 6)})
+    run("build", tree, "-g", "people", "--aligned", "--force")
+    code, out, _ = run("dedupe", "-g", "people", "--out", tmp_path / "pairs.csv")
+    assert code == 0
+    assert out.startswith("1 pairs in 1 clusters among 5 subjects, at similarity 0.8000")
+    with (tmp_path / "pairs.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [{row["name"], row["other_name"]} for row in rows] == [{"one", "two"}]
+    code, out, _ = run("dedupe", "-g", "people", "--threshold", "-1", "--lead=-2", "--json")
+    assert code == 0
+    assert json.loads(out)["num_pairs"] == 10
+
+
+def test_re_embed(run: Run, models: Path, crops: Path, tmp_path: Path) -> None:
+    """A gallery goes over to another model; what has no photo is named and left behind."""
+    write_fake_model(models / "small", name="small", seed=5, detector=MtcnnDetector())
+    run("build", crops, "-g", "people", "--aligned", "--force")
+    (crops / "p0/0.png").rename(tmp_path / "0.png")
+    arguments = ("re-embed", crops, "-g", "people", "--model", "small", "--aligned")
+    code, out, _ = run(*arguments)
+    assert code == 1
+    assert "5 of 6 templates are made anew, 5 of them now" in out
+    assert "people is the old gallery still" in out
+    (tmp_path / "0.png").rename(crops / "moved.png")
+    code, out, _ = run(*arguments, "--json")
+    answer: dict[str, Any] = json.loads(out)
+    assert code == 0
+    assert (answer["switched"], answer["num_indexed"], answer["missing"]) == (True, 1, [])
+    code, _, err = run(*arguments)
+    assert code == 3
+    assert "already" in err

@@ -18,6 +18,7 @@ from index.batch.sources.embeddings import ReadyEmbeddings
 from index.batch.sources.folder_tree import FolderTree
 from index.batch.sources.manifest import Manifest
 from index.batch.sources.source import Source, SourceRules
+from index.rules import GalleryRules
 from index.store.identified import IdentifiedPhotos
 from tests.fakes import FakeDetector, make_photo, write_fake_model
 from tests.index.batch.samples import Place, people_tree, write_tree
@@ -92,6 +93,8 @@ def test_a_subject_is_named_once_in_a_photo(known: Place, tree: Path, tmp_path: 
     write_tree(tree, {"twice.png": make_photo(["ann", "ann"])})
     found = run(known, tree, tmp_path / "who.csv")
     assert found.decisions == {"match": 1, "review": 1}
+    told = {row["decision"]: row["reasons"] for row in rows_of(tmp_path / "who.csv")}
+    assert told == {"match": "", "review": "named_elsewhere"}
 
 
 def test_parquet_says_the_same(known: Place, tree: Path, tmp_path: Path) -> None:
@@ -156,7 +159,7 @@ def test_it_goes_on_where_it_was(
     assert list(tmp_path.glob("who.csv.*")) == []
 
 
-@pytest.mark.parametrize("what", ["gallery", "options"])
+@pytest.mark.parametrize("what", ["gallery", "options", "rules"])
 def test_another_gallery_begins_anew(
     known: Place,
     tree: Path,
@@ -178,13 +181,18 @@ def test_another_gallery_begins_anew(
             ann = gallery.find_subject(name="ann")
             assert ann is not None
             gallery.remove_subject(ann.id)
+    elif what == "rules":
+        with known.opened() as (_, gallery, _):
+            gallery.set_rules(GalleryRules(smallest_lead=2.0))
     else:
         options = replace(OPTIONS, match_threshold=0.9999)
     with caplog.at_level(logging.WARNING):
         run(known, tree, target, options)
     assert "anew" in caplog.text
     names = {row["name"] for row in rows_of(target)}
-    assert ("ann" in names) == (what == "options")
+    assert ("ann" in names) == (what != "gallery")
+    reasons = {row["reasons"] for row in rows_of(target) if row["decision"] == "review"}
+    assert ("close_runner_up" in reasons) == (what == "rules")
 
 
 def test_photos_that_vanished_are_in_no_result(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from embedding.errors import RequestInvalid, StoreCorrupt
+from index.calibration.calibrating import Wanted
 from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.calibration.kept import calibrate_gallery
-from index.calibration.measuring import Wanted
 from index.calibration.strangers import Strangers
 from index.galleries import Galleries
 from index.gallery import Gallery
@@ -128,7 +128,7 @@ def test_tracks_have_thresholds_of_their_own(gallery: Gallery) -> None:
 def test_a_damaged_calibration_is_an_error(gallery: Gallery) -> None:
     """Nobody is named by a threshold that nobody chose."""
     enroll(gallery, 0, 10)
-    gallery.store.write_fact("calibration", b"{}")
+    gallery.store.write_facts({"calibration": b"{}"})
     with pytest.raises(StoreCorrupt, match="calibrate it again"):
         in_force(gallery)
 

@@ -67,13 +67,13 @@ def test_it_goes_with_its_gallery(galleries: Galleries) -> None:
     for each in (first, other):
         enroll(each, 0, 5)
         calibrate_gallery(each.store, card=new_card())
-        each.store.write_fact("track_calibration", b"of tracks")
+        each.store.write_facts({"track_calibration": b"of tracks"})
     galleries.delete("a")
     assert first.store.fact("calibration") is first.store.fact("track_calibration") is None
     assert read_calibration(galleries.create("a", fingerprint=FINGERPRINT).store) is None
     assert other.store.fact("calibration") is not None
     with pytest.raises(GalleryNotFound):
-        first.store.write_fact("calibration", b"late")
+        first.store.write_facts({"calibration": b"late"})
     assert first.store.fact("calibration") is None
 
 
@@ -161,7 +161,7 @@ def test_what_cannot_be_read_is_told(gallery: Gallery, made: Calibration) -> Non
     for each in damaged:
         with pytest.raises(StoreCorrupt, match="calibrate it again"):
             calibration_of_json(each)
-    gallery.store.write_fact("calibration", b"{}")
+    gallery.store.write_facts({"calibration": b"{}"})
     with pytest.raises(StoreCorrupt):
         read_calibration(gallery.store)
 

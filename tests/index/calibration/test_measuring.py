@@ -8,13 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedding.errors import ModelMismatch, RequestInvalid
+from index.calibration.calibrating import Wanted, calibrate
 from index.calibration.floor import MIN_PROBES
-from index.calibration.measuring import (
-    Wanted,
-    calibrate,
-    calibrated_points,
-    rate_at_size,
-)
+from index.calibration.measuring import calibrated_points, rate_at_size
 from index.calibration.records import CalibratedPoint
 from index.calibration.strangers import Strangers
 from index.calibration.templates import GalleryTemplates

@@ -5,11 +5,12 @@ import pytest
 from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid
-from index.calibration.rules import MaxFusion, SubjectBySubject
+from index.calibration.rules import MaxFusion, SubjectBySubject, rule_for_many
 from index.calibration.searches import search_itself, search_strangers
 from index.calibration.strangers import Strangers
 from index.calibration.templates import GalleryTemplates, read_templates
 from index.decision import TemplateHit, fuse_max
+from index.fusion import FUSION_RULES, fusion_rule
 from index.gallery import Gallery
 from tests.index.samples import at_similarity, identify, new_template, unit_vectors
 
@@ -51,6 +52,45 @@ def test_the_maximum_is_that_of_the_decision() -> None:
         )
         expected = {hit.subject_id: hit.similarity for hit in hits}
         assert fused_S == pytest.approx([expected[str(each)] for each in range(5)], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", FUSION_RULES)
+@pytest.mark.parametrize("with_quality", [True, False])
+def test_every_rule_is_that_of_one_subject(name: str, with_quality: bool) -> None:
+    """Many probes at once give what the rule gives of each probe and subject."""
+    sizes = (1, 2, 3, 5, 6, 1, 8, 2)
+    subjects = np.repeat(np.arange(len(sizes)), sizes)
+    rng = np.random.default_rng(25)
+    vectors = unit_vectors(len(subjects), seed=25)
+    # The two templates of the last subject cancel each other out.
+    vectors[-1] = -vectors[-2]
+    qualities = rng.uniform(0.0, 1.0, len(subjects)).astype(np.float32)
+    qualities[-2:] = 0.5
+    qualities[subjects == 2] = 0.0
+    if not with_quality:
+        qualities[:] = 0.0
+    order = rng.permutation(len(subjects))
+    gallery = GalleryTemplates.of_subjects(
+        subjects[order].tolist(), vectors[order], qualities[order]
+    )
+    probes = unit_vectors(6, seed=26)
+    rule = rule_for_many(name)
+    assert rule.name == name
+    expected = SubjectBySubject(fusion_rule(name)).similarities(probes, gallery)
+    np.testing.assert_allclose(rule.similarities(probes, gallery), expected, atol=1e-6)
+    # Another gallery after this one is another gallery.
+    other = GalleryTemplates.of_subjects([0, 0], vectors[:2])
+    np.testing.assert_allclose(
+        rule.similarities(probes, other),
+        SubjectBySubject(fusion_rule(name)).similarities(probes, other),
+        atol=1e-6,
+    )
+
+
+def test_a_rule_that_is_not_there_cannot_be_calibrated() -> None:
+    """The message names those there are."""
+    with pytest.raises(RequestInvalid, match="centroid-best-two"):
+        rule_for_many("best")
 
 
 def test_any_rule_for_one_subject_can_be_calibrated() -> None:

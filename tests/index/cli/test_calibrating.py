@@ -134,3 +134,43 @@ def test_a_model_that_is_not_installed_is_told(any_home: Home, run: Run) -> None
     any_home.fill()
     assert "model_not_found" in run("calibrate", "people").err
     assert "gallery_not_found" in run("calibrate", "nobody").err
+
+
+@pytest.mark.usefixtures("models")
+def test_a_calibration_is_drawn(any_home: Home, run: Run) -> None:
+    """Into a new file, never over another one, and not of what is kept already."""
+    file = any_home.folder / "picture.svg"
+    assert run("calibrate", "people", "--plot", file).code == 0
+    assert file.read_text().startswith("<svg")
+    for wrong in (["--plot", file], ["--show", "--plot", any_home.folder / "other.svg"]):
+        assert "request_invalid" in run("calibrate", "people", *wrong).err
+    nowhere = any_home.folder / "missing" / "picture.svg"
+    told = run("calibrate", "people", "--plot", nowhere)
+    assert told.code == 3
+    assert "calibrated and kept, but cannot write" in told.err
+
+
+@pytest.mark.usefixtures("models")
+def test_normalising_says_what_it_did(any_home: Home, run: Run) -> None:
+    """Strangers are split, and why it was not kept is told."""
+    file = any_home.folder / "strangers.npy"
+    np.save(file, unit_vectors(600, seed=79))
+    given = ("--strangers", file, "--fingerprint", FINGERPRINT, "--normalise")
+    made = run("calibrate", "people", *given)
+    assert made.code == 0, made.err
+    assert "normalised against a cohort of 150 people" in made.out
+    assert "not kept:" in made.out
+    assert not run("calibrate", "people", *given, "--json").json["normalisation"]["kept"]
+    assert "needs strangers" in run("calibrate", "people", "--normalise").err
+
+
+@pytest.mark.usefixtures("models")
+def test_a_check_finds_a_calibration_that_cannot_be_read(any_home: Home, run: Run) -> None:
+    """A good one is nothing to report, nor is a stale one."""
+    assert run("calibrate", "people").code == 0
+    assert run("check").code == 0
+    with any_home.open() as galleries:
+        galleries.get("people").store.write_facts({"track_calibration": b"{}"})
+    told = run("check")
+    assert told.code == 1
+    assert "for tracks: the kept calibration of the gallery cannot be read" in told.out

@@ -1,0 +1,298 @@
+"""A gallery for another model, made of the photos that the old one was made of.
+
+A gallery keeps no photos, and embeddings of two models cannot be compared: every template is made
+anew of its photo, known by its hash, of the face at its box. Who is not in the old gallery does
+not get into the new one; who is removed from the old one meanwhile goes from the new one too. At
+the end the new gallery gets the old one's name, in one commit.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from embedding.detect import Box
+from embedding.embedder import FaceEmbedder
+from embedding.errors import (
+    GalleryNotFound,
+    ModelMismatch,
+    SubjectNotFound,
+    TemplateNotFound,
+)
+from index.batch.build import BuildOptions, Built, build, state_path
+from index.batch.hashing import Hashing
+from index.batch.sources.source import Skip, Source, SourcePhoto, SubjectKey
+from index.batch.tally import Tally
+from index.galleries import Galleries
+from index.gallery import Gallery
+from index.records import Subject
+from index.store.batch_state import BatchState
+
+logger = logging.getLogger(__name__)
+
+_SHORT = 12
+"""Digits of a fingerprint in a gallery's name."""
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReEmbedOptions:
+    """How a gallery is made anew.
+
+    Attributes:
+        build: how photos are worked on; which face is meant, the old template says.
+        allow_missing: switch over even if templates are missing.
+        switch: switch over at the end; False only fills the new gallery.
+    """
+
+    build: BuildOptions
+    allow_missing: bool = False
+    switch: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReEmbedded:
+    """What a re-embedding did.
+
+    Attributes:
+        built: what the build of the new gallery did, in templates.
+        num_templates: of the old gallery.
+        missing: ids of its templates that are not in the new one: without their photo in the
+            source, without a face at their box, or of nobody.
+        num_removed: templates taken out of the new gallery, since the old one has them no more.
+        switched: whether the new gallery has the old one's name now.
+        new_name: of the new gallery.
+        old_name: of the old one.
+    """
+
+    built: Built
+    num_templates: int
+    missing: tuple[str, ...]
+    num_removed: int
+    switched: bool
+    new_name: str
+    old_name: str
+
+
+def reembed(
+    source: Source,
+    galleries: Galleries,
+    name: str,
+    *,
+    embedder: FaceEmbedder,
+    options: ReEmbedOptions,
+    state: Path | None = None,
+    tally: Tally | None = None,
+) -> ReEmbedded:
+    """Fill a new gallery with the embedder's model, and switch over to it.
+
+    Stopped at any moment, another call goes on. The old gallery goes on being used meanwhile, and
+    afterwards stays under the name that the answer gives, until it is deleted.
+
+    Args:
+        source: of the photos; whom they show does not matter.
+        galleries: of the data folder.
+        name: of the gallery.
+        embedder: of the other model.
+        options: how.
+        state: file of what is done; None for the usual place.
+        tally: counts while it goes on; None for a new one.
+
+    Raises:
+        GalleryExists: there is a gallery with the name that the old one would get.
+        GalleryNotFound: no such gallery.
+        ModelMismatch: the gallery is of this model already, or the one that is being filled is
+            of another one.
+        RequestInvalid: templates are missing and that is not allowed, or the old gallery was
+            changed in the last moment; the next call goes on.
+    """
+    old = galleries.get(name)
+    if old.fingerprint == embedder.fingerprint:
+        raise ModelMismatch(
+            f"the gallery is of model {old.fingerprint[:_SHORT]} already; nothing is to be done"
+        )
+    new_name = f"{name}.{embedder.fingerprint[:_SHORT]}"
+    old_name = f"{name}.{old.fingerprint[:_SHORT]}"
+    new = _new_gallery(galleries, new_name, old, embedder.fingerprint)
+    hashing = Hashing(galleries.secret("service"))
+    photos = _OldTemplates(source, old, hashing=hashing, max_bytes=embedder.limits.max_bytes)
+    with BatchState(state or state_path(galleries.path, new), gallery_id=new.id) as known:
+        built = build(
+            photos,
+            new,
+            embedder=embedder,
+            state=known,
+            secret=galleries.secret("service"),
+            options=options.build,
+            tally=tally,
+        )
+    sequence = old.sequence
+    wanted = _templates_by_photo(old)
+    num_removed = _remove_others(new, wanted)
+    _carry_choices(old, new)
+    made = _templates_by_photo(new).keys()
+    missing = tuple(
+        template_id for photo, ids in wanted.items() if photo not in made for template_id in ids
+    )
+    switched = options.switch and (options.allow_missing or not missing)
+    if switched:
+        galleries.switch(name, new, kept_name=old_name, sequence=sequence)
+    return ReEmbedded(
+        built=built,
+        num_templates=sum(map(len, wanted.values())),
+        missing=missing,
+        num_removed=num_removed,
+        switched=switched,
+        new_name=name if switched else new_name,
+        old_name=old_name if switched else name,
+    )
+
+
+_Photo = tuple[bytes, SubjectKey]
+"""What tells a template from others: the hash of its photo, and whom it shows."""
+
+
+class _OldTemplates:
+    """The photos of a source as often as the old gallery has a template of them."""
+
+    def __init__(self, source: Source, old: Gallery, *, hashing: Hashing, max_bytes: int) -> None:
+        self._source = source
+        self._old = old
+        self._hashing = hashing
+        self._max_bytes = max_bytes
+
+    @property
+    def address(self) -> str:
+        """The source's."""
+        return self._source.address
+
+    def photos(self) -> Iterator[SourcePhoto | Skip]:
+        """See `Source`; photos that the gallery does not know are passed over."""
+        ids: dict[bytes, list[str]] = defaultdict(list)
+        for (content_hash, _), some in _templates_by_photo(self._old).items():
+            ids[content_hash] += some
+        for each in self._source.photos():
+            if isinstance(each, Skip):
+                yield each
+                continue
+            try:
+                content = each.read(self._max_bytes + 1)
+            except OSError as error:
+                message = f"it could not be read: {error.strerror}"
+                yield Skip(key=each.key, error="unreadable", message=message)
+                continue
+            for template_id in ids.get(self._hashing.content(content), ()):
+                yield from self._photo(each, template_id)
+
+    def _photo(self, photo: SourcePhoto, template_id: str) -> Iterator[SourcePhoto]:
+        try:
+            template = self._old.template(template_id)
+            if template.subject_id is None:
+                return
+            subject = self._old.subject(template.subject_id)
+        except (TemplateNotFound, SubjectNotFound) as error:
+            logger.debug("template %s was removed meanwhile: %s", template_id, error)
+            return
+        left, top, right, bottom = template.box
+        yield replace(
+            photo,
+            key=f"{photo.key}#{template_id}",
+            subject=_key(subject.name, subject.external_id, template.subject_id),
+            box=Box(left=left, top=top, right=right, bottom=bottom),
+        )
+
+
+def _key(name: str | None, external_id: str | None, subject_id: str) -> SubjectKey:
+    """Whom a template shows; who has neither name nor external id is known by the old id."""
+    if name is None and external_id is None:
+        return SubjectKey(external_id=subject_id)
+    return SubjectKey(name=name, external_id=external_id)
+
+
+def _new_gallery(galleries: Galleries, name: str, old: Gallery, fingerprint: str) -> Gallery:
+    try:
+        new = galleries.get(name)
+    except GalleryNotFound:
+        return galleries.create(name, fingerprint=fingerprint, space=old.space_id is not None)
+    if new.fingerprint != fingerprint:
+        raise ModelMismatch(f"the gallery {name} is of another model; delete or rename it")
+    return new
+
+
+def _templates_by_photo(gallery: Gallery) -> Mapping[_Photo, Sequence[str]]:
+    """The ids of all templates with a photo's hash or without, by photo and person."""
+    found: dict[_Photo, list[str]] = defaultdict(list)
+    sequence = 0
+    while some := gallery.photo_changes(after=sequence):
+        sequence = some[-1].sequence
+        for each in some:
+            if each.added and each.image_id is not None:
+                owner = ""
+                if each.name is None and each.external_id is None:
+                    owner = gallery.template(each.template_id).subject_id or ""
+                found[each.image_hash, _key(each.name, each.external_id, owner)].append(
+                    each.template_id
+                )
+    return found
+
+
+def _remove_others(new: Gallery, wanted: Mapping[_Photo, Sequence[str]]) -> int:
+    """Take out of the new gallery what the old one has no more; returns how many templates."""
+    num_removed = 0
+    for photo, ids in _templates_by_photo(new).items():
+        if photo in wanted:
+            continue
+        for template_id in ids:
+            new.remove_template(template_id)
+            num_removed += 1
+    # Their names would outlive them; also of those who were renamed.
+    for subject in list(_empty(new)):
+        new.remove_subject(subject.id)
+    return num_removed
+
+
+def _carry_choices(old: Gallery, new: Gallery) -> None:
+    """Have the new gallery decide as the old one does, with the same declared look-alikes."""
+    new.set_rules(old.rules())
+    wanted = {
+        _pair(_counterpart(one, old, new), _counterpart(other, old, new))
+        for one, other in old.look_alikes()
+    }
+    there = {_pair(*each) for each in new.look_alikes()}
+    for one, other in there - wanted:
+        new.withdraw_look_alikes(one, other)
+    for one, other in wanted - there:
+        # Who is missing in the new gallery is nobody's look-alike there.
+        if one and other:
+            new.declare_look_alikes(one, other)
+
+
+def _pair(one: str, other: str) -> tuple[str, str]:
+    return min(one, other), max(one, other)
+
+
+def _counterpart(subject_id: str, old: Gallery, new: Gallery) -> str:
+    """The id in the new gallery of a subject of the old one; empty where it is missing."""
+    try:
+        subject = old.subject(subject_id)
+    except SubjectNotFound:
+        return ""
+    key = _key(subject.name, subject.external_id, subject_id)
+    if key.external_id is not None:
+        found = new.find_subject(external_id=key.external_id)
+    else:
+        found = new.find_subject(name=key.name)
+    return "" if found is None else found.id
+
+
+def _empty(gallery: Gallery) -> Iterator[Subject]:
+    """Subjects without templates."""
+    cursor: str | None = None
+    while True:
+        page = gallery.subjects(limit=_PAGE, cursor=cursor)
+        yield from (each for each in page.subjects if each.num_templates == 0)
+        cursor = page.next_cursor
+        if cursor is None:
+            return

@@ -1,0 +1,130 @@
+"""What people have chosen and declared about a gallery, in SQL.
+
+Every public method is one transaction and thread safe.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from index.audit.entries import AuditEvent, Fact
+from index.rules import GalleryRules
+from index.sealing import Sealer
+from index.store import look_alike_rows
+from index.store.audit_log import AuditLog
+from index.store.change_log import (
+    Change,
+    Committed,
+    GalleryState,
+    begin_change,
+    write_changes,
+)
+from index.store.cursors import Cursors
+from index.store.database import Database
+from index.store.erasures import Erasures
+from index.store.gallery_reads import GalleryReads
+from index.store.rule_rows import read_rules, write_rules
+from index.store.stored_gallery import StoredGallery
+from index.store.tables import utc_now
+
+
+class GalleryChoices(GalleryReads):
+    """One gallery in SQL, with how it decides and who was declared a look-alike."""
+
+    def __init__(
+        self,
+        gallery: StoredGallery,
+        *,
+        database: Database,
+        sealer: Sealer,
+        cursors: Cursors,
+        erasures: Erasures,
+        audit: AuditLog,
+    ) -> None:
+        super().__init__(gallery, database=database, sealer=sealer, cursors=cursors)
+        self._erasures = erasures
+        self._audit = audit
+
+    def rules(self) -> GalleryRules:
+        """Return how the gallery decides.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+        """
+        with self._database.transaction() as connection:
+            return read_rules(connection, self._row)
+
+    def look_alikes(self) -> list[tuple[str, str]]:
+        """Return all declared pairs, as public ids."""
+        with self._database.transaction() as connection:
+            return look_alike_rows.pairs_of(connection, self._row)
+
+    def look_alikes_of(self, public_id: str) -> list[str]:
+        """Return the public ids of a subject's declared look-alikes."""
+        with self._database.transaction() as connection:
+            return look_alike_rows.partners_of(connection, self._row, public_id)
+
+    def set_rules(self, rules: GalleryRules) -> Committed | None:
+        """Choose how the gallery decides; what is stored stays. None where it decides so already.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+        """
+        with self._erasures.changing(self.gallery.id) as connection:
+            before = begin_change(connection, self._row)
+            if read_rules(connection, self._row) == rules:
+                return None
+            write_rules(connection, self._row, rules)
+            done = self._logged(connection, before, Change(kind="rules_changed", subject_id=None))
+            self._enter(connection, "gallery.rules")
+            return done
+
+    def declare_look_alikes(self, one: str, other: str) -> Committed | None:
+        """Write that a photo may not tell two subjects apart; None where that is known.
+
+        Raises:
+            RequestInvalid: both are the same subject.
+            SubjectNotFound: one of them is not in the gallery.
+        """
+        with self._erasures.changing(self.gallery.id) as connection:
+            # Held, so that neither is removed meanwhile.
+            before = begin_change(connection, self._row)
+            if not look_alike_rows.declare(connection, self._row, one, other):
+                return None
+            change = Change(kind="look_alike_declared", subject_id=one)
+            done = self._logged(connection, before, change)
+            self._enter(connection, "look_alikes.declare", one, other)
+            return done
+
+    def withdraw_look_alikes(self, one: str, other: str) -> Committed | None:
+        """Take a declaration back; None where there was none. Raises as the other."""
+        with self._erasures.changing(self.gallery.id) as connection:
+            before = begin_change(connection, self._row)
+            if not look_alike_rows.withdraw(connection, self._row, one, other):
+                return None
+            change = Change(kind="look_alike_withdrawn", subject_id=one)
+            done = self._logged(connection, before, change)
+            self._enter(connection, "look_alikes.withdraw", one, other)
+            return done
+
+    def _enter(
+        self,
+        connection: Connection,
+        action: str,
+        *subject_ids: str,
+        pseudonyms: tuple[str, ...] = (),
+        facts: Mapping[str, Fact] | None = None,
+    ) -> None:
+        """Write an entry of the audit log, just before the commit of what it tells of."""
+        event = AuditEvent(
+            action=action,
+            gallery_id=self.gallery.id,
+            subject_ids=subject_ids,
+            pseudonyms=pseudonyms,
+            facts=facts or {},
+        )
+        self._audit.write(connection, event)
+
+    def _logged(self, connection: Connection, before: GalleryState, change: Change) -> Committed:
+        after = write_changes(connection, self._row, [change], before=before, at=utc_now())
+        return Committed(before=before, after=after)

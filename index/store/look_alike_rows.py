@@ -1,0 +1,102 @@
+"""Pairs of subjects of one gallery that a photo may not tell apart, by people's declaration."""
+
+from collections.abc import Iterable
+from itertools import chain
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
+
+from embedding.errors import RequestInvalid
+from index.store.subject_rows import in_lots, row_of
+from index.store.tables import look_alikes, subjects, utc_now
+
+_ONE = subjects.alias("one")
+_OTHER = subjects.alias("other")
+_PAIRS = (
+    select(_ONE.c.public_id.label("one"), _OTHER.c.public_id.label("other"))
+    .join_from(look_alikes, _ONE, look_alikes.c.subject_id == _ONE.c.id)
+    .join(_OTHER, look_alikes.c.other_id == _OTHER.c.id)
+)
+
+
+def declare(connection: Connection, gallery: int, one: str, other: str) -> bool:
+    """Write a pair; returns whether it was new.
+
+    Args:
+        connection: in a transaction that holds the gallery.
+        gallery: row id.
+        one: public id.
+        other: public id.
+
+    Raises:
+        RequestInvalid: both are the same subject.
+        SubjectNotFound: one of them is not in the gallery.
+    """
+    pair = _pair(connection, gallery, one, other)
+    if connection.execute(select(look_alikes).where(_is(pair))).first() is not None:
+        return False
+    connection.execute(
+        insert(look_alikes).values(subject_id=pair[0], other_id=pair[1], declared_at=utc_now())
+    )
+    return True
+
+
+def withdraw(connection: Connection, gallery: int, one: str, other: str) -> bool:
+    """Delete a pair; returns whether it was there. Arguments and errors as `declare`."""
+    pair = _pair(connection, gallery, one, other)
+    return connection.execute(delete(look_alikes).where(_is(pair))).rowcount > 0
+
+
+def pairs_of(connection: Connection, gallery: int) -> list[tuple[str, str]]:
+    """Return all pairs of a gallery, as public ids, in the order of the subjects' rows."""
+    rows = connection.execute(
+        _PAIRS.where(_ONE.c.gallery_id == gallery).order_by(_ONE.c.id, _OTHER.c.id)
+    )
+    return [(row.one, row.other) for row in rows]
+
+
+def partners_of(connection: Connection, gallery: int, public_id: str) -> list[str]:
+    """Return the public ids of the look-alikes of a subject; none of one that is gone."""
+    own = select(subjects.c.id).where(
+        subjects.c.gallery_id == gallery, subjects.c.public_id == public_id
+    )
+    rows = chain(
+        connection.execute(_PAIRS.where(look_alikes.c.subject_id == own.scalar_subquery())),
+        connection.execute(_PAIRS.where(look_alikes.c.other_id == own.scalar_subquery())),
+    )
+    return [row.other if row.one == public_id else row.one for row in rows]
+
+
+def declare_known(
+    connection: Connection, gallery: int, pairs: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Write those of the pairs whose subjects are both in the gallery; returns the new ones.
+
+    Args:
+        connection: in a transaction that holds the gallery.
+        gallery: row id.
+        pairs: of public ids.
+    """
+    wanted = [(one, other) for one, other in pairs if one != other]
+    known: set[str] = set()
+    for some in in_lots(sorted(set(chain.from_iterable(wanted)))):
+        query = select(subjects.c.public_id).where(
+            subjects.c.gallery_id == gallery, subjects.c.public_id.in_(some)
+        )
+        known.update(connection.scalars(query))
+    return [
+        (one, other)
+        for one, other in wanted
+        if one in known and other in known and declare(connection, gallery, one, other)
+    ]
+
+
+def _pair(connection: Connection, gallery: int, one: str, other: str) -> tuple[int, int]:
+    """The row ids, the smaller one first."""
+    rows = row_of(connection, gallery, one), row_of(connection, gallery, other)
+    if rows[0] == rows[1]:
+        raise RequestInvalid("a subject cannot be its own look-alike; give two subjects")
+    return min(rows), max(rows)
+
+
+def _is(pair: tuple[int, int]) -> ColumnElement[bool]:
+    return (look_alikes.c.subject_id == pair[0]) & (look_alikes.c.other_id == pair[1])

@@ -1,0 +1,63 @@
+"""What both HTTP clients share: how they connect, and what they make of an answer."""
+
+import ssl
+from pathlib import Path
+from typing import Final, TypedDict
+
+import httpx
+
+from embedding.errors import ServerUnreachable
+from service.calls import AnyAnswer, Call
+from service.errors import error_of_problem
+
+TIMEOUT: Final = httpx.Timeout(120.0, connect=10.0)
+"""A large photo on a busy two-core machine takes seconds; a dead service is noticed soon."""
+
+
+class Arguments(TypedDict):
+    """How a client of httpx is made."""
+
+    base_url: str
+    headers: dict[str, str]
+    timeout: httpx.Timeout
+    trust_env: bool
+    verify: ssl.SSLContext
+
+
+def arguments_of(url: str, *, key: str, certificate: Path | None) -> Arguments:
+    """How a client of httpx is made for the service at an address."""
+    trusted = ssl.create_default_context()
+    if certificate is not None:
+        trusted.load_verify_locations(cafile=certificate)
+    return Arguments(
+        base_url=url,
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=TIMEOUT,
+        # A proxy of the environment must never see a key that is meant for this machine.
+        trust_env=False,
+        verify=trusted,
+    )
+
+
+def answer_of(call: Call[AnyAnswer], response: httpx.Response) -> AnyAnswer:
+    """The answer in a response.
+
+    Raises:
+        FaceGalleryError: it is a problem document, with the class of its code.
+        ServerUnreachable: it is neither.
+    """
+    try:
+        if response.is_success:
+            return call.answer_class.model_validate_json(response.content)
+        document = response.json()
+    except ValueError as error:
+        raise unreachable(response.request.url.copy_with(path="/", query=None), error) from error
+    raise error_of_problem(document if isinstance(document, dict) else {})
+
+
+def unreachable(url: httpx.URL, error: Exception) -> ServerUnreachable:
+    """That no service answers at an address."""
+    return ServerUnreachable(
+        f"no service answers at {url}: {type(error).__name__}; is it running, and is it this "
+        "version?"
+    )

@@ -1,0 +1,162 @@
+"""The client for asyncio (and trio) that works through a running service."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+import anyio
+import httpx
+
+from embedding.choosing import FaceChoice
+from service import calls, schemas
+from service.answering import answer_of, arguments_of, unreachable
+from service.auth import Role
+from service.calls import AnyAnswer, Call
+from service.http_client import PATIENT
+from service.limits import Allowance
+from service.retrying import Retries
+
+
+class AsyncHttpClient:
+    """As `HttpClient`, with methods to await; many may run at the same time."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        retries: Retries = PATIENT,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self._http = http
+        self._retries = retries
+        self._sleep = sleep
+
+    async def enroll(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str,
+        subject: str | None = None,
+        external_id: str | None = None,
+        subject_id: str | None = None,
+        face: FaceChoice = "only",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> schemas.EnrollAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.enroll(
+                photos,
+                gallery=gallery,
+                subject=subject,
+                external_id=external_id,
+                subject_id=subject_id,
+                face=face,
+                force=force,
+                dry_run=dry_run,
+            )
+        )
+
+    async def identify(
+        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+    ) -> schemas.IdentifyAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.identify(photo, gallery=gallery, turns=turns, num_candidates=num_candidates)
+        )
+
+    async def detect(self, photo: bytes, *, turns: bool = False) -> schemas.DetectAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.detect(photo, turns=turns))
+
+    async def galleries(self) -> schemas.GalleriesAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.galleries())
+
+    async def create_gallery(
+        self, name: str, *, model: str | None = None
+    ) -> schemas.GalleryAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.create_gallery(name, model=model))
+
+    async def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.delete_gallery(name))
+
+    async def subjects(
+        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.SubjectsAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.subjects(gallery, limit=limit, cursor=cursor))
+
+    async def subject(self, gallery: str, subject_id: str) -> schemas.SubjectAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.subject(gallery, subject_id))
+
+    async def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.remove_subject(gallery, subject_id))
+
+    async def keys(self) -> schemas.KeysAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.keys())
+
+    async def create_key(
+        self,
+        *,
+        role: Role,
+        label: str = "",
+        galleries: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        allowance: Allowance | None = None,
+    ) -> schemas.NewKeyAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.create_key(
+                role=role,
+                label=label,
+                galleries=galleries,
+                expires_at=expires_at,
+                allowance=allowance,
+            )
+        )
+
+    async def revoke_key(self, key_id: str) -> schemas.KeyAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.revoke_key(key_id))
+
+    async def models(self) -> schemas.ModelsAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.models())
+
+    async def ready(self) -> schemas.ReadyAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.ready())
+
+    async def send(self, call: Call[AnyAnswer]) -> AnyAnswer:
+        """As in `HttpClient`."""
+        num_tries = 0
+        while True:
+            num_tries += 1
+            outcome: httpx.Response | httpx.RequestError
+            try:
+                outcome = await self._http.send(call.request(self._http))
+            except httpx.RequestError as error:
+                outcome = error
+            wait_s = self._retries.wait_s(call, num_tries=num_tries, outcome=outcome)
+            if wait_s is not None:
+                await self._sleep(wait_s)
+            elif isinstance(outcome, httpx.Response):
+                return answer_of(call, outcome)
+            else:
+                raise unreachable(self._http.base_url, outcome) from outcome
+
+
+@asynccontextmanager
+async def connect_async(
+    url: str, *, key: str, certificate: Path | None = None, retries: Retries = PATIENT
+) -> AsyncIterator[AsyncHttpClient]:
+    """A client of the service at an address; arguments as of `connect`."""
+    async with httpx.AsyncClient(**arguments_of(url, key=key, certificate=certificate)) as http:
+        yield AsyncHttpClient(http, retries=retries)

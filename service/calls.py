@@ -1,0 +1,223 @@
+"""Every request that a client can make of the service, for any way of sending it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel
+
+from embedding.choosing import FaceChoice
+from service import schemas
+from service.auth import Role
+from service.limits import Allowance
+
+AnyAnswer = TypeVar("AnyAnswer", bound=BaseModel)
+
+Files = tuple[tuple[str, tuple[str, bytes]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[AnyAnswer]):
+    """A request, and what it is answered with.
+
+    Attributes:
+        answer_class: of a success.
+        method: of HTTP.
+        path: encoded.
+        repeatable: sent twice it does the same, and answers the same, as sent once.
+        query: after the path.
+        body: JSON.
+        fields: of a form.
+        files: of a form.
+    """
+
+    answer_class: type[AnyAnswer]
+    method: str
+    path: str
+    repeatable: bool
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, object] | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    files: Files = ()
+
+    def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+        """The request that is sent, made anew for each try."""
+        return http.build_request(
+            self.method,
+            self.path,
+            params=self.query or None,
+            json=self.body,
+            data=dict(self.fields) or None,
+            files=list(self.files) or None,
+        )
+
+
+def enroll(
+    photos: Sequence[bytes],
+    *,
+    gallery: str,
+    subject: str | None = None,
+    external_id: str | None = None,
+    subject_id: str | None = None,
+    face: FaceChoice = "only",
+    force: bool = False,
+    dry_run: bool = False,
+) -> Call[schemas.EnrollAnswer]:
+    """Saves one template from each photo; twice it would save them twice."""
+    fields = {"gallery": gallery, "force": _word(yes=force), "dry_run": _word(yes=dry_run)}
+    whom = {"subject": subject, "external_id": external_id, "subject_id": subject_id}
+    fields |= {name: value for name, value in whom.items() if value is not None}
+    if isinstance(face, str):
+        fields["face"] = face
+    else:
+        fields["box"] = f"{face.left},{face.top},{face.right},{face.bottom}"
+    return Call(
+        answer_class=schemas.EnrollAnswer,
+        method="POST",
+        path="/v1/enroll",
+        repeatable=dry_run,
+        fields=fields,
+        files=tuple(("photos", (f"photo-{n}", photo)) for n, photo in enumerate(photos)),
+    )
+
+
+def identify(
+    photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+) -> Call[schemas.IdentifyAnswer]:
+    """Who each face of a photo is."""
+    return Call(
+        answer_class=schemas.IdentifyAnswer,
+        method="POST",
+        path="/v1/identify",
+        repeatable=True,
+        fields={
+            "gallery": gallery,
+            "turns": _word(yes=turns),
+            "num_candidates": str(num_candidates),
+        },
+        files=(("photo", ("photo", photo)),),
+    )
+
+
+def detect(photo: bytes, *, turns: bool = False) -> Call[schemas.DetectAnswer]:
+    """The faces of a photo."""
+    return Call(
+        answer_class=schemas.DetectAnswer,
+        method="POST",
+        path="/v1/detect",
+        repeatable=True,
+        fields={"turns": _word(yes=turns)},
+        files=(("photo", ("photo", photo)),),
+    )
+
+
+def galleries() -> Call[schemas.GalleriesAnswer]:
+    """The galleries."""
+    return _get(schemas.GalleriesAnswer, "/v1/galleries")
+
+
+def create_gallery(name: str, *, model: str | None = None) -> Call[schemas.GalleryAnswer]:
+    """A new, empty gallery; the second time it exists."""
+    return Call(
+        answer_class=schemas.GalleryAnswer,
+        method="POST",
+        path="/v1/galleries",
+        repeatable=False,
+        body={"name": name, "model": model},
+    )
+
+
+def delete_gallery(name: str) -> Call[schemas.RemovedAnswer]:
+    """Deletes a gallery; the second time it is not found, and what it held is not told."""
+    return _delete(schemas.RemovedAnswer, f"/v1/galleries/{_part(name)}", repeatable=False)
+
+
+def subjects(
+    gallery: str, *, limit: int = 100, cursor: str | None = None
+) -> Call[schemas.SubjectsAnswer]:
+    """A page of subjects."""
+    query = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+    return _get(schemas.SubjectsAnswer, f"/v1/galleries/{_part(gallery)}/subjects", query)
+
+
+def subject(gallery: str, subject_id: str) -> Call[schemas.SubjectAnswer]:
+    """A subject."""
+    return _get(schemas.SubjectAnswer, _subject_path(gallery, subject_id))
+
+
+def remove_subject(gallery: str, subject_id: str) -> Call[schemas.ErasedAnswer]:
+    """Removes a subject; the second time it is not found, and what it held is not told."""
+    return _delete(schemas.ErasedAnswer, _subject_path(gallery, subject_id), repeatable=False)
+
+
+def keys() -> Call[schemas.KeysAnswer]:
+    """All keys, without their secrets."""
+    return _get(schemas.KeysAnswer, "/v1/keys")
+
+
+def create_key(
+    *,
+    role: Role,
+    label: str = "",
+    galleries: Sequence[str] | None = None,
+    expires_at: datetime | None = None,
+    allowance: Allowance | None = None,
+) -> Call[schemas.NewKeyAnswer]:
+    """A new key; twice there would be two."""
+    return Call(
+        answer_class=schemas.NewKeyAnswer,
+        method="POST",
+        path="/v1/keys",
+        repeatable=False,
+        body={
+            "role": role.value,
+            "label": label,
+            "galleries": None if galleries is None else list(galleries),
+            "expires_at": None if expires_at is None else expires_at.isoformat(),
+            "max_per_minute": None if allowance is None else allowance.per_minute,
+            "max_per_day": None if allowance is None else allowance.per_day,
+        },
+    )
+
+
+def revoke_key(key_id: str) -> Call[schemas.KeyAnswer]:
+    """Revokes a key; a second time changes nothing."""
+    return _delete(schemas.KeyAnswer, f"/v1/keys/{_part(key_id)}", repeatable=True)
+
+
+def models() -> Call[schemas.ModelsAnswer]:
+    """The installed models."""
+    return _get(schemas.ModelsAnswer, "/v1/models")
+
+
+def ready() -> Call[schemas.ReadyAnswer]:
+    """That photos can be answered."""
+    return _get(schemas.ReadyAnswer, "/readyz")
+
+
+def _get(
+    answer_class: type[AnyAnswer], path: str, query: Mapping[str, str] | None = None
+) -> Call[AnyAnswer]:
+    return Call(
+        answer_class=answer_class, method="GET", path=path, repeatable=True, query=query or {}
+    )
+
+
+def _delete(answer_class: type[AnyAnswer], path: str, *, repeatable: bool) -> Call[AnyAnswer]:
+    return Call(answer_class=answer_class, method="DELETE", path=path, repeatable=repeatable)
+
+
+def _subject_path(gallery: str, subject_id: str) -> str:
+    return f"/v1/galleries/{_part(gallery)}/subjects/{_part(subject_id)}"
+
+
+def _part(text: str) -> str:
+    """One segment of a path."""
+    return quote(text, safe="")
+
+
+def _word(*, yes: bool) -> str:
+    return str(yes).lower()

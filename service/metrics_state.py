@@ -1,0 +1,174 @@
+"""What metrics look up when they are asked for: sizes, ages, and how busy the workers are."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from embedding.errors import GalleryNotFound, StoreError
+from index.calibration.kept import read_calibration
+from index.galleries import Galleries
+from index.gallery import Gallery
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GallerySize:
+    """A gallery as it is now.
+
+    Attributes:
+        name: of the gallery.
+        num_subjects: gallery size N.
+        num_templates: of all subjects.
+        threshold_age_s: seconds since it was calibrated; None where it was not, or unknown.
+    """
+
+    name: str
+    num_subjects: int
+    num_templates: int
+    threshold_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How busy the workers are.
+
+    Attributes:
+        num_working: photos, or enrolls, that are worked on.
+        num_queued: those that wait for a worker.
+        num_runs: of the embedding nets so far; None where nobody counts them.
+        num_crops: faces in these runs; several a run where photos share one.
+    """
+
+    num_working: int
+    num_queued: int
+    num_runs: int | None = None
+    num_crops: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What is looked up when it is asked for.
+
+    Attributes:
+        galleries: sizes.
+        staleness_s: how long ago all changes of other services were known; 0 when alone.
+        upkeep_failing_s: for how long the upkeep has failed; 0 while it works.
+    """
+
+    galleries: tuple[GallerySize, ...]
+    staleness_s: float
+    upkeep_failing_s: float
+
+
+def state_of(galleries: Galleries) -> State:
+    """The state of the galleries of this process.
+
+    Raises:
+        StoreError: they are closed.
+    """
+    return State(
+        galleries=tuple(
+            GallerySize(
+                name=gallery.name,
+                num_subjects=gallery.num_subjects,
+                num_templates=gallery.num_templates,
+                threshold_age_s=_threshold_age_s(gallery),
+            )
+            for gallery in galleries.list()
+        ),
+        staleness_s=galleries.staleness_s,
+        upkeep_failing_s=galleries.upkeep_failing_s,
+    )
+
+
+def _threshold_age_s(gallery: Gallery) -> float | None:
+    """Seconds since a gallery was calibrated; None where it was not, or cannot be asked now.
+
+    Metrics are read when things go wrong: a database that does not answer must not hide the rest.
+    """
+    try:
+        kept = read_calibration(gallery.store)
+    except (StoreError, GalleryNotFound) as error:
+        logger.warning("no age of thresholds gallery=%s: %s", gallery.id, error)
+        return None
+    if kept is None:
+        return None
+    return (datetime.now(UTC) - kept.calibration.made_at).total_seconds()
+
+
+class StateCollector(Collector):
+    """Sizes and ages, looked up at each call."""
+
+    def __init__(
+        self, state: Callable[[], State], load: Callable[[], Load | None] = lambda: None
+    ) -> None:
+        self._state = state
+        self._load = load
+
+    def describe(self) -> Iterable[Metric]:
+        """The names, without looking anything up: nothing is open yet."""
+        return (*_families(), *_load_families(Load(num_working=0, num_queued=0)))
+
+    def collect(self) -> Iterable[Metric]:
+        """The values."""
+        state = self._state()
+        subjects, templates, age, staleness, failing = families = _families()
+        for gallery in state.galleries:
+            subjects.add_metric([gallery.name], gallery.num_subjects)
+            templates.add_metric([gallery.name], gallery.num_templates)
+            if gallery.threshold_age_s is not None:
+                age.add_metric([gallery.name], gallery.threshold_age_s)
+        staleness.add_metric([], state.staleness_s)
+        failing.add_metric([], state.upkeep_failing_s)
+        load = self._load()
+        return families if load is None else (*families, *_load_families(load))
+
+
+def _families() -> tuple[GaugeMetricFamily, ...]:
+    return (
+        GaugeMetricFamily("facegallery_gallery_subjects", "Gallery size N.", labels=("gallery",)),
+        GaugeMetricFamily(
+            "facegallery_gallery_templates", "Templates of a gallery.", labels=("gallery",)
+        ),
+        GaugeMetricFamily(
+            "facegallery_threshold_age_seconds",
+            "Since a gallery's own thresholds were calibrated; absent where it has none.",
+            labels=("gallery",),
+        ),
+        GaugeMetricFamily(
+            "facegallery_staleness_seconds",
+            "Since this service knew all that others on its database had enrolled.",
+            labels=(),
+        ),
+        GaugeMetricFamily(
+            "facegallery_upkeep_failing_seconds",
+            "For how long purging, snapshots or sealing anew have failed; 0 while they work.",
+            labels=(),
+        ),
+    )
+
+
+def _load_families(load: Load) -> tuple[Metric, ...]:
+    families: list[Metric] = [
+        GaugeMetricFamily(
+            "facegallery_working", "Photos and enrolls in the workers.", load.num_working
+        ),
+        GaugeMetricFamily(
+            "facegallery_queue_depth", "Photos and enrolls that wait.", load.num_queued
+        ),
+    ]
+    if load.num_runs is not None and load.num_crops is not None:
+        families += [
+            CounterMetricFamily(
+                "facegallery_embedding_runs", "Runs of the embedding nets.", load.num_runs
+            ),
+            CounterMetricFamily(
+                "facegallery_embedding_crops", "Faces in these runs.", load.num_crops
+            ),
+        ]
+    return tuple(families)

@@ -1,0 +1,265 @@
+"""A gallery goes over to another model, with everybody who is in it and nobody else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedding.embedder import FaceEmbedder
+from embedding.errors import (
+    GalleryExists,
+    GalleryNotFound,
+    ModelMismatch,
+    NameInvalid,
+    RequestInvalid,
+)
+from index.batch.build import BuildOptions
+from index.batch.hashing import Hashing
+from index.batch.reembed import ReEmbedded, ReEmbedOptions, reembed
+from index.batch.sources.folder_tree import FolderTree
+from index.batch.sources.source import SourceRules
+from index.batch.stages import FaceRules
+from index.galleries import Galleries
+from index.rules import GalleryRules
+from tests.fakes import FakeDetector, make_photo, write_fake_model
+from tests.index.batch.samples import Place, people_tree, write_tree
+from tests.index.conftest import OpenGalleries
+from tests.index.samples import FINGERPRINT, OTHER_FINGERPRINT, new_template, unit_vectors
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> FaceEmbedder:
+    """Another model."""
+    model = write_fake_model(tmp_path_factory.mktemp("other") / "model", seed=5)
+    return FaceEmbedder.open(model, detector=FakeDetector(), num_threads=1)
+
+
+@pytest.fixture
+def galleries(place: Place, tree: Path) -> Iterator[Galleries]:
+    """A gallery of two photos of each of six people."""
+    place.build(people_tree(tree))
+    with Galleries.open(place.data, upkeep_s=3600) as opened:
+        yield opened
+
+
+def run(
+    galleries: Galleries,
+    tree: Path,
+    embedder: FaceEmbedder,
+    *,
+    switch: bool = True,
+    allow_missing: bool = False,
+) -> ReEmbedded:
+    """Make the gallery anew."""
+    return reembed(
+        FolderTree(tree, rules=SourceRules(without_subjects=True)),
+        galleries,
+        "people",
+        embedder=embedder,
+        options=ReEmbedOptions(
+            build=BuildOptions(faces=FaceRules(force=True), lot_size=4),
+            switch=switch,
+            allow_missing=allow_missing,
+        ),
+    )
+
+
+def content(galleries: Galleries, name: str = "people") -> list[tuple[object, ...]]:
+    """Who is in a gallery, with which photos and boxes."""
+    gallery = galleries.get(name)
+    return sorted(
+        (str(subject.name), str(subject.external_id), each.image_hash, each.box)
+        for subject in gallery.subjects().subjects
+        for each in gallery.templates(subject.id)
+    )
+
+
+def test_everybody_goes_over(galleries: Galleries, tree: Path, other: FaceEmbedder) -> None:
+    """The name stands for the new gallery, which names people by the other model's embeddings."""
+    before = content(galleries)
+    old = galleries.get("people")
+    done = run(galleries, tree, other)
+    assert done.switched
+    assert (done.num_templates, done.missing, done.built.tally.num_indexed) == (12, (), 12)
+    new = galleries.get("people")
+    assert new.fingerprint == other.fingerprint
+    assert content(galleries) == before
+    face = other.analyze(make_photo(["cat"])).faces[0]
+    answer = new.identify(
+        face.embedding,
+        fingerprint=other.fingerprint,
+        match_threshold=0.99,
+        review_threshold=0.98,
+    )
+    assert answer.subject is not None
+    assert answer.subject.name == "cat"
+    assert galleries.get(done.old_name) is old
+    assert old.name == done.old_name
+    with pytest.raises(GalleryNotFound):
+        galleries.get(f"people.{other.fingerprint[:12]}")
+
+
+def test_rules_and_look_alikes_go_over(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """Those of the moment of the switch, also where the first try took others over."""
+    old = galleries.get("people")
+    ids = {each.name: each.id for each in old.subjects().subjects}
+    old.declare_look_alikes(ids["cat"], ids["ann"])
+    old.set_rules(GalleryRules(fusion="mean"))
+    run(galleries, tree, other, switch=False)
+    old.withdraw_look_alikes(ids["cat"], ids["ann"])
+    old.declare_look_alikes(ids["eve"], ids["ann"])
+    old.set_rules(GalleryRules(fusion="best-two", max_templates=7, smallest_lead=0.1))
+    run(galleries, tree, other)
+    new = galleries.get("people")
+    assert new is not old
+    assert new.rules() == old.rules()
+    pairs = [{new.subject(each).name for each in pair} for pair in new.look_alikes()]
+    assert pairs == [{"ann", "eve"}]
+
+
+def test_it_is_so_after_a_restart(
+    galleries: Galleries, place: Place, tree: Path, other: FaceEmbedder
+) -> None:
+    """The switch is on disk."""
+    before = content(galleries)
+    done = run(galleries, tree, other)
+    galleries.close()
+    with Galleries.open(place.data, upkeep_s=3600) as again:
+        assert again.get("people").fingerprint == other.fingerprint
+        assert content(again) == content(again, done.old_name) == before
+
+
+def test_a_second_call_has_nothing_to_do(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """After the switch the gallery is of the model; before it, only the switch is left."""
+    assert not run(galleries, tree, other, switch=False).switched
+    done = run(galleries, tree, other)
+    assert (done.built.tally.num_indexed, done.switched) == (0, True)
+    with pytest.raises(ModelMismatch, match="already"):
+        run(galleries, tree, other)
+
+
+def test_the_face_at_the_box_is_taken(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """Of a photo of several people each template's own face is embedded, whoever enrolled it."""
+    photo = make_photo(["dan", "eve", "fay"])
+    write_tree(tree, {"group.png": photo})
+    old, hashing = galleries.get("people"), Hashing(galleries.secret("service"))
+    faces = sorted(FaceEmbedder.analyze(other, photo).faces, key=lambda face: face.box.left)
+    for name, face in (("second", faces[1]), (None, faces[2])):
+        box = (face.box.left, face.box.top, face.box.right, face.box.bottom)
+        old.enroll(
+            [
+                new_template(
+                    unit_vectors(1)[0],
+                    fingerprint=old.fingerprint,
+                    box=box,
+                    image_hash=hashing.content(photo),
+                )
+            ],
+            name=name,
+        )
+    assert run(galleries, tree, other).switched
+    new = galleries.get("people")
+    second = new.find_subject(name="second")
+    assert second is not None
+    assert new.templates(second.id)[0].box[0] == faces[1].box.left
+    nameless = [each for each in new.subjects().subjects if each.name is None]
+    assert len(nameless) == 1
+    assert new.templates(nameless[0].id)[0].box[0] == faces[2].box.left
+
+
+def test_missing_photos_keep_the_old_gallery(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """Without its photo a template is missing: no switch, unless that is allowed."""
+    photo = tree / "ann/0.png"
+    bytes_of = photo.read_bytes()
+    photo.unlink()
+    done = run(galleries, tree, other)
+    assert (len(done.missing), done.switched) == (1, False)
+    assert galleries.get("people").fingerprint != other.fingerprint
+    photo.write_bytes(bytes_of)
+    done = run(galleries, tree, other)
+    assert (done.missing, done.built.tally.num_indexed, done.switched) == ((), 1, True)
+
+
+def test_missing_photos_can_be_allowed(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """Who has no photo left is left behind, if that is wanted."""
+    (tree / "ann/0.png").unlink()
+    done = run(galleries, tree, other, allow_missing=True)
+    assert (len(done.missing), done.switched) == (1, True)
+    assert galleries.get("people").num_templates == 11
+
+
+def test_who_was_removed_stays_out(galleries: Galleries, tree: Path, other: FaceEmbedder) -> None:
+    """Photos of strangers do not get in, nor does who was removed before or on the way."""
+    write_tree(tree, {"stranger/0.png": make_photo(["ann"], variant=9)})
+    old = galleries.get("people")
+    for name in ("ann", "ben"):
+        subject = old.find_subject(name=name)
+        assert subject is not None
+        old.remove_subject(subject.id)
+        done = run(galleries, tree, other, switch=False)
+    assert done.num_removed == 2
+    assert run(galleries, tree, other).switched
+    names = {each.name for each in galleries.get("people").subjects().subjects}
+    assert names == {"cat", "dan", "eve", "fay"}
+
+
+def test_who_was_renamed_goes_over_renamed(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """A name that changed on the way is right in the end."""
+    run(galleries, tree, other, switch=False)
+    old = galleries.get("people")
+    subject = old.find_subject(name="ann")
+    assert subject is not None
+    old.rename(subject.id, name="Anna")
+    done = run(galleries, tree, other)
+    assert done.switched
+    names = {each.name for each in galleries.get("people").subjects().subjects}
+    assert names == {"Anna", "ben", "cat", "dan", "eve", "fay"}
+
+
+def test_a_switch_is_for_what_was_seen(open_galleries: OpenGalleries) -> None:
+    """A gallery that changed after it was looked at keeps its name; so does everything else."""
+    with open_galleries() as galleries:
+        old = galleries.create("people", fingerprint=FINGERPRINT)
+        new = galleries.create("new", fingerprint=OTHER_FINGERPRINT)
+        galleries.create("taken", fingerprint=FINGERPRINT)
+        sequence = old.sequence
+        old.enroll([new_template(unit_vectors(1)[0])])
+        with pytest.raises(RequestInvalid, match="changed"):
+            galleries.switch("people", new, kept_name="old", sequence=sequence)
+        with pytest.raises(GalleryExists):
+            galleries.switch("people", new, kept_name="taken", sequence=old.sequence)
+        with pytest.raises(NameInvalid):
+            galleries.switch("people", new, kept_name="a/b", sequence=old.sequence)
+        assert galleries.get("people") is old
+        galleries.switch("people", new, kept_name="old", sequence=old.sequence)
+        assert [each.name for each in galleries.list()] == ["old", "people", "taken"]
+        assert galleries.get("people") is new
+
+
+@pytest.mark.postgres
+def test_other_processes_follow_a_switch(tmp_path: Path, database_url: str) -> None:
+    """Whoever shares the database finds the new gallery under the name after the next sync."""
+    with (
+        Galleries.open(tmp_path / "data", database_url=database_url) as galleries,
+        Galleries.open(tmp_path / "data", database_url=database_url) as others,
+    ):
+        old = galleries.create("people", fingerprint=FINGERPRINT)
+        new = galleries.create("new", fingerprint=OTHER_FINGERPRINT)
+        assert others.get("people").id == old.id
+        galleries.switch("people", new, kept_name="old", sequence=old.sequence)
+        others.sync()
+        assert others.get("people").id == new.id
+        assert others.get("old").id == old.id
+        assert [each.name for each in others.list()] == ["old", "people"]
