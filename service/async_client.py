@@ -98,6 +98,14 @@ class AsyncHttpClient:
         """As in `HttpClient`."""
         return await self.send(calls.remove_subject(gallery, subject_id))
 
+    async def erasure(self, gallery: str, subject_id: str) -> schemas.ReceiptAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.erasure(gallery, subject_id))
+
+    async def audit(self, *, limit: int = 100, cursor: str | None = None) -> schemas.AuditAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.audit(limit=limit, cursor=cursor))
+
     async def keys(self) -> schemas.KeysAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.keys())

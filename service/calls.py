@@ -153,6 +153,17 @@ def remove_subject(gallery: str, subject_id: str) -> Call[schemas.ErasedAnswer]:
     return _delete(schemas.ErasedAnswer, _subject_path(gallery, subject_id), repeatable=False)
 
 
+def erasure(gallery: str, subject_id: str) -> Call[schemas.ReceiptAnswer]:
+    """The receipt of a removed subject, final once all is purged."""
+    return _get(schemas.ReceiptAnswer, f"{_subject_path(gallery, subject_id)}/erasure")
+
+
+def audit(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.AuditAnswer]:
+    """A page of the audit log."""
+    query = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+    return _get(schemas.AuditAnswer, "/v1/audit", query)
+
+
 def keys() -> Call[schemas.KeysAnswer]:
     """All keys, without their secrets."""
     return _get(schemas.KeysAnswer, "/v1/keys")

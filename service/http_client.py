@@ -101,6 +101,14 @@ class HttpClient:
         """Removes a subject with its templates."""
         return self.send(calls.remove_subject(gallery, subject_id))
 
+    def erasure(self, gallery: str, subject_id: str) -> schemas.ReceiptAnswer:
+        """The receipt of a removed subject, final once all is purged."""
+        return self.send(calls.erasure(gallery, subject_id))
+
+    def audit(self, *, limit: int = 100, cursor: str | None = None) -> schemas.AuditAnswer:
+        """A page of the audit log."""
+        return self.send(calls.audit(limit=limit, cursor=cursor))
+
     def keys(self) -> schemas.KeysAnswer:
         """All keys, without their secrets."""
         return self.send(calls.keys())
