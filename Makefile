@@ -58,6 +58,7 @@ $(VENV)/.peers: $(VENV)/.dev
 
 bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.http
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.open_set

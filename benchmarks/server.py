@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -45,18 +47,28 @@ def running_server(data_folder: Path) -> Iterator[RunningServer]:
         name: value for name, value in os.environ.items() if not name.startswith("FACEGALLERY_")
     }
     command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--json"]
+    # A file, for a pipe that nobody reads is full after some hundred requests.
+    with tempfile.TemporaryFile(mode="w+") as log:
+        yield from _running([*command, "--data-folder", str(data_folder)], environment, log)
+
+
+def _running(
+    command: list[str], environment: dict[str, str], log: IO[str]
+) -> Iterator[RunningServer]:
     started = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--data-folder", str(data_folder)],
+        command,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=log,
         text=True,
         env=environment,
     )
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
-            raise RuntimeError(f"the service did not start: {process.communicate()[1]}")
+            process.wait(timeout=30)
+            log.seek(0)
+            raise RuntimeError(f"the service did not start: {log.read()}")
         told = json.loads(line)
         headers = {"Authorization": f"Bearer {told['admin_key']}"}
         with httpx.Client(base_url=told["url"], headers=headers, timeout=60) as client:

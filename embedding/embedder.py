@@ -5,13 +5,14 @@ Legend: B faces, H height, W width, C channels.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedding.align import ARCFACE_TEMPLATE, CROP_SIZE_PX, align_face
+from embedding.batching import MAX_WAIT_S, SharedBatches
 from embedding.detect import Box, DetectedFace, Detector, MtcnnDetector
 from embedding.errors import ModelInvalid, RequestInvalid
 from embedding.faces import Face, FoundFaces, PhotoFaces
@@ -35,6 +36,7 @@ class FaceEmbedder:
         limits: PhotoLimits | None = None,
         quality_limits: QualityLimits | None = None,
         num_threads: int | None = None,
+        batch_wait_s: float = MAX_WAIT_S,
     ) -> None:
         """Put the parts together; ``open`` is the usual way.
 
@@ -46,7 +48,8 @@ class FaceEmbedder:
         self._detector = detector
         self._limits = limits or PhotoLimits()
         self._quality_limits = quality_limits or QualityLimits(min_norm=self._card.norm_floor)
-        self._net = EmbeddingNet(directory, num_threads=num_threads)
+        net = EmbeddingNet(directory, num_threads=num_threads)
+        self._batches = SharedBatches(net.embed, max_wait_s=batch_wait_s)
 
     @classmethod
     def open(
@@ -57,6 +60,7 @@ class FaceEmbedder:
         limits: PhotoLimits | None = None,
         quality_limits: QualityLimits | None = None,
         num_threads: int | None = None,
+        batch_wait_s: float = MAX_WAIT_S,
     ) -> "FaceEmbedder":
         """An embedder for a model directory, or for a shipped model by its name.
 
@@ -66,6 +70,8 @@ class FaceEmbedder:
             limits: of photos.
             quality_limits: None for the defaults with the card's norm floor.
             num_threads: processor threads of one net; None leaves it to the library.
+            batch_wait_s: how long faces wait for those of other photos that are worked on at
+                the same time; alone they never wait.
 
         Raises:
             ModelNotFound: no such model.
@@ -79,6 +85,7 @@ class FaceEmbedder:
             limits=limits,
             quality_limits=quality_limits,
             num_threads=num_threads,
+            batch_wait_s=batch_wait_s,
         )
         logger.info("model %s opened, fingerprint %s", directory.card.name, embedder.fingerprint)
         return embedder
@@ -92,6 +99,11 @@ class FaceEmbedder:
     def fingerprint(self) -> str:
         """Of the model; goes wherever an embedding goes."""
         return self._card.fingerprint
+
+    @property
+    def batch_counts(self) -> tuple[int, int]:
+        """Runs of the embedding net so far, and crops in them."""
+        return self._batches.counts
 
     @property
     def limits(self) -> PhotoLimits:
@@ -110,7 +122,8 @@ class FaceEmbedder:
         Raises:
             PhotoError: the bytes are not a photo that is accepted.
         """
-        return self.embed([self.find(photo, turns=turns)])[0]
+        with self._batches.announced() as embed:
+            return self._embed([self.find(photo, turns=turns)], embed)[0]
 
     def find(self, photo: bytes, *, turns: bool = False) -> FoundFaces:
         """The faces of a photo, cut out, before they are embedded; see ``analyze``.
@@ -175,9 +188,16 @@ class FaceEmbedder:
             photos: from this embedder; their order stays. Each one's time to embed is that of
                 all together.
         """
+        return self._embed(photos, self._batches.embed)
+
+    def _embed(
+        self,
+        photos: Sequence[FoundFaces],
+        embed: Callable[[NDArray[np.uint8]], Embeddings],
+    ) -> tuple[PhotoFaces, ...]:
         clock = _Clock()
         crops = [each.crops_BHWC for each in photos]
-        embeddings = self._net.embed(np.concatenate(crops) if len(crops) != 1 else crops[0])
+        embeddings = embed(np.concatenate(crops) if len(crops) != 1 else crops[0])
         clock.lap("embed")
         results, start = [], 0
         for photo in photos:
@@ -195,7 +215,7 @@ class FaceEmbedder:
         Raises:
             RequestInvalid: another shape or dtype.
         """
-        return self._net.embed(crops_BHWC)
+        return self._batches.embed(crops_BHWC)
 
     def _embedded(
         self, photo: FoundFaces, embeddings: Embeddings, timings_ms: Mapping[str, float]

@@ -34,6 +34,11 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── KeyNotFound                  no key with the id that is to be managed
 │   ├── KeyForbidden                 the key's role or galleries do not allow it
 │   └── KeyLimited                   the key has asked too often; carries `retry_after_s`
+├── ServiceError                     the service does not do this now; carries `retry_after_s`
+│   ├── Overloaded                   as many requests wait as may
+│   ├── DeadlinePassed               waited too long for its turn; nothing was begun
+│   ├── BodyTooSlow                  the body of a request did not come in time
+│   └── ServiceStopping              shuts down and begins nothing new
 ├── RequestInvalid                   a value of the caller's that is out of range or ill formed
 ├── SettingsInvalid                  a setting that is missing, a placeholder or out of range
 ├── ServerUnreachable                a client found no service at the address
@@ -276,6 +281,44 @@ class KeyLimited(AccessError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class ServiceError(FaceGalleryError):
+    """The service does not do this now; the same request may be sent again.
+
+    Attributes:
+        retry_after_s: whole seconds after which it is worth it.
+    """
+
+    code = "service_error"
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(ServiceError):
+    """As many requests wait as may."""
+
+    code = "overloaded"
+
+
+class DeadlinePassed(ServiceError):
+    """A request waited too long for its turn; nothing of its work was begun."""
+
+    code = "deadline_passed"
+
+
+class BodyTooSlow(ServiceError):
+    """The body of a request did not come in time."""
+
+    code = "body_too_slow"
+
+
+class ServiceStopping(ServiceError):
+    """The service shuts down and begins nothing new."""
+
+    code = "stopping"
 
 
 class RequestInvalid(FaceGalleryError):

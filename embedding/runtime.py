@@ -257,11 +257,7 @@ class EmbeddingNet:
             RequestInvalid: another shape or dtype.
             ModelInvalid: the net gives NaN or a zero vector.
         """
-        size_px = CROP_SIZE_PX
-        if crops_BHWC.dtype != np.uint8 or crops_BHWC.shape[1:] != (size_px, size_px, 3):
-            raise RequestInvalid(
-                f"crops must be uint8 (B, 112, 112, 3), not {crops_BHWC.dtype} {crops_BHWC.shape}"
-            )
+        check_crops(crops_BHWC)
         if not len(crops_BHWC):
             return Embeddings(
                 vectors=np.empty((0, EMBEDDING_DIMENSION), np.float32),
@@ -288,6 +284,19 @@ class EmbeddingNet:
         raw_BD, mirrored_BD = np.split(self._net.run_rows(both)[0], 2)
         mean_BD: NDArray[np.float32] = (raw_BD + mirrored_BD) / np.float32(2.0)
         return mean_BD
+
+
+def check_crops(crops_BHWC: NDArray[np.uint8]) -> None:
+    """Passes aligned crops, uint8 (B, 112, 112, 3).
+
+    Raises:
+        RequestInvalid: another shape or dtype.
+    """
+    size_px = CROP_SIZE_PX
+    if crops_BHWC.dtype != np.uint8 or crops_BHWC.shape[1:] != (size_px, size_px, 3):
+        raise RequestInvalid(
+            f"crops must be uint8 (B, 112, 112, 3), not {crops_BHWC.dtype} {crops_BHWC.shape}"
+        )
 
 
 def _build(plan: NetPlan) -> ov.Model:

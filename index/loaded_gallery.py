@@ -131,6 +131,20 @@ class LoadedGallery:
             self._memory.follow(self._store.state())
             return self._memory.state.sequence - before
 
+    def refresh(self) -> None:
+        """Follow all that other processes had committed when this was called.
+
+        So an answer that begins afterwards knows every enroll that was acknowledged before,
+        whoever acknowledged it. Alone there is nothing to do.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+            StoreError: the database cannot be read.
+        """
+        # Looked at first without the lock, which a change of this process may hold for long.
+        if self._store.shared and self._store.state().sequence > self.sequence:
+            self.catch_up()
+
     @property
     def removed_sequence(self) -> int:
         """Number of the newest removal in the change log that this process knows of."""

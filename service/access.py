@@ -25,8 +25,10 @@ bearer = HTTPBearer(
 )
 
 
-def parts_of(request: Request) -> Parts:
+async def parts_of(request: Request) -> Parts:
     """The opened parts of the app that answers.
+
+    A coroutine, for a plain function would be sent through a thread at every request.
 
     Raises:
         StoreError: the app was not started, or is shutting down.

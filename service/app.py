@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from embedding.detect import Detector
 from service import errors
+from service.admission import Admission
 from service.assembly import Parts, open_parts
 from service.headers import allow_origins, origins_of
 from service.measuring import Measured
@@ -16,6 +17,7 @@ from service.middleware import RequestEnvelope
 from service.openapi import describe
 from service.routes import audit, faces, galleries, keys, metrics, pages
 from service.settings import Settings
+from service.stopping import RefuseWhenStopping, Stopping
 from service.version import version
 
 DESCRIPTION = """\
@@ -46,17 +48,29 @@ def create_app(
             if opened is None:
                 opened = stack.enter_context(open_parts(settings, detector=detector))
             await to_thread.run_sync(opened.warm_up)
-            workers = app.state.workers = CapacityLimiter(opened.num_workers)
-            opened.metrics.watch_load(
-                lambda: Load(
-                    num_working=workers.borrowed_tokens,
-                    num_queued=workers.statistics().tasks_waiting,
-                )
+            app.state.workers = CapacityLimiter(opened.num_workers)
+            admission = app.state.admission = Admission(
+                num_workers=opened.num_workers,
+                max_queued=settings.max_queued,
+                deadline_s=settings.deadline_s,
+                body_timeout_s=settings.body_timeout_s,
             )
+
+            def load() -> Load:
+                num_runs, num_crops = opened.embedders.batch_counts
+                return Load(
+                    num_working=admission.num_working,
+                    num_queued=admission.num_queued,
+                    num_runs=num_runs,
+                    num_crops=num_crops,
+                )
+
+            opened.metrics.watch_load(load)
             app.state.parts = opened
             try:
                 yield
             finally:
+                app.state.admission.close()
                 app.state.parts = None
                 opened.metrics.watch_load(None)
 
@@ -88,6 +102,8 @@ def create_app(
     pages.mount_docs_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     allow_origins(app, origins_of(settings.cors_origins))
+    app.state.stopping = Stopping()
+    app.add_middleware(RefuseWhenStopping, stopping=app.state.stopping)
     app.add_middleware(RequestEnvelope)
     app.add_middleware(Measured)
     return app

@@ -58,10 +58,7 @@ class Parts:
         """Photos that are worked on at the same time."""
         if self.settings.num_workers is not None:
             return self.settings.num_workers
-        # Only Linux knows which cores this process may use.
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return num_cores()
 
     def create_gallery(self, name: str, *, model: str | None = None) -> Gallery:
         """A new, empty gallery of an installed model; None means the default one.
@@ -89,6 +86,14 @@ class Parts:
             gallery.name == DEFAULT_GALLERY and gallery.fingerprint in fingerprints
             for gallery in self.galleries.list()
         )
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    # Only Linux knows which.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

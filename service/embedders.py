@@ -41,6 +41,12 @@ class Embedders:
         self._opened: dict[str, FaceEmbedder] = {}
         self._opening = threading.Lock()
 
+    @property
+    def batch_counts(self) -> tuple[int, int]:
+        """Runs of the embedding nets so far, and crops in them."""
+        counts = [each.batch_counts for each in tuple(self._opened.values())]
+        return sum(runs for runs, _ in counts), sum(crops for _, crops in counts)
+
     def installed(self) -> tuple[InstalledModel, ...]:
         """Every model directory with a valid card, each fingerprint once, the default first."""
         found: dict[str, InstalledModel] = {}
@@ -103,6 +109,7 @@ class Embedders:
                     limits=photo_limits(self._settings),
                     quality_limits=quality_limits(self._settings, model.card),
                     num_threads=self._settings.num_threads,
+                    batch_wait_s=self._settings.batch_wait_ms / 1000,
                 )
                 # Asked once here, so that a card without these rates fails at the start.
                 self._check_rates(opened.card)

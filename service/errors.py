@@ -16,7 +16,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from embedding import errors
-from embedding.errors import FaceGalleryError, FaceQualityTooLow, KeyLimited
+from embedding.errors import FaceGalleryError, FaceQualityTooLow, KeyLimited, ServiceError
 from service.refusals import note_refusal
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,11 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.KeyNotFound: 404,
     errors.KeyForbidden: 403,
     errors.KeyLimited: 429,
+    errors.ServiceError: 503,
+    errors.Overloaded: 429,
+    errors.DeadlinePassed: 503,
+    errors.BodyTooSlow: 408,
+    errors.ServiceStopping: 503,
     errors.RequestInvalid: 422,
     errors.SettingsInvalid: 500,
     errors.ServerUnreachable: 502,
@@ -73,6 +78,8 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
 
 REQUEST_TOO_LARGE = "request_too_large"
 _MAX_NAME = 100
+_UNREAD = frozenset({http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+"""Statuses of requests whose body may not have been read to its end."""
 
 CODE_BY_STATUS: Mapping[int, str] = {
     400: "request_malformed",
@@ -81,6 +88,12 @@ CODE_BY_STATUS: Mapping[int, str] = {
     413: REQUEST_TOO_LARGE,
     415: "unsupported_media_type",
 }
+
+
+def is_told(error_class: type[FaceGalleryError]) -> bool:
+    """Whether callers hear of this error; faults of the service are all ``internal`` to them."""
+    is_caller_s = STATUS_BY_CLASS[error_class] < http.HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_caller_s or issubclass(error_class, ServiceError)
 
 
 def problem(
@@ -109,14 +122,17 @@ def problem_of(error: FaceGalleryError) -> JSONResponse:
     headers: dict[str, str] = {}
     if status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="facegallery"'
-    if status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+    if status in _UNREAD or isinstance(error, errors.ServiceStopping):
         headers["Connection"] = "close"  # what was not read of the body is not waited for
     if isinstance(error, KeyLimited):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     extra: dict[str, object] = {}
+    if isinstance(error, ServiceError):
+        headers["Retry-After"] = str(error.retry_after_s)
+        extra["retry_after_s"] = error.retry_after_s
     if isinstance(error, FaceQualityTooLow):
         extra["reasons"] = list(error.reasons)
-    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+    if not is_told(type(error)):
         logger.error("error code=%s class=%s", error.code, type(error).__name__, exc_info=error)
         return internal_problem()
     return problem(status, error.code, str(error), extra=extra, headers=headers)
@@ -141,6 +157,9 @@ def error_of_problem(document: Mapping[str, object]) -> FaceGalleryError:
     if code == REQUEST_TOO_LARGE:  # only photos make a client's request large
         return errors.PhotoTooLarge(detail)
     for error_class in STATUS_BY_CLASS:
+        if error_class.code == code and issubclass(error_class, ServiceError):
+            wait_s = document.get("retry_after_s")
+            return error_class(detail, retry_after_s=wait_s if isinstance(wait_s, int) else 1)
         if error_class.code == code and error_class is not errors.StoreInUse:
             return error_class(detail)
     return FaceGalleryError(f"{detail} ({code})")

@@ -29,12 +29,14 @@ _MEANINGS = {
     401: "No key, or one that is malformed, unknown, expired or revoked.",
     403: "The key's role or galleries do not allow it.",
     404: "No such gallery, subject or key.",
+    408: "The body did not come in time.",
     409: "In conflict with what is stored, or the gallery's model is not installed.",
     413: "The photo or the request is too large.",
     415: "Neither a form nor JSON.",
     422: "A value is not accepted; the code says which rule is broken.",
-    429: "The key has asked too often; `Retry-After` says in how many seconds to come again.",
+    429: "The key asked too often, or too many wait; `Retry-After` says when to come again.",
     500: "The service failed.",
+    503: "Not begun: it waited too long, or the service stops; send it again.",
 }
 
 _ALWAYS = (401, 403, 422, 429, 500)

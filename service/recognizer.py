@@ -100,6 +100,7 @@ class Recognizer:
         known = _find_subject(target, subject)
         embedder = self._embedders.of_gallery(target.fingerprint)
         chosen, timings = self._choose_faces(embedder, photos, face, force=force)
+        target.refresh()
         templates = [self._template(each, embedder) for each in chosen]
         thresholds = self._thresholds(target, embedder)
         conflicts = find_conflicts(
@@ -156,6 +157,7 @@ class Recognizer:
         embedder = self._embedders.of_gallery(target.fingerprint)
         found = embedder.analyze(photo, turns=turns)
         start = time.perf_counter()
+        target.refresh()
         thresholds = self._thresholds(target, embedder)
         of_faces = [thresholds.for_probe(face.embedding) for face in found.faces]
         answers = name_each_subject_once(

@@ -1,5 +1,6 @@
-"""Runs the service: a listener that is safe to open, and a clean end."""
+"""Runs the service in one process: a listener that is safe to open, and a clean end."""
 
+import logging
 import signal
 import socket
 import sys
@@ -10,6 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 import uvicorn
+from fastapi import FastAPI
 
 from embedding.detect import Detector
 from embedding.errors import SettingsInvalid
@@ -18,9 +20,18 @@ from service.assembly import open_parts
 from service.logs import configure
 from service.metrics_token import read_token
 from service.settings import Settings, check_settings
+from service.stopping import Stopping
+
+logger = logging.getLogger(__name__)
 
 GRACEFUL_SHUTDOWN_S = 10
-"""What was accepted is answered; a photo takes far less."""
+"""What was accepted is answered within it; a photo takes far less."""
+
+_LAST_ANSWERS_S = 2
+"""For refusals after that, and for callers to take their answers."""
+
+STOP_WITHIN_S = GRACEFUL_SHUTDOWN_S + _LAST_ANSWERS_S
+"""From the signal to the end, apart from work that was begun and is finished."""
 
 _LOCAL_OF_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -38,11 +49,14 @@ class Started:
     admin_key: str | None
 
 
-class _Server(uvicorn.Server):
-    """Tells when it accepts requests."""
+class Server(uvicorn.Server):
+    """Tells when it accepts requests, and finishes them before it ends."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: FastAPI, on_started: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._app = app
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -51,19 +65,38 @@ class _Server(uvicorn.Server):
         if self.started:
             self._on_started()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins the end: from the signal on newcomers are refused."""
+        self._app.state.stopping.begin()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Waits for what was accepted, still listening to refuse the rest, then ends."""
+        stopping: Stopping = self._app.state.stopping
+        stopping.begin()
+        in_time = await stopping.drained(
+            within_s=GRACEFUL_SHUTDOWN_S, hurry=lambda: self.force_exit
+        )
+        if not in_time:
+            logger.warning("requests were open at the end: %d", stopping.num_open)
+        self._app.state.admission.close()
+        await super().shutdown(sockets)
+
 
 def serve(
     settings: Settings,
     *,
     on_started: Callable[[Started], None],
     detector: Detector | None = None,
+    listener: socket.socket | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM.
+    """Serves in this process until SIGINT or SIGTERM.
 
     Args:
         settings: where and how.
         on_started: called once requests are accepted.
         detector: finds faces instead of the built-in one.
+        listener: listens already, and is closed in the end; None for the address of the settings.
 
     Raises:
         SettingsInvalid: settings that do not fit, or an address that cannot be listened on.
@@ -71,40 +104,58 @@ def serve(
         ModelError: a model cannot be opened.
     """
     check_settings(settings)
-    if settings.metrics_token_file is not None:
-        read_token(settings.metrics_token_file)  # says now what is wrong with it
-    configure(settings.log_level, form=settings.log_format)
-    with open_parts(settings, detector=detector) as parts, _listen(settings) as listener:
+    start_logging(settings)
+    with (
+        open_parts(settings, detector=detector) as parts,
+        listener or listen(settings) as accepting,
+    ):
         parts.warm_up()
-        url = _url(settings, listener)
+        url = _url(settings, accepting)
 
         def tell() -> None:
             parts.galleries.set_url(url)
             first = parts.keys.create_first()
             on_started(Started(url=url, admin_key=first[1] if first else None))
 
+        app = create_app(settings, parts=parts)
         config = uvicorn.Config(
-            create_app(settings, parts=parts),
+            app,
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
             lifespan="on",
-            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+            timeout_graceful_shutdown=_LAST_ANSWERS_S,
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
         )
         # uvicorn raises the signal again once it has shut down; then the data folder is closed.
         signal.signal(signal.SIGTERM, _leave)
         with suppress(KeyboardInterrupt):
-            _Server(config, tell).run(sockets=[listener])
+            Server(config, app, tell).run(sockets=[accepting])
+
+
+def start_logging(settings: Settings) -> None:
+    """Logs to stderr, one line an event.
+
+    Raises:
+        SettingsInvalid: the file of the metrics' token cannot be used.
+    """
+    if settings.metrics_token_file is not None:
+        read_token(settings.metrics_token_file)  # says now what is wrong with it
+    configure(settings.log_level, form=settings.log_format)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """A socket that listens at the address of the settings.
+
+    Raises:
+        SettingsInvalid: the address cannot be listened on.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family)

@@ -174,13 +174,63 @@ class Settings(BaseSettings):
         int,
         Field(ge=2048, description="Largest body of an enroll request, all photos together."),
     ] = 64 * MiB
+    num_processes: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="Processes that `serve` runs behind one address; more than one need "
+            "PostgreSQL.",
+        ),
+    ] = 1
     num_workers: Annotated[
         int | None,
-        Field(ge=1, description="Photos worked on at the same time. Unset: one a CPU core."),
+        Field(
+            ge=1,
+            description="Photos worked on at the same time in a process. Unset: as many as CPU "
+            "cores, shared out among the processes.",
+        ),
     ] = None
+    max_queued: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Requests with photos that may wait beside those that are worked on; "
+            "more are answered 429.",
+        ),
+    ] = 64
+    deadline_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that a photo waits for a worker; then 503, and nothing is begun.",
+        ),
+    ] = 10.0
+    body_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that the body of a request with photos may take to come.",
+        ),
+    ] = 60.0
+    batch_wait_ms: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1000,
+            description="Milliseconds that a face waits for those of other photos in work, to "
+            "share a run of the net; alone it never waits.",
+        ),
+    ] = 2.0
     num_threads: Annotated[
         int | None,
-        Field(ge=1, description="Threads that one run of a net uses. Unset: the runtime decides."),
+        Field(
+            ge=1,
+            description="Threads that one run of a net uses. Unset: the runtime decides, or with "
+            "several processes their share of the cores.",
+        ),
     ] = None
     min_face_px: Annotated[
         float, Field(ge=0, description="Shorter side of a face's box below which enroll refuses.")
@@ -299,6 +349,12 @@ def check_settings(settings: Settings) -> None:
         raise SettingsInvalid(
             "the password in database_url is a placeholder or the user's own name; give the "
             "database a random one"
+        )
+    if settings.num_processes > 1 and settings.database_url is None:
+        raise SettingsInvalid(
+            f"num_processes is {settings.num_processes}, but an SQLite data folder is held by one "
+            "process; give database_url (PostgreSQL), or leave num_processes at 1: one process "
+            "uses all cores"
         )
     for path in (settings.tls_certificate, settings.tls_key):
         if path is not None and not path.is_file():

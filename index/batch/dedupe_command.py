@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from embedding.model import CARD_FILE, ModelCard, read_card
 from index.batch.models import installed_models, model_of_gallery
 from index.batch.opened import opened_galleries
 from index.batch.options import FolderOption, GalleryOption, ModelOption, ModelsFolderOption
+from index.batch.progress import shown_share
 from index.cli.options import DATA_FOLDER, JsonOption, KeyFileOption, LedgerOption, show
 from index.dedupe import MAX_PAIRS, MIN_LEAD, Duplicates, find_duplicates
 from index.exchange.tables import check_table_file, write_table
@@ -80,9 +82,15 @@ def dedupe_command(
             )
             threshold = low if threshold is None else threshold
             sure = max(high, threshold) if sure is None else sure
-        found = find_duplicates(
-            target, threshold=threshold, sure=sure, min_lead=lead, max_pairs=max_pairs
-        )
+        with shown_share("comparing subjects", console=Console(stderr=True)) as progress:
+            found = find_duplicates(
+                target,
+                threshold=threshold,
+                sure=sure,
+                min_lead=lead,
+                max_pairs=max_pairs,
+                progress=progress,
+            )
     if out is not None:
         write_table(out, _rows(found), _COLUMNS)
     show(_answer(found), as_json=as_json, lines=list(_lines(found)))

@@ -52,7 +52,7 @@ def shown_progress(source: Source, tally: Tally, *, console: Console) -> Iterato
     )
     ended = threading.Event()
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("indexing", total=None, failed=0)
+        task = progress.add_task("photos", total=None, failed=0)
 
         def total(num: int) -> None:
             progress.update(task, total=num)
@@ -73,6 +73,22 @@ def shown_progress(source: Source, tally: Tally, *, console: Console) -> Iterato
             ended.set()
             for each in threads:
                 each.join()
+
+
+@contextmanager
+def shown_share(what: str, *, console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Give what is to be called with how much is done of how much; shown on a terminal only."""
+    if not console.is_terminal:
+        yield lambda _done, _all: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+
+        def tell(done: int, everything: int) -> None:
+            progress.update(task, completed=done, total=everything)
+
+        yield tell
 
 
 def _count(source: Source, ended: threading.Event, total: Callable[[int], None]) -> None:

@@ -94,6 +94,11 @@ class GalleryReads:
             return read_state(connection, self._row)
 
     @property
+    def shared(self) -> bool:
+        """Whether other processes may change the gallery, too."""
+        return self._database.shared
+
+    @property
     def sealer(self) -> Sealer:
         """What seals the gallery's templates."""
         return self._sealer
@@ -198,10 +203,11 @@ class GalleryReads:
 
     def subjects_by_id(self, public_ids: Iterable[str]) -> dict[str, Subject]:
         """Return the subjects that are still there, by id."""
-        query = select_subjects(self._row).where(subjects.c.public_id.in_(list(public_ids)))
+        # Asked for together with the gallery, SQLite would read all subjects of the gallery.
+        query = select_subjects().where(subjects.c.public_id.in_(list(public_ids)))
         with self._database.transaction() as connection:
             rows = connection.execute(query).all()
-        return {row.public_id: subject_of(row) for row in rows}
+        return {row.public_id: subject_of(row) for row in rows if row.gallery_id == self._row}
 
     def owners(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the matrix's ids (N,) of templates with a subject, ascending, and whose they are.

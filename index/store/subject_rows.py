@@ -54,17 +54,19 @@ def subject_of(row: Row[Any]) -> Subject:
     )
 
 
-def select_subjects(gallery: int) -> Select[Any]:
-    """Return the query for the gallery's subjects, with the number of their templates."""
+def select_subjects(gallery: int | None = None) -> Select[Any]:
+    """Return the query for the gallery's subjects, with the number of their templates.
+
+    None for those of all galleries, for a caller who tells them apart by `gallery_id`.
+    """
     num_templates = (
         select(func.count())
         .where(templates.c.subject_id == subjects.c.id)
         .correlate(subjects)
         .scalar_subquery()
     )
-    return select(subjects, num_templates.label("num_templates")).where(
-        subjects.c.gallery_id == gallery
-    )
+    query = select(subjects, num_templates.label("num_templates"))
+    return query if gallery is None else query.where(subjects.c.gallery_id == gallery)
 
 
 def row_of(connection: Connection, gallery: int, public_id: str) -> int:

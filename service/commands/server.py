@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from service.commands.options import EXIT_CODES, DataFolderOption, JsonOption, detector_in_use
+from service.processes import serve as run_service
 from service.serving import Started
-from service.serving import serve as run_service
 from service.settings import load_settings
 
 
@@ -34,6 +34,15 @@ def serve(
             help="A proxy in front terminates TLS (FACEGALLERY_INSECURE_LISTEN).",
         ),
     ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=64,
+            help="Processes behind the address, on PostgreSQL (FACEGALLERY_NUM_PROCESSES; "
+            "default 1).",
+        ),
+    ] = None,
     data_folder: DataFolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,6 +57,7 @@ def serve(
         tls_certificate=tls_certificate,
         tls_key=tls_key,
         insecure_listen=insecure_listen or None,
+        num_processes=processes,
         data_folder=data_folder,
     )
     run_service(

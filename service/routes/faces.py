@@ -6,14 +6,15 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from embedding.detect import Box
 from service import answers, schemas
-from service.access import PartsOf, allowed, in_worker
+from service.access import PartsOf, allowed
+from service.admission import admission_of, check_room
 from service.auth import Caller, Permission
 from service.bodies import DetectBody, EnrollBody, IdentifyBody
 from service.choosing import SubjectChoice
 from service.openapi import body_of, problems
 from service.reading import photo_body_bytes, read_body
 
-router = APIRouter(prefix="/v1", tags=["faces"])
+router = APIRouter(prefix="/v1", tags=["faces"], dependencies=[Depends(check_room)])
 
 
 @router.post(
@@ -21,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["faces"])
     status_code=201,
     responses={
         200: {"model": schemas.EnrollAnswer, "description": "A dry run: nothing was saved."},
-        **problems(400, 404, 409, 413, 415),
+        **problems(400, 404, 408, 409, 413, 415, 429, 503),
     },
     openapi_extra=body_of(EnrollBody),
 )
@@ -32,25 +33,27 @@ async def enroll(
     caller: Annotated[Caller, Depends(allowed(Permission.ENROLL))],
 ) -> schemas.EnrollAnswer:
     """Save templates of one subject from photos of that person: all of them, or none."""
-    body = await read_body(
-        request,
-        EnrollBody,
-        max_bytes=parts.settings.max_request_bytes,
-        max_photos=parts.settings.max_photos,
-    )
-    caller.require_gallery(body.gallery)
-    result = await in_worker(
-        request,
-        parts.recognizer.enroll,
-        body.photos,
-        gallery=body.gallery,
-        subject=SubjectChoice(
-            subject_id=body.subject_id, name=body.subject, external_id=body.external_id
-        ),
-        face=body.face if body.box is None else _box(body.box),
-        force=body.force,
-        dry_run=body.dry_run,
-    )
+    with admission_of(request).place(request) as place:
+        body = await place.read(
+            read_body(
+                request,
+                EnrollBody,
+                max_bytes=parts.settings.max_request_bytes,
+                max_photos=parts.settings.max_photos,
+            )
+        )
+        caller.require_gallery(body.gallery)
+        result = await place.work(
+            parts.recognizer.enroll,
+            body.photos,
+            gallery=body.gallery,
+            subject=SubjectChoice(
+                subject_id=body.subject_id, name=body.subject, external_id=body.external_id
+            ),
+            face=body.face if body.box is None else _box(body.box),
+            force=body.force,
+            dry_run=body.dry_run,
+        )
     if body.dry_run:
         response.status_code = 200
     return answers.enroll_answer(result, gallery=body.gallery)
@@ -58,7 +61,7 @@ async def enroll(
 
 @router.post(
     "/identify",
-    responses=problems(400, 404, 409, 413, 415),
+    responses=problems(400, 404, 408, 409, 413, 415, 429, 503),
     openapi_extra=body_of(IdentifyBody),
 )
 async def identify(
@@ -70,18 +73,17 @@ async def identify(
 
     Identifier keys get decisions: names of matches, without similarities and candidates.
     """
-    body = await read_body(
-        request, IdentifyBody, max_bytes=photo_body_bytes(parts.settings.max_photo_bytes)
-    )
-    caller.require_gallery(body.gallery)
-    result = await in_worker(
-        request,
-        parts.recognizer.identify,
-        body.photo,
-        gallery=body.gallery,
-        turns=body.turns,
-        num_candidates=body.num_candidates,
-    )
+    max_bytes = photo_body_bytes(parts.settings.max_photo_bytes)
+    with admission_of(request).place(request) as place:
+        body = await place.read(read_body(request, IdentifyBody, max_bytes=max_bytes))
+        caller.require_gallery(body.gallery)
+        result = await place.work(
+            parts.recognizer.identify,
+            body.photo,
+            gallery=body.gallery,
+            turns=body.turns,
+            num_candidates=body.num_candidates,
+        )
     return answers.identify_answer(
         result, gallery=body.gallery, similarities=caller.may(Permission.SEE_SIMILARITIES)
     )
@@ -89,7 +91,7 @@ async def identify(
 
 @router.post(
     "/detect",
-    responses=problems(400, 409, 413, 415),
+    responses=problems(400, 408, 409, 413, 415, 429, 503),
     openapi_extra=body_of(DetectBody),
 )
 async def detect(
@@ -98,10 +100,10 @@ async def detect(
     _caller: Annotated[Caller, Depends(allowed(Permission.DETECT))],
 ) -> schemas.DetectAnswer:
     """Find the faces of a photo, with their quality; nothing is saved or compared."""
-    body = await read_body(
-        request, DetectBody, max_bytes=photo_body_bytes(parts.settings.max_photo_bytes)
-    )
-    found = await in_worker(request, parts.recognizer.detect, body.photo, turns=body.turns)
+    max_bytes = photo_body_bytes(parts.settings.max_photo_bytes)
+    with admission_of(request).place(request) as place:
+        body = await place.read(read_body(request, DetectBody, max_bytes=max_bytes))
+        found = await place.work(parts.recognizer.detect, body.photo, turns=body.turns)
     return answers.detect_answer(found)
 
 

@@ -43,6 +43,20 @@ def test_an_enroll_is_seen_by_the_other(both: tuple[Galleries, Galleries]) -> No
     assert other.get("people").num_subjects == 1
 
 
+def test_a_refresh_knows_what_was_acknowledged(both: tuple[Galleries, Galleries]) -> None:
+    """After it, an enroll that the other had acknowledged before is found, without a wait."""
+    one, other = both
+    gallery = one.create("people", fingerprint=FINGERPRINT)
+    seen = other.get("people")
+    for number in range(20):
+        enrolled = gallery.enroll([new_template(_VECTORS[number])], name=f"S{number}")
+        seen.refresh()
+        assert identify(seen, _VECTORS[number]).candidates[0].subject_id == enrolled.subject_id
+    one.delete("people")
+    with pytest.raises(GalleryNotFound):
+        seen.refresh()
+
+
 def test_a_removal_is_never_answered_by_the_other(both: tuple[Galleries, Galleries]) -> None:
     """From the return of the removal on, whatever the other's memory still holds."""
     one, other = both

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import numpy as np
 from fastapi import FastAPI
+from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
+from embedding.detect import DetectedFace
 from service.app import create_app
 from service.assembly import Parts
 from service.auth import Role
@@ -28,6 +32,21 @@ def write_model(folder: Path, *, seed: int = 0, name: str = "fake") -> Path:
     match = [each for each in fake_thresholds() if each.fpir == 0.01]
     review = [dataclasses.replace(each, fpir=0.05, value=each.value - 0.1) for each in match]
     return write_fake_model(folder, seed=seed, name=name, thresholds=(*match, *review))
+
+
+class HeldDetector(FakeDetector):
+    """Looks for faces once it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_looks = 0
+        self.let_go = threading.Event()
+
+    def detect(self, photo_HWC: NDArray[np.uint8]) -> list[DetectedFace]:
+        """As the fake one, later."""
+        self.num_looks += 1
+        self.let_go.wait(60.0)
+        return super().detect(photo_HWC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

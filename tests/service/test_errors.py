@@ -8,8 +8,14 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from embedding import errors
-from embedding.errors import FaceGalleryError, FaceQualityTooLow, PhotoTooLarge, StoreInUse
-from service.errors import STATUS_BY_CLASS, error_of_problem, install, problem_of
+from embedding.errors import (
+    FaceGalleryError,
+    FaceQualityTooLow,
+    Overloaded,
+    PhotoTooLarge,
+    StoreInUse,
+)
+from service.errors import STATUS_BY_CLASS, error_of_problem, install, is_told, problem_of
 from service.middleware import RequestEnvelope
 
 
@@ -46,8 +52,9 @@ def test_problem_document_is_complete(error_class: type[FaceGalleryError]) -> No
     assert answer.headers["content-type"] == "application/problem+json"
     assert document["status"] == answer.status_code
     assert {"type", "title", "detail", "code"} <= document.keys()
-    if answer.status_code < 500:
+    if is_told(error_class):
         assert document["code"] == error_class.code
+        assert answer.status_code < 500 or answer.status_code == 503
     else:
         assert document["code"] == "internal"
         assert "what happened" not in document["detail"]
@@ -58,7 +65,7 @@ def test_client_gets_the_same_error_back(error_class: type[FaceGalleryError]) ->
     """What the service raised for a caller is what its client raises."""
     answer = problem_of(_instance(error_class))
     raised = error_of_problem(json.loads(bytes(answer.body)))
-    if answer.status_code < 500 and error_class is not StoreInUse:
+    if is_told(error_class) and error_class is not StoreInUse:
         assert type(raised) is error_class
         assert str(raised) == str(_instance(error_class))
     else:
@@ -72,6 +79,15 @@ def test_reasons_travel() -> None:
     raised = error_of_problem(document)
     assert isinstance(raised, FaceQualityTooLow)
     assert raised.reasons == ("too_small",)
+
+
+def test_the_time_to_come_again_travels() -> None:
+    """A busy service says in header and document when to come again; a client's error has it."""
+    answer = problem_of(Overloaded("full", retry_after_s=7))
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    raised = error_of_problem(json.loads(bytes(answer.body)))
+    assert isinstance(raised, Overloaded)
+    assert raised.retry_after_s == 7
 
 
 def test_unforeseen_fault_tells_nothing() -> None:

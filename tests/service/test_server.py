@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from service.cli import main
-from service.serving import _listen
+from service.serving import listen
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
 from tests.service.support import MiB
@@ -231,7 +231,7 @@ def test_port_in_use_is_told(
 def test_answers_do_not_wait_for_acknowledgements(settings: Settings) -> None:
     """Accepted connections send at once; waiting cost each answer 40 ms."""
     with (
-        _listen(settings.model_copy(update={"port": 0})) as listener,
+        listen(settings.model_copy(update={"port": 0})) as listener,
         socket.create_connection(listener.getsockname()),
     ):
         accepted, _ = listener.accept()
