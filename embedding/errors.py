@@ -30,9 +30,10 @@ FaceGalleryError                     code: stable, machine readable
 │   └── LedgerUnfit                  no removal ledger, or not that of this database
 ├── AccessError
 │   ├── KeyMissing                   a request without a key
-│   ├── KeyInvalid                   malformed, unknown or revoked
+│   ├── KeyInvalid                   malformed, unknown, expired or revoked
 │   ├── KeyNotFound                  no key with the id that is to be managed
-│   └── KeyForbidden                 the key's role or galleries do not allow it
+│   ├── KeyForbidden                 the key's role or galleries do not allow it
+│   └── KeyLimited                   the key has asked too often; carries `retry_after_s`
 ├── ServiceError                     the service does not do this now; carries `retry_after_s`
 │   ├── Overloaded                   as many requests wait as may
 │   ├── DeadlinePassed               waited too long for its turn; nothing was begun
@@ -251,7 +252,7 @@ class KeyMissing(AccessError):
 
 
 class KeyInvalid(AccessError):
-    """A key that is malformed, unknown or revoked."""
+    """A key that is malformed, unknown, expired or revoked."""
 
     code = "key_invalid"
 
@@ -266,6 +267,20 @@ class KeyForbidden(AccessError):
     """The key's role or galleries do not allow this."""
 
     code = "key_forbidden"
+
+
+class KeyLimited(AccessError):
+    """The key has asked more often than it may.
+
+    Attributes:
+        retry_after_s: when it may ask again, in seconds.
+    """
+
+    code = "key_limited"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ServiceError(FaceGalleryError):

@@ -1,4 +1,4 @@
-"""Sealing with AES-256-GCM; the only importer of cryptography.
+"""Sealing with AES-256-GCM; beside `index.signing` the only importer of cryptography.
 
 A sealed piece is: 4 bytes form, 8 bytes key id, 16 bytes salt, 12 bytes nonce, then the
 ciphertext with its tag of 16 bytes. What it is bound to is authenticated and not stored.

@@ -5,7 +5,7 @@ from typing import Literal
 
 FindingKind = Literal[
     "database", "ledger", "sealing", "secret", "template", "counter", "change_log", "snapshot",
-    "calibration", "left_over",
+    "calibration", "left_over", "audit",
 ]  # fmt: skip
 
 _BACKUP = "restore from a backup"
@@ -20,6 +20,7 @@ _ADVICE: dict[FindingKind, str] = {
     "snapshot": "run check --repair; it is made anew from the database",
     "calibration": "calibrate the gallery again",
     "left_over": "run check --repair; it is removed",
+    "audit": "find out who could write the database; nothing mends it, a backup shows what was",
 }
 
 MAX_FINDINGS = 1000

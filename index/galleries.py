@@ -14,12 +14,15 @@ from index.following import Follower
 from index.gallery import Gallery
 from index.housekeeping import Housekeeping
 from index.memory import SNAPSHOT_FROM, MemoryOptions
+from index.receipts import Erasure, Receipt, signed_receipt
 from index.sealing import ClearSealer, Sealer
+from index.store.audit_log import AuditLog
 from index.store.folder import DataFolder
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
+from index.store.tables import utc_now
 from index.upkeep import UPKEEP_S, Upkeep
 
 logger = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ class Galleries:
         database_url: str | None = None,
         sealer: Sealer | None = None,
         ledger: Path | None = None,
+        audit_anchor: Path | None = None,
         options: MemoryOptions | None = None,
         upkeep_s: float | None = UPKEEP_S,
     ) -> Self:
@@ -68,6 +72,8 @@ class Galleries:
             sealer: seals every template that is written; in the clear by default.
             ledger: file of the removal ledger, outside the data folder and the backups; None
                 where removals are not remembered.
+            audit_anchor: file that remembers how far the audit log went, outside the data folder;
+                None for one in it.
             options: how vectors are held in memory.
             upkeep_s: how often removed bytes are purged, and the rest of the upkeep is done;
                 None where only calls of `maintain` do it.
@@ -85,7 +91,11 @@ class Galleries:
             folder = DataFolder.open(data_folder, url=url, shared=database_url is not None)
             undo.callback(folder.close)
             store = Store(
-                folder, sealer=sealer or ClearSealer(), database_url=database_url, ledger=ledger
+                folder,
+                sealer=sealer or ClearSealer(),
+                database_url=database_url,
+                ledger=ledger,
+                audit_anchor=audit_anchor,
             )
             undo.callback(store.close)
             galleries = cls(folder, store, options=options or MemoryOptions())
@@ -110,6 +120,24 @@ class Galleries:
     def keys(self) -> ApiKeys:
         """The API keys of this data folder."""
         return self._store.keys
+
+    @property
+    def audit(self) -> AuditLog:
+        """What was done, by whom and when."""
+        return self._store.audit
+
+    def receipt(self, erasure: Erasure) -> Receipt:
+        """Return the signed receipt of an erasure, as it stands now.
+
+        Raises:
+            StoreError: the key of the data folder cannot be read.
+        """
+        return signed_receipt(
+            erasure,
+            signer=self._store.signer,
+            database_id=self._store.database_id,
+            issued_at=utc_now(),
+        )
 
     def secret(self, name: str) -> bytes:
         """Return 32 random bytes for one purpose, made on first use; the same for all processes.

@@ -25,6 +25,7 @@ from index.checks import (
 from index.chosen_gallery import ChosenGallery
 from index.decision import Identification, check_doubts, check_thresholds, identification
 from index.fusion import FusionRule
+from index.receipts import Erasure
 from index.records import (
     EMBEDDING_DIMENSION,
     Enrolled,
@@ -37,6 +38,7 @@ from index.records import (
 from index.references import References, references_of
 from index.search import best_candidates, candidates_of
 from index.store.photo_changes import PhotoChange
+from index.store.removed_subjects import RemovedSubject
 
 MAX_CANDIDATES = 4096
 """The most candidates that one identification gives; no list for a person is longer."""
@@ -251,10 +253,46 @@ class Gallery(ChosenGallery):
         Raises:
             SubjectNotFound: no subject with this id.
         """
+        return self.erase_subject(subject_id).num_templates
+
+    def erase_subject(self, subject_id: str) -> Erasure:
+        """Remove the subject and its templates; returns what a receipt tells of it.
+
+        Raises:
+            SubjectNotFound: no subject with this id.
+        """
         with self._changing():
             removed = self._store.remove_subject(subject_id)
             self._made(removed, removed=removed.row_ids)
-        return len(removed.row_ids)
+        found = self._store.removed_subject(subject_id, sequence=removed.after.sequence)
+        entry = None if removed.ledger is None else removed.ledger.count
+        return self._erasure(subject_id, found, ledger_entry=entry)
+
+    def erasure(self, subject_id: str) -> Erasure:
+        """Return what a receipt tells now of a subject that was removed.
+
+        Reads change log and ledger as far as it must, which takes a moment where they are long.
+
+        Raises:
+            SubjectNotFound: nobody with this id was removed from the gallery.
+        """
+        self._check_exists()
+        found = self._store.removed_subject(subject_id)
+        entry = self._store.ledger_entry(subject_id)
+        return self._erasure(subject_id, found, ledger_entry=entry)
+
+    def _erasure(
+        self, subject_id: str, found: RemovedSubject, *, ledger_entry: int | None
+    ) -> Erasure:
+        return Erasure(
+            gallery_id=self.id,
+            subject_id=subject_id,
+            num_templates=found.num_templates,
+            removed_at=found.at,
+            ledger_entry=ledger_entry,
+            final=self._store.purged_sequence >= found.sequence
+            and not self.snapshot_is_before(found.sequence),
+        )
 
     def templates(self, subject_id: str) -> tuple[Template, ...]:
         """Return the subject's templates, oldest first.

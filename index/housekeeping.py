@@ -51,10 +51,12 @@ class Housekeeping:
         """
         with self._working:
             self._store.settle()
+            self._store.audit.settle()
             # What was settled, now or before another change, is not in every memory yet.
             galleries = self._galleries()
             # Snapshots are rewritten next: a later removal may still be in them.
             removed = {gallery: gallery.removed_sequence for gallery in galleries}
+            reached = {gallery: gallery.sequence for gallery in galleries}
             for gallery in galleries:
                 gallery.maintain()
             try:
@@ -62,7 +64,7 @@ class Housekeeping:
                 self._seal_anew(galleries, self._store.reseal_if_due)
             finally:
                 # Erasure does not wait for a key file that is not there.
-                all_purged = self._purge(removed, full=full)
+                all_purged = self._purge(removed, reached, full=full)
             return all_purged
 
     def reseal(self) -> int:
@@ -92,7 +94,9 @@ class Housekeeping:
             gallery.reseal_snapshot()
         return num_changed
 
-    def _purge(self, removed: Mapping[Gallery, int], *, full: bool) -> bool:
+    def _purge(
+        self, removed: Mapping[Gallery, int], reached: Mapping[Gallery, int], *, full: bool
+    ) -> bool:
         if (
             full
             or self._purge_due.is_set()
@@ -100,7 +104,9 @@ class Housekeeping:
         ):
             self._purge_due.clear()
             try:
-                self._store.database.purge(full=full)
+                if self._store.database.purge(full=full):
+                    for gallery, sequence in reached.items():
+                        gallery.mark_purged(sequence)
             except BaseException:
                 self._purge_due.set()
                 raise

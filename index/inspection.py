@@ -73,6 +73,8 @@ def inspect(place: Place, *, repair: bool) -> Report:
             stack.callback(store.close)
             report.num_removals_carried_out = store.num_carried_out
             _inspect_removals(store, report, repair=repair)
+            for problem in store.audit.verify().findings:
+                report.add("audit", problem)
             _inspect_galleries(store.database, folder, sealer, report, repair=repair)
             return report
         with contextlib.suppress(StoreCorrupt):
@@ -112,6 +114,7 @@ def _opened_store(place: Place, folder: DataFolder, report: Report) -> tuple[Sto
             sealer=place.sealer_in_use,
             database_url=place.database_url,
             ledger=place.ledger,
+            audit_anchor=place.audit_anchor,
         )
     except SealKeyMissing as error:
         report.add("sealing", str(error))

@@ -61,7 +61,7 @@ class SealKey:
                 f"a sealing key must have {KEY_BYTES} bytes, got {len(self.secret)}; "
                 f"make one with facegallery-index keys new"
             )
-        if _is_placeholder(self.secret):
+        if is_placeholder(self.secret):
             raise SettingsInvalid(
                 "a sealing key is a placeholder: repeated bytes, a sequence or a text; it must be "
                 f"{KEY_BYTES} random bytes, such as facegallery-index keys new makes"
@@ -195,7 +195,8 @@ class KeyRing:
         return cls(tuple(each for each in ring.keys if each.id != key_id))
 
 
-def _is_placeholder(secret: bytes) -> bool:
+def is_placeholder(secret: bytes) -> bool:
+    """Return whether bytes that should be random are repeated, a sequence or a text."""
     steps = {(after - before) % 256 for before, after in itertools.pairwise(secret)}
     is_text = all(0x20 <= each < 0x7F for each in secret)  # by chance once in 10^14 keys
     return len(steps) < _FEWEST_STEPS or is_text

@@ -9,7 +9,7 @@ Shapes: N vectors, D embedding dimension.
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -149,6 +149,13 @@ class LoadedGallery:
     def removed_sequence(self) -> int:
         """Number of the newest removal in the change log that this process knows of."""
         return self._memory.removed_sequence
+
+    def mark_purged(self, sequence: int) -> None:
+        """Remember that the database is rid of what was removed up to a change's number."""
+        # One that was deleted meanwhile has no receipts to make final.
+        with suppress(GalleryNotFound):
+            if sequence > self._store.purged_sequence:
+                self._store.mark_purged(sequence)
 
     def snapshot_is_before(self, sequence: int) -> bool:
         """Return whether the snapshot on disk lacks the change of this number."""

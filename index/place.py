@@ -20,12 +20,15 @@ class Place:
         database_url: of a PostgreSQL database; holds a password.
         sealer: seals and unseals; None for templates in the clear.
         ledger: file of the removal ledger; None without one.
+        audit_anchor: file that remembers how far the audit log went; None for one in the data
+            folder.
     """
 
     data_folder: Path
     database_url: str | None = field(default=None, repr=False)
     sealer: Sealer | None = None
     ledger: Path | None = None
+    audit_anchor: Path | None = None
 
     @property
     def sealer_in_use(self) -> Sealer:
@@ -62,6 +65,7 @@ class Place:
                 sealer=self.sealer_in_use,
                 database_url=self.database_url,
                 ledger=self.ledger,
+                audit_anchor=self.audit_anchor,
             )
             stack.callback(store.close)
             yield store

@@ -102,6 +102,7 @@ def reseal(place: Place, *, options: MemoryOptions | None = None) -> int:
         database_url=place.database_url,
         sealer=place.sealer,
         ledger=place.ledger,
+        audit_anchor=place.audit_anchor,
         options=options,
         # Its thread could be quicker, and what it changed would not be counted.
         upkeep_s=None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedding.errors import GalleryNotFound, StoreError
+from index.audit.entries import AuditEvent
 from index.checks import check_gallery_name
 from index.exchange.files import read_gallery, verify, write_gallery
 from index.exchange.rows import ExchangeHeader, ExchangeRow
@@ -54,8 +55,18 @@ def export_gallery(store: Store, name: str, target: Path) -> ExchangeHeader:
         exported_at=utc_now(),
         look_alikes=tuple(store.gallery_store(gallery).look_alikes()),
     )
+    # Before the file: whatever happens then, the log tells that somebody began.
+    store.audit.record(AuditEvent(action="gallery.export", outcome="begun", gallery_id=gallery.id))
     rows = export_rows(store.database, gallery, sealer=store.sealer)
-    return write_gallery(target, rows, header=header)
+    written = write_gallery(target, rows, header=header)
+    store.audit.record(
+        AuditEvent(
+            action="gallery.export",
+            gallery_id=gallery.id,
+            facts={"num_templates": written.count},
+        )
+    )
+    return written
 
 
 def import_gallery(store: Store, name: str, source: Path, *, space: bool = False) -> Transferred:

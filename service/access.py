@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from embedding.errors import StoreError
+from index.audit.actor import name_actor
 from service.assembly import Parts
 from service.auth import Caller, Permission
 
@@ -57,6 +58,7 @@ def allowed(permission: Permission) -> Callable[..., Caller]:
     ) -> Caller:
         caller = parts.keys.authenticate(credentials.credentials if credentials else None)
         request.scope["facegallery.key_id"] = caller.key_id
+        name_actor(caller.key_id)
         caller.require(permission)
         return caller
 

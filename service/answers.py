@@ -4,7 +4,9 @@ from embedding.faces import Face, PhotoFaces
 from embedding.model import ModelCard, Threshold
 from index.calibration.in_force import ThresholdsInForce
 from index.decision import Candidate, Identification
+from index.galleries import Galleries
 from index.gallery import Gallery
+from index.receipts import Erasure, Receipt
 from index.records import Page, Subject
 from service import schemas
 from service.auth import KeyInfo
@@ -188,6 +190,22 @@ def detect_answer(found: PhotoFaces) -> schemas.DetectAnswer:
     )
 
 
+def receipt_answer(receipt: Receipt) -> schemas.ReceiptAnswer:
+    """A receipt."""
+    return schemas.ReceiptAnswer(
+        content=schemas.ErasureContent.model_validate(dict(receipt.content)),
+        signature=receipt.signature,
+        public_key=receipt.public_key,
+    )
+
+
+def erased_answer(erasure: Erasure, galleries: Galleries) -> schemas.ErasedAnswer:
+    """A person's removal, with its receipt."""
+    return schemas.ErasedAnswer(
+        num_templates=erasure.num_templates, receipt=receipt_answer(galleries.receipt(erasure))
+    )
+
+
 def gallery_answer(gallery: Gallery, embedders: Embedders) -> schemas.GalleryAnswer:
     """A gallery, with its model's name where that is installed."""
     names = {model.card.fingerprint: model.card.name for model in embedders.installed()}
@@ -210,6 +228,10 @@ def key_answer(key: KeyInfo) -> schemas.KeyAnswer:
         galleries=None if key.galleries is None else list(key.galleries),
         created_at=key.created_at,
         revoked_at=key.revoked_at,
+        expires_at=key.expires_at,
+        last_used_at=key.last_used_at,
+        max_per_minute=key.allowance.per_minute,
+        max_per_day=key.allowance.per_day,
     )
 
 

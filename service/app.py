@@ -10,11 +10,12 @@ from embedding.detect import Detector
 from service import errors
 from service.admission import Admission
 from service.assembly import Parts, open_parts
+from service.headers import allow_origins, origins_of
 from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import faces, galleries, keys, metrics, pages
+from service.routes import audit, faces, galleries, keys, metrics, pages
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
 from service.version import version
@@ -89,10 +90,18 @@ def create_app(
         },
     )
     errors.install(app)
-    for router in (faces.router, galleries.router, keys.router, metrics.router, pages.router):
+    for router in (
+        faces.router,
+        galleries.router,
+        keys.router,
+        audit.router,
+        metrics.router,
+        pages.router,
+    ):
         app.include_router(router)
     pages.mount_docs_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    allow_origins(app, origins_of(settings.cors_origins))
     app.state.stopping = Stopping()
     app.add_middleware(RefuseWhenStopping, stopping=app.state.stopping)
     app.add_middleware(RequestEnvelope)

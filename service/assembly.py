@@ -17,6 +17,7 @@ from index.memory import MemoryOptions
 from index.sealing import Sealer
 from service.auth import Keys
 from service.embedders import Embedders
+from service.limits import Allowance
 from service.metrics import Metrics
 from service.metrics_state import state_of
 from service.recognizer import Recognizer
@@ -118,11 +119,15 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             database_url=None if url is None else url.get_secret_value(),
             sealer=sealer_of(settings),
             ledger=settings.removal_ledger,
+            audit_anchor=settings.audit_anchor,
             options=MemoryOptions(engine=settings.search_engine, storage=settings.vector_storage),
         ) as galleries,
     ):
         secret = galleries.secret("service")
-        keys = Keys(galleries.keys, secret=secret)
+        allowance = Allowance(
+            per_minute=settings.key_max_per_minute, per_day=settings.key_max_per_day
+        )
+        keys = Keys(galleries.keys, secret=secret, allowance=allowance)
         if not galleries.list() and not keys.list():
             # Where services share a new database, another one may be quicker.
             with suppress(GalleryExists):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -13,6 +14,7 @@ from service.answering import answer_of, arguments_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
 from service.http_client import PATIENT
+from service.limits import Allowance
 from service.retrying import Retries
 
 
@@ -92,19 +94,41 @@ class AsyncHttpClient:
         """As in `HttpClient`."""
         return await self.send(calls.subject(gallery, subject_id))
 
-    async def remove_subject(self, gallery: str, subject_id: str) -> schemas.RemovedAnswer:
+    async def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.remove_subject(gallery, subject_id))
+
+    async def erasure(self, gallery: str, subject_id: str) -> schemas.ReceiptAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.erasure(gallery, subject_id))
+
+    async def audit(self, *, limit: int = 100, cursor: str | None = None) -> schemas.AuditAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.audit(limit=limit, cursor=cursor))
 
     async def keys(self) -> schemas.KeysAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.keys())
 
     async def create_key(
-        self, *, role: Role, label: str = "", galleries: Sequence[str] | None = None
+        self,
+        *,
+        role: Role,
+        label: str = "",
+        galleries: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        allowance: Allowance | None = None,
     ) -> schemas.NewKeyAnswer:
         """As in `HttpClient`."""
-        return await self.send(calls.create_key(role=role, label=label, galleries=galleries))
+        return await self.send(
+            calls.create_key(
+                role=role,
+                label=label,
+                galleries=galleries,
+                expires_at=expires_at,
+                allowance=allowance,
+            )
+        )
 
     async def revoke_key(self, key_id: str) -> schemas.KeyAnswer:
         """As in `HttpClient`."""

@@ -12,18 +12,28 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
-from embedding.errors import KeyForbidden, KeyInvalid, KeyMissing, KeyNotFound, RequestInvalid
+from embedding.errors import (
+    KeyForbidden,
+    KeyInvalid,
+    KeyMissing,
+    KeyNotFound,
+    RequestInvalid,
+    StoreError,
+)
 from index.checks import check_gallery_name
 from index.store.keys import ApiKeys, StoredKey
+from service.limits import Allowance, Limits
 
 logger = logging.getLogger(__name__)
 
 NUM_SECRET_BYTES = 32
 NUM_ID_BYTES = 6
 MAX_LABEL = 200
+MAX_LIMIT = 1_000_000_000
+_USED_WITHIN = timedelta(hours=1)
 _KEY_PATTERN = re.compile(r"fg_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
 
@@ -48,13 +58,15 @@ class Permission(enum.StrEnum):
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"
     MANAGE_KEYS = "manage_keys"
+    READ_AUDIT = "read_audit"
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
-    Role.OPERATOR: frozenset(Permission) - {Permission.MANAGE_GALLERIES, Permission.MANAGE_KEYS},
+    Role.OPERATOR: frozenset(Permission)
+    - {Permission.MANAGE_GALLERIES, Permission.MANAGE_KEYS, Permission.READ_AUDIT},
     Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),
-    Role.AUDITOR: frozenset(),  # reads the audit log, which a later version keeps
+    Role.AUDITOR: frozenset({Permission.READ_AUDIT}),
 }
 
 
@@ -66,11 +78,15 @@ class Caller:
         key_id: public part of the key.
         role: decides what is allowed.
         galleries: names of those that the key is tied to; None for all.
+        expires_at: UTC; None for never.
+        allowance: how often the key may ask.
     """
 
     key_id: str
     role: Role
     galleries: frozenset[str] | None
+    expires_at: datetime | None = None
+    allowance: Allowance = field(default_factory=Allowance)
 
     def may(self, permission: Permission) -> bool:
         """Whether the role allows it; galleries are asked apart."""
@@ -107,6 +123,17 @@ class Caller:
         if self.galleries is not None:
             raise KeyForbidden("a key that is tied to galleries may not manage keys")
 
+    def require_no_more(self, *, expires_at: datetime | None, allowance: Allowance) -> None:
+        """Returns when a new key would outlive or outnumber this one in nothing.
+
+        Raises:
+            KeyForbidden: it would, so that this key could give itself what it does not have.
+        """
+        if self.expires_at is not None and (expires_at is None or expires_at > self.expires_at):
+            raise KeyForbidden("a key that expires may only make keys that expire no later")
+        if not allowance.within(self.allowance):
+            raise KeyForbidden("a key with limits may only make keys with limits as low")
+
 
 OWNER = Caller(key_id="local", role=Role.ADMIN, galleries=None)
 """Who works in process on the data folder: its owner, by the rights of the file system."""
@@ -123,6 +150,9 @@ class KeyInfo:
         galleries: names of those that it is tied to; None for all.
         created_at: UTC.
         revoked_at: UTC; None while the key is good.
+        expires_at: UTC; None for never.
+        last_used_at: UTC, to the hour; None before the first use.
+        allowance: how often it may ask.
     """
 
     key_id: str
@@ -131,25 +161,67 @@ class KeyInfo:
     galleries: tuple[str, ...] | None
     created_at: datetime
     revoked_at: datetime | None
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    allowance: Allowance
 
 
 class Keys:
     """The keys of a data folder."""
 
-    def __init__(self, rows: ApiKeys, *, secret: bytes) -> None:
+    def __init__(
+        self,
+        rows: ApiKeys,
+        *,
+        secret: bytes,
+        allowance: Allowance | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Opens the keys.
+
+        Args:
+            rows: of the data folder.
+            secret: of the data folder.
+            allowance: of keys without limits of their own; as often as they like by default.
+            limits: counts requests.
+        """
         self._rows = rows
         self._secret = secret
+        self._allowance = allowance or Allowance()
+        self._limits = limits or Limits()
 
     def create(
-        self, *, role: Role, label: str = "", galleries: Sequence[str] | None = None
+        self,
+        *,
+        role: Role,
+        label: str = "",
+        galleries: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        allowance: Allowance | None = None,
+        maker: Caller | None = None,
     ) -> tuple[KeyInfo, str]:
         """A new key: what may be shown of it, and the whole key, which is never seen again.
 
+        Args:
+            role: of the key.
+            label: what it is for.
+            galleries: that it is tied to; None for all.
+            expires_at: with a time zone, in the future; None for never.
+            allowance: how often it may ask; what it leaves open is the service's own limit.
+            maker: whose key makes it; None for the data folder's owner.
+
         Raises:
+            KeyForbidden: it would have more than its maker.
             NameInvalid: what is given as a gallery can be none's name.
-            RequestInvalid: the label is too long or holds control characters, or the list of
-                galleries is empty.
+            RequestInvalid: the label is too long or holds control characters, the list of
+                galleries is empty, the time is no future one, or a limit is out of range.
         """
+        allowance = allowance or Allowance()
+        _check_limits(expires_at, allowance)
+        if maker is not None:
+            maker.require_no_more(
+                expires_at=expires_at, allowance=_completed(allowance, self._allowance)
+            )
         if len(label) > MAX_LABEL or not all(c.isprintable() for c in label):
             raise RequestInvalid(f"a label has at most {MAX_LABEL} printable characters")
         if galleries is not None and not galleries:
@@ -164,6 +236,9 @@ class Keys:
             role=role.value,
             label=label,
             galleries=None if galleries is None else tuple(sorted(set(galleries))),
+            expires_at=expires_at,
+            max_per_minute=allowance.per_minute,
+            max_per_day=allowance.per_day,
         )
         logger.info("key created key_id=%s role=%s", key_id, role)
         return _info(row), key
@@ -179,7 +254,8 @@ class Keys:
 
         Raises:
             KeyMissing: None was given.
-            KeyInvalid: malformed, unknown or revoked; the message does not say which.
+            KeyInvalid: malformed, unknown, expired or revoked; the message does not say which.
+            KeyLimited: it has asked too often.
         """
         if key is None:
             raise KeyMissing("a key is needed: send the header 'Authorization: Bearer fg_...'")
@@ -187,12 +263,17 @@ class Keys:
         row = self._rows.get(match[1]) if match else None
         # The comparison is made in every case: an unknown id takes as long as a wrong secret.
         good = hmac.compare_digest(self._hash(key), row.secret_hash if row else bytes(32))
-        if row is None or not good or row.revoked_at is not None:
-            raise KeyInvalid("this key is not valid: malformed, unknown or revoked")
+        if row is None or not good or not _is_in_force(row):
+            raise KeyInvalid("this key is not valid: malformed, unknown, expired or revoked")
+        allowance = _completed(_allowance(row), self._allowance)
+        self._limits.take(row.key_id, allowance)
+        self._mark_used(row)
         return Caller(
             key_id=row.key_id,
             role=Role(row.role),
             galleries=None if row.galleries is None else frozenset(row.galleries),
+            expires_at=row.expires_at,
+            allowance=allowance,
         )
 
     def list(self) -> tuple[KeyInfo, ...]:
@@ -214,11 +295,49 @@ class Keys:
         logger.info("key revoked key_id=%s by=%s", key_id, caller.key_id)
         return _info(row)
 
+    def _mark_used(self, row: StoredKey) -> None:
+        """Writes once an hour a key, so that a request costs no write."""
+        if row.last_used_at is not None and _now() - row.last_used_at < _USED_WITHIN:
+            return
+        try:
+            self._rows.mark_used(row.key_id)
+        except StoreError as error:
+            # A full disk is no reason not to answer.
+            logger.warning("last use of key_id=%s not written: %s", row.key_id, error)
+
     def _hash(self, key: str) -> bytes:
         """HMAC-SHA-256 of a whole key under the data folder's secret, 32 bytes."""
         return hmac.digest(
             self._secret, b"api-key\0" + key.encode("utf-8", "surrogatepass"), hashlib.sha256
         )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _is_in_force(row: StoredKey) -> bool:
+    return row.revoked_at is None and (row.expires_at is None or _now() < row.expires_at)
+
+
+def _allowance(row: StoredKey) -> Allowance:
+    return Allowance(per_minute=row.max_per_minute, per_day=row.max_per_day)
+
+
+def _completed(own: Allowance, default: Allowance) -> Allowance:
+    """A key's own limits, and the service's where it has none."""
+    return Allowance(
+        per_minute=default.per_minute if own.per_minute is None else own.per_minute,
+        per_day=default.per_day if own.per_day is None else own.per_day,
+    )
+
+
+def _check_limits(expires_at: datetime | None, allowance: Allowance) -> None:
+    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= _now()):
+        raise RequestInvalid("a key expires at a time in the future, given with its time zone")
+    for limit in (allowance.per_minute, allowance.per_day):
+        if limit is not None and not 1 <= limit <= MAX_LIMIT:
+            raise RequestInvalid(f"a limit of requests is 1 to {MAX_LIMIT}")
 
 
 def _info(row: StoredKey) -> KeyInfo:
@@ -229,4 +348,7 @@ def _info(row: StoredKey) -> KeyInfo:
         galleries=row.galleries,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        allowance=_allowance(row),
     )

@@ -5,6 +5,7 @@ import binascii
 from typing import Annotated, Literal
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -13,7 +14,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from service.auth import Role
+from service.auth import MAX_LIMIT, Role
 from service.schemas import GalleryName
 
 
@@ -139,4 +140,16 @@ class KeyBody(Body):
     galleries: Annotated[
         list[str] | None,
         Field(description="Names of the galleries that it is tied to; all if absent."),
+    ] = None
+    expires_at: Annotated[
+        AwareDatetime | None,
+        Field(description="In the future, with a time zone; never if absent."),
+    ] = None
+    max_per_minute: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_LIMIT, description="Requests; the service's limit if absent."),
+    ] = None
+    max_per_day: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_LIMIT, description="Requests; the service's limit if absent."),
     ] = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from embedding.choosing import FaceChoice
 from service import schemas
 from service.auth import Role
+from service.limits import Allowance
 
 AnyAnswer = TypeVar("AnyAnswer", bound=BaseModel)
 
@@ -146,9 +148,20 @@ def subject(gallery: str, subject_id: str) -> Call[schemas.SubjectAnswer]:
     return _get(schemas.SubjectAnswer, _subject_path(gallery, subject_id))
 
 
-def remove_subject(gallery: str, subject_id: str) -> Call[schemas.RemovedAnswer]:
+def remove_subject(gallery: str, subject_id: str) -> Call[schemas.ErasedAnswer]:
     """Removes a subject; the second time it is not found, and what it held is not told."""
-    return _delete(schemas.RemovedAnswer, _subject_path(gallery, subject_id), repeatable=False)
+    return _delete(schemas.ErasedAnswer, _subject_path(gallery, subject_id), repeatable=False)
+
+
+def erasure(gallery: str, subject_id: str) -> Call[schemas.ReceiptAnswer]:
+    """The receipt of a removed subject, final once all is purged."""
+    return _get(schemas.ReceiptAnswer, f"{_subject_path(gallery, subject_id)}/erasure")
+
+
+def audit(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.AuditAnswer]:
+    """A page of the audit log."""
+    query = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+    return _get(schemas.AuditAnswer, "/v1/audit", query)
 
 
 def keys() -> Call[schemas.KeysAnswer]:
@@ -157,7 +170,12 @@ def keys() -> Call[schemas.KeysAnswer]:
 
 
 def create_key(
-    *, role: Role, label: str = "", galleries: Sequence[str] | None = None
+    *,
+    role: Role,
+    label: str = "",
+    galleries: Sequence[str] | None = None,
+    expires_at: datetime | None = None,
+    allowance: Allowance | None = None,
 ) -> Call[schemas.NewKeyAnswer]:
     """A new key; twice there would be two."""
     return Call(
@@ -169,6 +187,9 @@ def create_key(
             "role": role.value,
             "label": label,
             "galleries": None if galleries is None else list(galleries),
+            "expires_at": None if expires_at is None else expires_at.isoformat(),
+            "max_per_minute": None if allowance is None else allowance.per_minute,
+            "max_per_day": None if allowance is None else allowance.per_day,
         },
     )
 

@@ -1,11 +1,13 @@
 """One way to the service for the command line, so that every command is written once."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from embedding.choosing import FaceChoice
 from service import schemas
 from service.auth import Role
+from service.limits import Allowance
 
 
 class Client(Protocol):
@@ -48,7 +50,7 @@ class Client(Protocol):
         """A page of subjects."""
         ...
 
-    def remove_subject(self, gallery: str, subject_id: str) -> schemas.RemovedAnswer:
+    def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """Removes a subject with its templates."""
         ...
 
@@ -57,7 +59,13 @@ class Client(Protocol):
         ...
 
     def create_key(
-        self, *, role: Role, label: str = "", galleries: Sequence[str] | None = None
+        self,
+        *,
+        role: Role,
+        label: str = "",
+        galleries: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        allowance: Allowance | None = None,
     ) -> schemas.NewKeyAnswer:
         """A new key."""
         ...

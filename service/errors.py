@@ -6,6 +6,7 @@ without a row here is a bug, and a test fails.
 
 import http
 import logging
+import math
 from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request
@@ -15,7 +16,8 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from embedding import errors
-from embedding.errors import FaceGalleryError, FaceQualityTooLow, ServiceError
+from embedding.errors import FaceGalleryError, FaceQualityTooLow, KeyLimited, ServiceError
+from service.refusals import note_refusal
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.KeyInvalid: 401,
     errors.KeyNotFound: 404,
     errors.KeyForbidden: 403,
+    errors.KeyLimited: 429,
     errors.ServiceError: 503,
     errors.Overloaded: 429,
     errors.DeadlinePassed: 503,
@@ -121,6 +124,8 @@ def problem_of(error: FaceGalleryError) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="facegallery"'
     if status in _UNREAD or isinstance(error, errors.ServiceStopping):
         headers["Connection"] = "close"  # what was not read of the body is not waited for
+    if isinstance(error, KeyLimited):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     extra: dict[str, object] = {}
     if isinstance(error, ServiceError):
         headers["Retry-After"] = str(error.retry_after_s)
@@ -171,9 +176,10 @@ def _validation_items(items: Sequence[Mapping[str, object]]) -> list[dict[str, s
     return found
 
 
-async def _on_own(_: Request, error: Exception) -> JSONResponse:
+async def _on_own(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, FaceGalleryError):
         raise TypeError(f"expected a FaceGalleryError, got {type(error).__name__}")
+    note_refusal(request, error)
     return problem_of(error)
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ from service import calls, schemas
 from service.answering import answer_of, arguments_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
+from service.limits import Allowance
 from service.retrying import Retries
 
 PATIENT = Retries()
@@ -95,19 +97,41 @@ class HttpClient:
         """A subject."""
         return self.send(calls.subject(gallery, subject_id))
 
-    def remove_subject(self, gallery: str, subject_id: str) -> schemas.RemovedAnswer:
+    def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """Removes a subject with its templates."""
         return self.send(calls.remove_subject(gallery, subject_id))
+
+    def erasure(self, gallery: str, subject_id: str) -> schemas.ReceiptAnswer:
+        """The receipt of a removed subject, final once all is purged."""
+        return self.send(calls.erasure(gallery, subject_id))
+
+    def audit(self, *, limit: int = 100, cursor: str | None = None) -> schemas.AuditAnswer:
+        """A page of the audit log."""
+        return self.send(calls.audit(limit=limit, cursor=cursor))
 
     def keys(self) -> schemas.KeysAnswer:
         """All keys, without their secrets."""
         return self.send(calls.keys())
 
     def create_key(
-        self, *, role: Role, label: str = "", galleries: Sequence[str] | None = None
+        self,
+        *,
+        role: Role,
+        label: str = "",
+        galleries: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        allowance: Allowance | None = None,
     ) -> schemas.NewKeyAnswer:
         """A new key."""
-        return self.send(calls.create_key(role=role, label=label, galleries=galleries))
+        return self.send(
+            calls.create_key(
+                role=role,
+                label=label,
+                galleries=galleries,
+                expires_at=expires_at,
+                allowance=allowance,
+            )
+        )
 
     def revoke_key(self, key_id: str) -> schemas.KeyAnswer:
         """Revokes a key."""

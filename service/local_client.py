@@ -1,12 +1,14 @@
 """The client that works in process on a data folder that nobody else holds."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from embedding.choosing import FaceChoice
 from service import answers, schemas
 from service.assembly import Parts
 from service.auth import OWNER, Role
 from service.choosing import SubjectChoice
+from service.limits import Allowance
 
 
 class LocalClient:
@@ -70,10 +72,10 @@ class LocalClient:
         page = self._parts.galleries.get(gallery).subjects(limit=limit, cursor=cursor)
         return answers.subjects_answer(page)
 
-    def remove_subject(self, gallery: str, subject_id: str) -> schemas.RemovedAnswer:
+    def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """As in `Client`."""
-        removed = self._parts.galleries.get(gallery).remove_subject(subject_id)
-        return schemas.RemovedAnswer(num_templates=removed)
+        erasure = self._parts.galleries.get(gallery).erase_subject(subject_id)
+        return answers.erased_answer(erasure, self._parts.galleries)
 
     def keys(self) -> schemas.KeysAnswer:
         """As in `Client`."""
@@ -82,10 +84,22 @@ class LocalClient:
         )
 
     def create_key(
-        self, *, role: Role, label: str = "", galleries: Sequence[str] | None = None
+        self,
+        *,
+        role: Role,
+        label: str = "",
+        galleries: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        allowance: Allowance | None = None,
     ) -> schemas.NewKeyAnswer:
         """As in `Client`."""
-        key, secret_key = self._parts.keys.create(role=role, label=label, galleries=galleries)
+        key, secret_key = self._parts.keys.create(
+            role=role,
+            label=label,
+            galleries=galleries,
+            expires_at=expires_at,
+            allowance=allowance,
+        )
         return answers.new_key_answer(key, secret_key)
 
     def revoke_key(self, key_id: str) -> schemas.KeyAnswer:

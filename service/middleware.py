@@ -9,7 +9,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from index.audit.actor import acting
 from service.errors import internal_problem
+from service.headers import set_safe_headers
 from service.logs import request_in_hand
 
 logger = logging.getLogger(__name__)
@@ -41,13 +43,12 @@ class RequestEnvelope:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                headers.setdefault("Cache-Control", "no-store")
+                set_safe_headers(headers, scheme=scope.get("scheme", "http"))
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            with acting():
+                await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             logger.info("request id=%s client gone", request_id)
         except Exception:

@@ -26,7 +26,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 _MEANINGS = {
     400: "The body cannot be read.",
-    401: "No key, or one that is malformed, unknown or revoked.",
+    401: "No key, or one that is malformed, unknown, expired or revoked.",
     403: "The key's role or galleries do not allow it.",
     404: "No such gallery, subject or key.",
     408: "The body did not come in time.",
@@ -34,20 +34,22 @@ _MEANINGS = {
     413: "The photo or the request is too large.",
     415: "Neither a form nor JSON.",
     422: "A value is not accepted; the code says which rule is broken.",
-    429: "As many requests wait as may; `Retry-After` says when to come again.",
+    429: "The key asked too often, or too many wait; `Retry-After` says when to come again.",
     500: "The service failed.",
     503: "Not begun: it waited too long, or the service stops; send it again.",
 }
 
+_ALWAYS = (401, 403, 422, 429, 500)
+
 
 def problems(*statuses: int) -> Responses:
-    """Responses of a route that are problem documents; 401, 403, 422 and 500 always belong."""
+    """Responses of a route that are problem documents; those of `_ALWAYS` always belong."""
     return {
         status: {
             "description": _MEANINGS[status],
             "content": {PROBLEM_JSON: {"schema": {"$ref": REF_TEMPLATE.format(model="Problem")}}},
         }
-        for status in sorted({401, 403, 422, 500, *statuses})
+        for status in sorted({*_ALWAYS, *statuses})
     }
 
 

@@ -19,9 +19,10 @@ from embedding.errors import (
     RequestInvalid,
 )
 from embedding.faces import Face, PhotoFaces
+from index.audit.entries import AuditEvent
 from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.conflicts import find_conflicts
-from index.decision import name_each_subject_once
+from index.decision import Identification, name_each_subject_once
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
@@ -111,6 +112,12 @@ class Recognizer:
             same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
         )
         enrolled = None if dry_run else _save(target, templates, subject)
+        if enrolled is None:
+            # It changed nothing, but said who looks alike.
+            facts = {"num_photos": len(photos)}
+            self._galleries.audit.note(
+                AuditEvent(action="enroll.dry_run", gallery_id=target.id, facts=facts)
+            )
         result = Enrollment(
             faces=tuple(each.face for each in chosen),
             enrolled=enrolled,
@@ -165,6 +172,8 @@ class Recognizer:
                 for face, (match, review) in zip(found.faces, of_faces, strict=True)
             ]
         )
+        if self._settings.audit_identifies:
+            self._galleries.audit.note(_identified(target, answers))
         search_ms = (time.perf_counter() - start) * 1000
         result = Recognition(
             photo=found,
@@ -262,6 +271,18 @@ def _find_subject(gallery: Gallery, subject: SubjectChoice) -> Subject | None:
     if subject.name is not None:
         found = gallery.find_subject(name=subject.name) or found
     return found
+
+
+def _identified(gallery: Gallery, answers: Sequence[Identification]) -> AuditEvent:
+    """What the audit log keeps of an identification: how it went, and who was named."""
+    named = [each.subject.id for each in answers if each.decision == "match" and each.subject]
+    counts = {
+        f"num_{kind}": sum(each.decision == kind for each in answers)
+        for kind in ("match", "review", "unknown")
+    }
+    return AuditEvent(
+        action="identify", gallery_id=gallery.id, subject_ids=tuple(named), facts=counts
+    )
 
 
 def _at_photo(error: FaceGalleryError, position: int, num_photos: int) -> FaceGalleryError:

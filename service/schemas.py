@@ -1,10 +1,11 @@
 """What the service answers."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from index.audit.entries import AuditEntry
 from index.decision import Reason
 from service.auth import Role
 
@@ -276,6 +277,45 @@ class RemovedAnswer(Answer):
     num_templates: Annotated[int, Field(examples=[3])]
 
 
+class ErasureContent(Answer):
+    """What was erased, and how far it is; this is what is signed."""
+
+    gallery_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    subject_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    num_templates: Annotated[int, Field(examples=[3])]
+    removed_at: Annotated[str, Field(description="Never matched since then.", examples=[CREATED])]
+    ledger_entry: Annotated[
+        int | None, Field(description="Number in the removal ledger.", examples=[12])
+    ]
+    final: Annotated[
+        bool, Field(description="The bytes are out of database, its log and snapshot, too.")
+    ]
+    database_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    purge_due_at: Annotated[
+        str,
+        Field(
+            description="From then on it is final, unless a backup, an open transaction or a "
+            "table too large to write anew holds it up.",
+            examples=[CREATED],
+        ),
+    ]
+    issued_at: Annotated[str, Field(examples=[CREATED])]
+
+
+class ReceiptAnswer(Answer):
+    """A signed erasure receipt (Ed25519)."""
+
+    content: ErasureContent
+    signature: Annotated[str, Field(description="128 hexadecimal digits.")]
+    public_key: Annotated[str, Field(description="64 hexadecimal digits.")]
+
+
+class ErasedAnswer(RemovedAnswer):
+    """What the removal of a person took away, with its receipt."""
+
+    receipt: ReceiptAnswer
+
+
 class SubjectsAnswer(Answer):
     """A page of subjects, in the order of their enrollment."""
 
@@ -294,6 +334,12 @@ class KeyAnswer(Answer):
     galleries: Annotated[list[str] | None, Field(examples=[["front-door"]])]
     created_at: Annotated[datetime, Field(examples=[CREATED])]
     revoked_at: Annotated[datetime | None, Field(examples=[None])]
+    expires_at: Annotated[datetime | None, Field(examples=[None])]
+    last_used_at: Annotated[
+        datetime | None, Field(description="Written once an hour at most.", examples=[CREATED])
+    ]
+    max_per_minute: Annotated[int | None, Field(description="Requests.", examples=[None])]
+    max_per_day: Annotated[int | None, Field(description="Requests.", examples=[None])]
 
 
 class NewKeyAnswer(KeyAnswer):
@@ -306,6 +352,57 @@ class KeysAnswer(Answer):
     """All keys, revoked ones too."""
 
     keys: list[KeyAnswer]
+
+
+class AuditEntryAnswer(Answer):
+    """Something that was done, or refused."""
+
+    number: Annotated[int, Field(description="From 1 on, without a gap.", examples=[17])]
+    at: Annotated[datetime, Field(examples=[CREATED])]
+    actor: Annotated[
+        str,
+        Field(
+            description="Id of the key; `local` for the command line and the program itself.",
+            examples=["0a1b2c3d4e5f"],
+        ),
+    ]
+    action: Annotated[str, Field(examples=["subject.enroll"])]
+    outcome: Annotated[
+        str, Field(description="`done`, or the code of an error.", examples=["done"])
+    ]
+    gallery_id: Annotated[str | None, Field(examples=[SUBJECT_ID])]
+    subjects: Annotated[
+        list[str],
+        Field(
+            description="What stands for the people concerned; once they are removed nobody can "
+            "tell whom.",
+            examples=[["5f0c8a52d1b94e5c8a7b6d5e"]],
+        ),
+    ]
+    facts: Annotated[dict[str, Any], Field(examples=[{"num_templates": 3}])]
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> Self:
+        """An entry as it is shown."""
+        return cls(
+            number=entry.number,
+            at=entry.at,
+            actor=entry.actor,
+            action=entry.action,
+            outcome=entry.outcome,
+            gallery_id=entry.gallery_id,
+            subjects=list(entry.subjects),
+            facts=dict(entry.facts),
+        )
+
+
+class AuditAnswer(Answer):
+    """A page of the audit log, the oldest entry first."""
+
+    entries: list[AuditEntryAnswer]
+    next_cursor: Annotated[
+        str | None, Field(description="For the next page; None on the last.", examples=[None])
+    ]
 
 
 class ModelAnswer(ModelRef):

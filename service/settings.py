@@ -2,9 +2,11 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,11 +14,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from embedding.errors import SettingsInvalid
 from embedding.photo import PhotoLimits
 from embedding.quality import QualityLimits
+from service.headers import origins_of
 from service.logs import LogFormat
 from service.settings_file import FILE_VARIABLE, read_settings_file
 
 ENV_PREFIX = "FACEGALLERY_"
 KEY_VARIABLE = "FACEGALLERY_KEY"  # read by the command line alone, never a setting
+
+_PLACEHOLDER = re.compile(
+    r"<.*|admin|(change|replace)(it|me|this)|default|example|facegallery|letmein|passw0rd"
+    r"|(my|the|your)?pass(word)?1?|postgres(ql)?|root|secret|test|user|12345(6(7(89?)?)?)?"
+)
+"""Of passwords in lower case, without what stands between words."""
 
 MiB = 1024 * 1024
 
@@ -55,6 +64,34 @@ class Settings(BaseSettings):
             description="File that remembers what was removed, outside the data folder and the "
             "backups; a restored backup then brings nobody back. Unset: nothing remembers."
         ),
+    ] = None
+    audit_anchor: Annotated[
+        Path | None,
+        Field(
+            description="File that remembers how far the audit log went, outside the data folder. "
+            "Unset: `audit.anchor` in the data folder."
+        ),
+    ] = None
+    audit_identifies: Annotated[
+        bool, Field(description="Enter every identification into the audit log, too.")
+    ] = True
+    cors_origins: Annotated[
+        str | None,
+        Field(
+            description="Origins whose pages may ask with a key, exactly as browsers send them, "
+            "commas between. Unset: no other origin."
+        ),
+    ] = None
+    key_max_per_minute: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Requests a minute of a key without a limit of its own, counted by each "
+            "process. Unset: any number.",
+        ),
+    ] = None
+    key_max_per_day: Annotated[
+        int | None, Field(ge=1, description="Likewise a day, from midnight UTC.")
     ] = None
     search_engine: Annotated[
         Literal["auto", "exact", "compressed"],
@@ -305,6 +342,14 @@ def check_settings(settings: Settings) -> None:
         raise SettingsInvalid("tls_certificate and tls_key are given together or not at all")
     if settings.sealing_key_file is not None and settings.sealing_keys is not None:
         raise SettingsInvalid("give sealing_key_file or sealing_keys, not both")
+    origins_of(settings.cors_origins)
+    if settings.database_url is not None and _has_placeholder(
+        settings.database_url.get_secret_value()
+    ):
+        raise SettingsInvalid(
+            "the password in database_url is a placeholder or the user's own name; give the "
+            "database a random one"
+        )
     if settings.num_processes > 1 and settings.database_url is None:
         raise SettingsInvalid(
             f"num_processes is {settings.num_processes}, but an SQLite data folder is held by one "
@@ -320,6 +365,17 @@ def check_settings(settings: Settings) -> None:
             "in clear. Give tls_certificate and tls_key, or set insecure_listen when a proxy in "
             "front terminates TLS"
         )
+
+
+def _has_placeholder(url: str) -> bool:
+    """Whether a database's address holds a password that everybody tries first."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False  # What is wrong with it is said by whoever opens it.
+    password = unquote(parts.password or "").lower()
+    named = password != "" and password == unquote(parts.username or "").lower()
+    return named or _PLACEHOLDER.fullmatch(re.sub("[-_ .!]", "", password)) is not None
 
 
 def is_loopback(host: str) -> bool:

@@ -12,10 +12,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embedding.errors import LedgerUnfit, RequestInvalid, SealKeyMissing, StoreCorrupt, StoreError
+from index.audit.anchor import ANCHOR_NAME
+from index.audit.entries import AuditEvent
 from index.backup.manifest import MANIFEST_NAME, BackupManifest, decode
 from index.backup.placing import RESTORING_NAME, entries, put_in_place
 from index.backup.saving import file_sha256
@@ -173,16 +175,20 @@ def _opened_and_checked(manifest: BackupManifest, place: Place, staging: Path) -
         SECRET_FILE.fullmatch(each.name) for each in manifest.files
     ):
         raise StoreCorrupt("the backup holds no secrets; use another backup")
-    copy = place.at(staging)
+    # With an anchor of its own: one elsewhere stays as it is until the restored log is in use.
+    copy = replace(place.at(staging), audit_anchor=None)
     with copy.opened() as store:
         if store.database_id != manifest.summary.database_id:
             raise StoreCorrupt("the backup's database is not the one that its manifest names")
         num_removed = store.num_carried_out
+        store.audit.record(AuditEvent(action="database.restore"))
     report = inspect(copy, repair=False)
     if not report.whole:
         raise StoreCorrupt(
             f"the backup is not whole: {report.findings[0].problem}; use another backup"
         )
+    if place.audit_anchor is not None:
+        (staging / ANCHOR_NAME).unlink()
     report.num_removals_carried_out = num_removed
     return report
 

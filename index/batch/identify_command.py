@@ -1,6 +1,7 @@
 """``python -m index identify``: the command, and what it prints."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from embedding.errors import RequestInvalid
 from embedding.model import CARD_FILE, read_card
+from index.audit.entries import DONE, AuditEvent
 from index.batch.identify import Identified, IdentifyOptions, identify
 from index.batch.models import fingerprint_of, installed_models, model_of_gallery, open_model
 from index.batch.opened import opened_galleries
@@ -111,6 +113,9 @@ def identify_command(
             if review_threshold is None:
                 review_threshold = in_force.review.value
         match = 1.0 if threshold is None else threshold
+        # Before the first answer: whatever happens then, the log tells that somebody began.
+        event = AuditEvent(action="identify.batch", outcome="begun", gallery_id=target.id)
+        galleries.audit.record(event)
         tally = Tally()
         with shown_progress(photos, tally, console=Console(stderr=True)):
             found = identify(
@@ -130,6 +135,8 @@ def identify_command(
                 else in_force,
                 tally=tally,
             )
+        facts = {f"num_{kind}": num for kind, num in sorted(found.decisions.items())}
+        galleries.audit.record(replace(event, outcome=DONE, facts=facts))
     show(
         _answer(found, match, in_force),
         as_json=as_json,

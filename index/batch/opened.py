@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from index.cli.options import database_url, sealer_of
+from index.cli.options import audit_anchor, database_url, sealer_of
 from index.galleries import Galleries
 
 
@@ -18,5 +18,6 @@ def opened_galleries(
         database_url=database_url(),
         sealer=sealer_of(data_folder, key_file),
         ledger=ledger,
+        audit_anchor=audit_anchor(),
     ) as galleries:
         yield galleries

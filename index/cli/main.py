@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from embedding.errors import FaceGalleryError
-from index.cli import calibrating, deciding, keeping, moving, sealing
+from index.cli import auditing, calibrating, deciding, keeping, moving, receipts, sealing
 from index.cli.options import EXIT_CODES, EXIT_ERROR
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
 keeping.add_to(app)
 moving.add_to(app)
 sealing.add_to(app)
+auditing.add_to(app)
+receipts.add_to(app)
 calibrating.add_to(app)
 deciding.add_to(app)
 

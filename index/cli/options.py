@@ -29,6 +29,7 @@ EXIT_CODES = (
 )
 
 DATABASE_VARIABLE = "FACEGALLERY_DATABASE_URL"
+ANCHOR_VARIABLE = "FACEGALLERY_AUDIT_ANCHOR"
 KEYS_VARIABLE = "FACEGALLERY_SEALING_KEYS"
 ENGINE_VARIABLE = "FACEGALLERY_SEARCH_ENGINE"
 STORAGE_VARIABLE = "FACEGALLERY_VECTOR_STORAGE"
@@ -81,7 +82,14 @@ def place_of(data_folder: Path, key_file: Path | None, ledger: Path | None) -> P
         database_url=database_url(),
         sealer=sealer_of(data_folder, key_file),
         ledger=ledger,
+        audit_anchor=audit_anchor(),
     )
+
+
+def audit_anchor() -> Path | None:
+    """Return the file that remembers how far the audit log went, from the environment alone."""
+    given = os.environ.get(ANCHOR_VARIABLE)
+    return Path(given) if given else None
 
 
 def sealer_of(data_folder: Path, key_file: Path | None) -> Sealer | None:
@@ -112,6 +120,7 @@ def opened_galleries(place: Place, *, upkeep: bool = True) -> Iterator[Galleries
         database_url=place.database_url,
         sealer=place.sealer,
         ledger=place.ledger,
+        audit_anchor=place.audit_anchor,
         options=memory_options(),
         upkeep_s=UPKEEP_S if upkeep else None,
     ) as galleries:

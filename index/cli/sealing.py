@@ -13,6 +13,7 @@ from index.cli.options import (
     JsonOption,
     KeyFileOption,
     LedgerOption,
+    audit_anchor,
     database_url,
     memory_options,
     place_of,
@@ -69,7 +70,9 @@ def retire_command(
     as_json: JsonOption = False,
 ) -> None:
     """Take an old key out of the key file, once nothing is sealed with it."""
-    place = Place(data_folder=data_folder, database_url=database_url())
+    place = Place(
+        data_folder=data_folder, database_url=database_url(), audit_anchor=audit_anchor()
+    )
     ring = retire_key(place, _needed(key_file), key_id)
     lines = [
         f"key {key_id} is out of the key file",
@@ -91,7 +94,12 @@ def seal_command(
             "sealing needs a key; make one with facegallery-index keys new, and give its file "
             "with FACEGALLERY_SEALING_KEY_FILE"
         )
-    place = Place(data_folder=data_folder, database_url=database_url(), ledger=ledger)
+    place = Place(
+        data_folder=data_folder,
+        database_url=database_url(),
+        ledger=ledger,
+        audit_anchor=audit_anchor(),
+    )
     num_changed = seal(place, sealer)
     lines = [
         f"sealed {num_changed} templates",

@@ -47,12 +47,15 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def purge(self, *, full: bool = False) -> None:
-        """Take what was deleted out of the live files too; returns when the bytes are gone.
+    def purge(self, *, full: bool = False) -> bool:
+        """Take what was deleted out of the live files too.
 
         Args:
             full: write tables anew whatever their size, where the database needs that to
                 overwrite every page; readers wait meanwhile.
+
+        Returns:
+            Whether the bytes are gone; False where some lie in free space until it is used again.
 
         Raises:
             StoreError: it cannot be done now; nothing is lost.

@@ -10,9 +10,11 @@ from typing import TypeVar
 from sqlalchemy import Connection, select
 
 from embedding.errors import LedgerUnfit
+from index.audit.entries import AuditEvent
 from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal
 from index.ledger.ledger import RemovalLedger
+from index.store.audit_log import AuditLog
 from index.store.database import Database
 from index.store.facts import read_fact, write_fact
 from index.store.tables import facts, galleries
@@ -41,6 +43,7 @@ class Erasures:
         ledger: of the database; None without one.
         database: open.
         carry_out: removes what an entry names and is still there, in a transaction.
+        audit: is told how many entries were carried out, in the transaction that did it.
     """
 
     def __init__(
@@ -49,10 +52,12 @@ class Erasures:
         *,
         database: Database,
         carry_out: Callable[[Connection, Removal], None],
+        audit: AuditLog,
     ) -> None:
         self._ledger = ledger
         self._database = database
         self._carry_out = carry_out
+        self._audit = audit
         # How many entries of the ledger are known to be carried out, and that committed.
         self._num_done = 0
 
@@ -65,6 +70,8 @@ class Erasures:
         self,
         gallery_id: str,
         remove: Callable[[Connection], tuple[_Result, Sequence[Removal]]],
+        *,
+        finish: Callable[[Connection, _Result, LedgerHead | None], _Result],
     ) -> _Result:
         """Remove from a gallery, all of it in the ledger before the commit; returns the result.
 
@@ -73,6 +80,8 @@ class Erasures:
             remove: removes in a transaction, and returns a result and the entries of the ledger,
                 none where nothing went; called again where removals of others have to be carried
                 out first.
+            finish: the last thing before the commit, given the result and the ledger's head
+                after the entries, None without one or without entries; returns the result.
 
         Raises:
             LedgerUnfit: the ledger was removed or changed since it was opened.
@@ -82,11 +91,13 @@ class Erasures:
             try:
                 with self.changing(gallery_id) as connection:
                     result, removals = remove(connection)
-                    num_done = self._remember(connection, removals) if removals else 0
+                    head = self._remember(connection, removals) if removals else None
+                    result = finish(connection, result, head)
             except _OthersFirstError:
                 self.carry_out_missing()
                 continue
-            self._know_done(num_done)
+            if head is not None:
+                self._know_done(head.count)
             return result
 
     @contextmanager
@@ -140,6 +151,10 @@ class Erasures:
                     head = self._ledger.head() if missing else _decode(known)
                     if missing:
                         write_fact(connection, _HEAD, _encode(head))
+                        carried_out = {"num_entries": len(missing)}
+                        self._audit.write(
+                            connection, AuditEvent(action="ledger.carry_out", facts=carried_out)
+                        )
                     break
             held |= named
         self._know_done(head.count)
@@ -160,10 +175,10 @@ class Erasures:
         if self._ledger is not None:
             self._ledger.close()
 
-    def _remember(self, connection: Connection, removals: Sequence[Removal]) -> int:
-        """Write removals into the ledger before their transaction commits; returns its length."""
+    def _remember(self, connection: Connection, removals: Sequence[Removal]) -> LedgerHead | None:
+        """Write removals into the ledger before their transaction commits; returns its head."""
         if self._ledger is None:
-            return 0
+            return None
         # Held, so that heads commit in the order of the entries; see `index.ledger.ledger`.
         known = _decode(
             connection.execute(
@@ -175,7 +190,7 @@ class Erasures:
             raise _OthersFirstError
         head = self._ledger.append(removals)
         write_fact(connection, _HEAD, _encode(head))
-        return head.count
+        return head
 
     def _lacks(self, connection: Connection, gallery_id: str) -> bool:
         """Whether the ledger has a removal from a gallery that is not carried out."""
@@ -201,6 +216,7 @@ def open_erasures(
     database_id: str,
     key: Callable[[], bytes],
     carry_out: Callable[[Connection, Removal], None],
+    audit: AuditLog,
 ) -> Erasures:
     """Return the erasures of a database, its ledger verified; one that never had one may begin.
 
@@ -210,6 +226,7 @@ def open_erasures(
         database_id: of the database.
         key: gives the ledger's key.
         carry_out: removes what an entry names and is still there.
+        audit: of the database.
 
     Raises:
         LedgerUnfit: the database has a ledger and none was given, or not its own or newest one.
@@ -224,7 +241,7 @@ def open_erasures(
                 "this database has a removal ledger, without which removed people could come "
                 "back; give its path with FACEGALLERY_REMOVAL_LEDGER"
             )
-        return Erasures(None, database=database, carry_out=carry_out)
+        return Erasures(None, database=database, carry_out=carry_out, audit=audit)
     ledger = RemovalLedger.open(
         path, database_id=database_id, key=key(), create=head is None and not path.exists()
     )
@@ -237,7 +254,7 @@ def open_erasures(
     except BaseException:
         ledger.close()
         raise
-    return Erasures(ledger, database=database, carry_out=carry_out)
+    return Erasures(ledger, database=database, carry_out=carry_out, audit=audit)
 
 
 def _hold(connection: Connection, gallery_ids: Iterable[str]) -> None:

@@ -9,7 +9,9 @@ from index.sealing import ChunkContext, Sealer
 from index.store.ids import new_ids
 from index.store.tables import facts
 
-GalleryFact = Literal["calibration", "track_calibration", "normalisation", "track_normalisation"]
+GalleryFact = Literal[
+    "calibration", "track_calibration", "normalisation", "track_normalisation", "purged"
+]
 """What is known of a gallery as a whole; it goes with the gallery."""
 
 SealedFact = Literal["normalisation", "track_normalisation"]

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from embedding.errors import StoreCorrupt, StoreError, StoreInUse
+from embedding.errors import SettingsInvalid, StoreCorrupt, StoreError, StoreInUse
+from index.key_ring import is_placeholder
 from index.private_files import create_private, make_private_folder, sync_folder
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class DataFolder:
             name: the purpose: lower-case letters, digits and hyphens.
 
         Raises:
+            SettingsInvalid: it is a placeholder.
             StoreCorrupt: the secret's file has another length.
             StoreError: it cannot be read or written.
         """
@@ -124,11 +126,7 @@ class DataFolder:
             secret = path.read_bytes()
         except OSError as error:
             raise _not_usable(path, error) from error
-        if len(secret) != SECRET_BYTES:
-            raise StoreCorrupt(
-                f"{path.name} in the data folder must have {SECRET_BYTES} bytes, but has "
-                f"{len(secret)}; restore it from a backup"
-            )
+        _check_secret(path, secret)
         return secret
 
     def close(self) -> None:
@@ -158,6 +156,24 @@ def held_folder(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def read_secret(data_folder: Path, name: str) -> bytes:
+    """Return a secret of a data folder that another process may hold.
+
+    Raises:
+        StoreError: there is none of this name, or it cannot be read.
+    """
+    path = data_folder / f"{name}.secret"
+    try:
+        secret = path.read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read: {error.strerror}; give the folder of the galleries, in which "
+            f"a service makes it"
+        ) from error
+    _check_secret(path, secret)
+    return secret
 
 
 def check_whole(path: Path) -> None:
@@ -192,6 +208,19 @@ def _holder(lock: int) -> tuple[int | None, str | None]:
     except (ValueError, KeyError, TypeError):
         return None, None
     return pid if isinstance(pid, int) else None, url if isinstance(url, str) else None
+
+
+def _check_secret(path: Path, secret: bytes) -> None:
+    if len(secret) != SECRET_BYTES:
+        raise StoreCorrupt(
+            f"{path.name} in the data folder must have {SECRET_BYTES} bytes, but has "
+            f"{len(secret)}; restore it from a backup"
+        )
+    if is_placeholder(secret):
+        raise SettingsInvalid(
+            f"{path.name} in the data folder is a placeholder: repeated bytes, a sequence or a "
+            f"text; put the file back from a backup, or delete it to have a random one made"
+        )
 
 
 def _make_database(path: Path) -> None:

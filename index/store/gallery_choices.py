@@ -3,11 +3,15 @@
 Every public method is one transaction and thread safe.
 """
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection
 
+from index.audit.entries import AuditEvent, Fact
 from index.rules import GalleryRules
 from index.sealing import Sealer
 from index.store import look_alike_rows
+from index.store.audit_log import AuditLog
 from index.store.change_log import (
     Change,
     Committed,
@@ -35,9 +39,11 @@ class GalleryChoices(GalleryReads):
         sealer: Sealer,
         cursors: Cursors,
         erasures: Erasures,
+        audit: AuditLog,
     ) -> None:
         super().__init__(gallery, database=database, sealer=sealer, cursors=cursors)
         self._erasures = erasures
+        self._audit = audit
 
     def rules(self) -> GalleryRules:
         """Return how the gallery decides.
@@ -69,7 +75,9 @@ class GalleryChoices(GalleryReads):
             if read_rules(connection, self._row) == rules:
                 return None
             write_rules(connection, self._row, rules)
-            return self._logged(connection, before, Change(kind="rules_changed", subject_id=None))
+            done = self._logged(connection, before, Change(kind="rules_changed", subject_id=None))
+            self._enter(connection, "gallery.rules")
+            return done
 
     def declare_look_alikes(self, one: str, other: str) -> Committed | None:
         """Write that a photo may not tell two subjects apart; None where that is known.
@@ -84,7 +92,9 @@ class GalleryChoices(GalleryReads):
             if not look_alike_rows.declare(connection, self._row, one, other):
                 return None
             change = Change(kind="look_alike_declared", subject_id=one)
-            return self._logged(connection, before, change)
+            done = self._logged(connection, before, change)
+            self._enter(connection, "look_alikes.declare", one, other)
+            return done
 
     def withdraw_look_alikes(self, one: str, other: str) -> Committed | None:
         """Take a declaration back; None where there was none. Raises as the other."""
@@ -93,7 +103,27 @@ class GalleryChoices(GalleryReads):
             if not look_alike_rows.withdraw(connection, self._row, one, other):
                 return None
             change = Change(kind="look_alike_withdrawn", subject_id=one)
-            return self._logged(connection, before, change)
+            done = self._logged(connection, before, change)
+            self._enter(connection, "look_alikes.withdraw", one, other)
+            return done
+
+    def _enter(
+        self,
+        connection: Connection,
+        action: str,
+        *subject_ids: str,
+        pseudonyms: tuple[str, ...] = (),
+        facts: Mapping[str, Fact] | None = None,
+    ) -> None:
+        """Write an entry of the audit log, just before the commit of what it tells of."""
+        event = AuditEvent(
+            action=action,
+            gallery_id=self.gallery.id,
+            subject_ids=subject_ids,
+            pseudonyms=pseudonyms,
+            facts=facts or {},
+        )
+        self._audit.write(connection, event)
 
     def _logged(self, connection: Connection, before: GalleryState, change: Change) -> Committed:
         after = write_changes(connection, self._row, [change], before=before, at=utc_now())

@@ -30,6 +30,7 @@ from index.store.database import Database
 from index.store.facts import GalleryFact, gallery_fact, read_fact, unseal_fact
 from index.store.loading import Loaded, TemplateLoader
 from index.store.photo_changes import PhotoChange, photo_changes
+from index.store.removed_subjects import RemovedSubject, removed_subject
 from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
@@ -58,6 +59,21 @@ class GalleryReads:
         self._sealer = sealer
         self._cursors = cursors
         self._loader = TemplateLoader(database, gallery=gallery, sealer=sealer)
+
+    @property
+    def purged_sequence(self) -> int:
+        """Number of the change up to which what was removed is out of the database's files."""
+        with self._database.transaction() as connection:
+            return int(read_fact(connection, gallery_fact("purged", self.gallery.id)) or b"0")
+
+    def removed_subject(self, public_id: str, *, sequence: int | None = None) -> RemovedSubject:
+        """Return what is remembered of a removal; see `removed_subject`.
+
+        Raises:
+            SubjectNotFound: nobody with this id was removed.
+        """
+        with self._database.transaction() as connection:
+            return removed_subject(connection, self._row, public_id, sequence=sequence)
 
     def space(self) -> GallerySpace | None:
         """Return the gallery's space; None where vectors are stored as the model made them.

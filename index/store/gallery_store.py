@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from embedding.errors import RequestInvalid, SubjectNotFound, TemplateNotFound
 from index.exchange.rows import ExchangeRow
+from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal, RemovalKind
 from index.records import Enrolled, NewSubject, Subject
 from index.store.capping import Surplus, remove_surplus
@@ -24,6 +25,7 @@ from index.store.facts import (
     delete_fact,
     forget_gallery_facts,
     gallery_fact,
+    read_fact,
     seal_fact,
     write_fact,
 )
@@ -44,9 +46,12 @@ class RemovedTemplates(Committed):
 
     Attributes:
         log: its entries in the change log.
+        ledger: the removal ledger's head after its entries there, of which the last is that of
+            the subject; None without a ledger.
     """
 
     log: tuple[Change, ...]
+    ledger: LedgerHead | None = None
 
     @property
     def row_ids(self) -> tuple[int, ...]:
@@ -78,7 +83,15 @@ class GalleryStore(GalleryChoices):
             cap = read_rules(connection, self._row).max_templates
             return (added, []) if cap is None else self._capped(connection, added, cap=cap)
 
-        return self._erasures.removing(self.gallery.id, change)
+        def finish(
+            connection: Connection, added: AddedTemplates, _: LedgerHead | None
+        ) -> AddedTemplates:
+            subject_ids = tuple(dict.fromkeys(each.subject_id for each in added.enrolled))
+            facts = {"num_templates": len(added.row_ids), "num_subjects": len(subject_ids)}
+            self._enter(connection, "subject.enroll", *subject_ids, facts=facts)
+            return added
+
+        return self._erasures.removing(self.gallery.id, change, finish=finish)
 
     def import_rows(
         self,
@@ -99,9 +112,12 @@ class GalleryStore(GalleryChoices):
             RequestInvalid: the rows contradict each other or what the gallery holds.
         """
         with self._erasures.changing(self.gallery.id) as connection:
-            return import_rows(
+            done = import_rows(
                 connection, self.gallery, batches, sealer=self._sealer, look_alikes=look_alikes
             )
+            facts = {"num_templates": done.num_templates, "num_subjects": done.num_subjects}
+            self._enter(connection, "gallery.import", facts=facts)
+            return done
 
     def relabel(
         self, public_id: str, field: Literal["name", "external_id"], value: str | None
@@ -135,6 +151,7 @@ class GalleryStore(GalleryChoices):
             row = connection.execute(
                 select_subjects(self._row).where(subjects.c.id == row_id)
             ).one()
+            self._enter(connection, "subject.relabel", public_id, facts={field: value is not None})
         return subject_of(row), Committed(before=before, after=after)
 
     def remove_subject(self, public_id: str) -> RemovedTemplates:
@@ -145,7 +162,11 @@ class GalleryStore(GalleryChoices):
             StoreError: the ledger or the database cannot be written. The subject stays, or goes
                 with the next change if it is in the ledger already.
         """
-        return self._remove(lambda connection: self._remove_subject(connection, public_id))
+        return self._remove(
+            lambda connection: self._remove_subject(connection, public_id),
+            "subject.remove",
+            subject=public_id,
+        )
 
     def remove_template(self, public_id: str) -> RemovedTemplates:
         """Remove one template; its subject stays.
@@ -154,7 +175,20 @@ class GalleryStore(GalleryChoices):
             TemplateNotFound: no template with this id.
             StoreError: as `remove_subject`.
         """
-        return self._remove(lambda connection: self._remove_template(connection, public_id))
+        return self._remove(
+            lambda connection: self._remove_template(connection, public_id), "template.remove"
+        )
+
+    def ledger_entry(self, public_id: str) -> int | None:
+        """Return the number of a removed subject's newest entry in the ledger, from 1 on.
+
+        None without a ledger, or where it was begun later.
+        """
+        found = None
+        for number, removal in enumerate(self._erasures.all(), start=1):
+            if removal.kind == "subject" and removal.subject_id == public_id:
+                found = number
+        return found
 
     def delete(self) -> int:
         """Delete the gallery with all that it holds; returns its number of templates.
@@ -169,7 +203,12 @@ class GalleryStore(GalleryChoices):
             self._delete(connection)
             return state.num_templates, [self._removal("gallery")]
 
-        return self._erasures.removing(self.gallery.id, remove)
+        def finish(connection: Connection, num_templates: int, _: LedgerHead | None) -> int:
+            facts = {"num_templates": num_templates}
+            self._enter(connection, "gallery.delete", facts=facts)
+            return num_templates
+
+        return self._erasures.removing(self.gallery.id, remove, finish=finish)
 
     def write_facts(self, facts: Mapping[GalleryFact, bytes | None]) -> None:
         """Write facts of the gallery over what they were, all or none; None deletes one.
@@ -189,6 +228,15 @@ class GalleryStore(GalleryChoices):
                     continue
                 sealed = seal_fact(kind, value, gallery_id=self.gallery.id, sealer=self._sealer)
                 write_fact(connection, name, sealed)
+            self._enter(connection, "gallery.facts", facts=dict.fromkeys(facts, True))
+
+    def mark_purged(self, sequence: int) -> None:
+        """Remember that what was removed up to a number of the change log is purged."""
+        name = gallery_fact("purged", self.gallery.id)
+        with self._database.transaction() as connection:
+            begin_change(connection, self._row)
+            if int(read_fact(connection, name) or b"0") < sequence:
+                write_fact(connection, name, str(sequence).encode())
 
     def remove_again(self, connection: Connection, removal: Removal) -> None:
         """Carry out an entry of the ledger in a transaction; what is gone already stays so."""
@@ -275,14 +323,44 @@ class GalleryStore(GalleryChoices):
         )
         return RemovedTemplates(before=before, after=after, log=tuple(log))
 
-    def _remove(self, remove: Callable[[Connection], RemovedTemplates]) -> RemovedTemplates:
-        """Remove, with all that was removed in the ledger, each template by itself."""
+    def _remove(
+        self,
+        remove: Callable[[Connection], RemovedTemplates],
+        action: str,
+        *,
+        subject: str | None = None,
+    ) -> RemovedTemplates:
+        """Remove, with all that was removed in the ledger, each template by itself.
+
+        Args:
+            remove: in a transaction.
+            action: for the audit log.
+            subject: public id of who is removed as a whole.
+        """
+        # Told before the row goes, and with it the salt.
+        pseudonyms: tuple[str, ...] = ()
 
         def change(connection: Connection) -> tuple[RemovedTemplates, list[Removal]]:
+            nonlocal pseudonyms
+            gone = () if subject is None else (subject,)
+            pseudonyms = self._audit.pseudonyms(connection, gone)
             removed = remove(connection)
             return removed, self._entries(removed)
 
-        return self._erasures.removing(self.gallery.id, change)
+        def finish(
+            connection: Connection, removed: RemovedTemplates, head: LedgerHead | None
+        ) -> RemovedTemplates:
+            left = {one.subject_id for one in removed.log if one.subject_id is not None}
+            self._enter(
+                connection,
+                action,
+                *left,
+                pseudonyms=pseudonyms,
+                facts={"num_templates": len(removed.row_ids)},
+            )
+            return replace(removed, ledger=head)
+
+        return self._erasures.removing(self.gallery.id, change, finish=finish)
 
     def _entries(self, removed: RemovedTemplates) -> list[Removal]:
         return [

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 
 from embedding.errors import KeyInvalid, RequestInvalid
+from index.audit.entries import AuditEvent
+from index.store.audit_log import AuditLog
 from index.store.database import Database
 from index.store.tables import api_keys, utc_now
 
@@ -24,6 +26,10 @@ class StoredKey:
         galleries: names of the galleries that it is tied to; None for all.
         created_at: UTC.
         revoked_at: UTC; None while the key is good.
+        expires_at: UTC; None for a key that does not expire.
+        last_used_at: UTC, written once an hour at most; None before the first use.
+        max_per_minute: requests; None for the service's own limit.
+        max_per_day: likewise.
     """
 
     key_id: str
@@ -33,13 +39,18 @@ class StoredKey:
     galleries: tuple[str, ...] | None
     created_at: datetime
     revoked_at: datetime | None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    max_per_minute: int | None = None
+    max_per_day: int | None = None
 
 
 class ApiKeys:
     """The API keys of a data folder; every method is one transaction and thread safe."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, audit: AuditLog) -> None:
         self._database = database
+        self._audit = audit
 
     def add(
         self,
@@ -49,6 +60,9 @@ class ApiKeys:
         role: str,
         label: str = "",
         galleries: tuple[str, ...] | None = None,
+        expires_at: datetime | None = None,
+        max_per_minute: int | None = None,
+        max_per_day: int | None = None,
     ) -> StoredKey:
         """Store a new key and return its row, committed.
 
@@ -63,6 +77,9 @@ class ApiKeys:
             galleries=galleries,
             created_at=utc_now(),
             revoked_at=None,
+            expires_at=expires_at,
+            max_per_minute=max_per_minute,
+            max_per_day=max_per_day,
         )
         with self._database.transaction() as connection:
             taken = connection.execute(
@@ -78,7 +95,14 @@ class ApiKeys:
                     label=label,
                     galleries=None if galleries is None else json.dumps(galleries),
                     created_at=row.created_at,
+                    expires_at=expires_at,
+                    max_per_minute=max_per_minute,
+                    max_per_day=max_per_day,
                 )
+            )
+            self._audit.write(
+                connection,
+                AuditEvent(action="key.create", facts={"key_id": key_id, "role": role}),
             )
         return row
 
@@ -87,6 +111,13 @@ class ApiKeys:
         with self._database.transaction() as connection:
             row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).first()
         return None if row is None else _stored_key(row)
+
+    def mark_used(self, key_id: str) -> None:
+        """Remember that the key was used now; for once in a while, not for every request."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(api_keys).where(api_keys.c.key_id == key_id).values(last_used_at=utc_now())
+            )
 
     def list(self) -> tuple[StoredKey, ...]:
         """Return all keys, revoked ones too, oldest first."""
@@ -103,11 +134,14 @@ class ApiKeys:
             KeyInvalid: no key with this id.
         """
         with self._database.transaction() as connection:
-            connection.execute(
+            revoked = connection.execute(
                 update(api_keys)
                 .where(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None))
                 .values(revoked_at=utc_now())
             )
+            if revoked.rowcount:
+                event = AuditEvent(action="key.revoke", facts={"key_id": key_id})
+                self._audit.write(connection, event)
             row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).first()
         if row is None:
             raise KeyInvalid("no key with this id; list the keys to see the ids")
@@ -123,4 +157,8 @@ def _stored_key(row: Row[Any]) -> StoredKey:
         galleries=None if row.galleries is None else tuple(json.loads(row.galleries)),
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        max_per_minute=row.max_per_minute,
+        max_per_day=row.max_per_day,
     )

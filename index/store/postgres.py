@@ -105,7 +105,7 @@ class PostgresDatabase(Database):
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             yield connection
 
-    def purge(self, *, full: bool = False) -> None:
+    def purge(self, *, full: bool = False) -> bool:
         """Vacuum templates and subjects; write-ahead logs and archives keep what they keep.
 
         A plain vacuum lets old bytes lie in the free space of pages until new rows take it. A
@@ -117,10 +117,13 @@ class PostgresDatabase(Database):
         check_open(closed=self._closed)
         with translated_errors(), self._outside_transactions() as connection:
             _wait_for_older(connection)
+            whole = True
             for table in _PURGED:
                 size = connection.scalar(text(f"SELECT pg_total_relation_size('{table}')"))
                 anew = "FULL" if full or size <= _REWRITTEN_BYTES else ""
                 connection.exec_driver_sql(f"VACUUM {anew} {table}")
+                whole = whole and bool(anew)
+        return whole
 
     def notify(self) -> None:
         """Tell the other processes that something changed; a hint, nothing depends on it."""

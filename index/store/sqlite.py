@@ -99,7 +99,7 @@ class SqliteDatabase(Database):
         """See `Database.picture`; nobody else can commit, so a transaction is one."""
         return self.transaction()
 
-    def purge(self, *, full: bool = False) -> None:  # noqa: ARG002 - rows are overwritten at once
+    def purge(self, *, full: bool = False) -> bool:  # noqa: ARG002 - rows are overwritten at once
         """Move the write-ahead log into the database and shorten it to nothing.
 
         Deleted rows are overwritten there already; the log may still hold their old pages.
@@ -118,6 +118,7 @@ class SqliteDatabase(Database):
                 "the write-ahead log could not be emptied, because another program reads the "
                 "database; close it"
             )
+        return True
 
     def size_bytes(self) -> int:
         """Return the size of the file and its log."""

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,15 @@ from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from embedding.errors import GalleryExists, GalleryNotFound, RequestInvalid, StoreError
+from index.audit.anchor import ANCHOR_NAME
+from index.audit.entries import AuditEvent, Codes
 from index.key_file import KeyFileSealer
 from index.ledger.entries import Removal
 from index.places import check_outside
 from index.rules import NEW_GALLERY_LEAD
 from index.sealing import Sealer
+from index.signing import Signer
+from index.store.audit_log import AuditLog
 from index.store.change_log import anchor_at
 from index.store.cursors import Cursors
 from index.store.database import Database
@@ -43,6 +48,7 @@ class Store:
         sealer: Sealer,
         database_url: str | None = None,
         ledger: Path | None = None,
+        audit_anchor: Path | None = None,
     ) -> None:
         """Open the database, with its schema brought up to date.
 
@@ -52,9 +58,11 @@ class Store:
             database_url: of a PostgreSQL database; None for SQLite in the folder.
             ledger: file of the removal ledger; None where removals are not remembered. What it
                 holds and the database has not done is carried out.
+            audit_anchor: file that remembers how far the audit log went; None for one in the
+                data folder.
 
         Raises:
-            SettingsInvalid: a URL of another kind, or a ledger in the data folder.
+            SettingsInvalid: a URL of another kind, or ledger or anchor in the data folder.
             LedgerUnfit: the database has a ledger and none was given, or not its newest one.
             SealKeyMissing: the sealer has not the key that the templates are sealed with.
             StoreNewer: written by a newer version of this program.
@@ -64,28 +72,35 @@ class Store:
         self._folder = folder
         self._sealer = sealer
         self.database = open_database(folder, database_url)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.database.close)
             with self.database.transaction() as connection:
                 self.database_id = database_id(connection)
                 check_sealer(connection, sealer, database_id=self.database_id)
             self._resealed = new_mark(sealer, database_id=self.database_id)
             self._cursors = Cursors(self.secret("cursor"))
+            self.audit = self._opened_audit(audit_anchor)
+            """What was done, by whom and when."""
+            undo.callback(self.audit.close)
             self._erasures = self._opened_erasures(ledger)
-        except BaseException:
-            self.database.close()
-            raise
+            undo.pop_all()
         try:
             self.num_carried_out = self._erasures.carry_out_missing()
             """Removals of the ledger that the database had not done when it was opened."""
         except BaseException:
             self.close()
             raise
-        self.keys = ApiKeys(self.database)
+        self.keys = ApiKeys(self.database, audit=self.audit)
 
     @property
     def path(self) -> Path:
         """The data folder."""
         return self._folder.path
+
+    @property
+    def signer(self) -> Signer:
+        """What signs erasure receipts, with a key of the data folder."""
+        return Signer(self.secret("receipt"))
 
     @property
     def sealer(self) -> Sealer:
@@ -168,6 +183,7 @@ class Store:
             row = connection.execute(
                 select(galleries).where(galleries.c.public_id == public_id)
             ).one()
+            self.audit.write(connection, AuditEvent(action="gallery.create", gallery_id=public_id))
         return _stored(row)
 
     def switch(
@@ -208,6 +224,9 @@ class Store:
                 raise GalleryExists(
                     "there is a gallery with the name that the old one would get; delete it first"
                 ) from None
+            for gallery in (old, new):
+                event = AuditEvent(action="gallery.switch", gallery_id=gallery.id)
+                self.audit.write(connection, event)
         return replace(old, name=kept_name), replace(new, name=old.name)
 
     def settle(self) -> None:
@@ -273,6 +292,7 @@ class Store:
             sealer=self._sealer,
             cursors=self._cursors,
             erasures=self._erasures,
+            audit=self.audit,
         )
 
     def removals(self) -> Iterator[Removal]:
@@ -294,9 +314,20 @@ class Store:
             self._remove_again(connection, removal)
 
     def close(self) -> None:
-        """Close database and ledger; a second call does nothing."""
+        """Close audit log, database and ledger; a second call does nothing."""
+        self.audit.settle_and_close()
         self.database.close()
         self._erasures.close()
+
+    def _opened_audit(self, anchor: Path | None) -> AuditLog:
+        if anchor is not None:
+            check_outside(anchor, data_folder=self.path, what="the audit log's anchor")
+        return AuditLog(
+            self.database,
+            codes=Codes(key=self.secret("audit"), database_id=self.database_id),
+            anchor=self.path / ANCHOR_NAME if anchor is None else anchor,
+            cursors=self._cursors,
+        )
 
     def _opened_erasures(self, path: Path | None) -> Erasures:
         if path is not None:
@@ -307,6 +338,7 @@ class Store:
             database_id=self.database_id,
             key=lambda: self.secret("ledger"),
             carry_out=self._remove_again,
+            audit=self.audit,
         )
 
     def _remove_again(self, connection: Connection, removal: Removal) -> None:

@@ -1,5 +1,6 @@
 """Queries over the subjects of one gallery, inside a transaction of the caller's."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, Select, func, select
 
 from embedding.errors import RequestInvalid, SubjectNotFound
+from index.audit.entries import SALT_BYTES
 from index.exchange.rows import ExchangeRow
 from index.records import NewSubject, Subject
 from index.store.bulk import driver_time, insert_numbered
@@ -199,6 +201,7 @@ def _create(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -
             "name": each.name,
             "external_id": each.external_id,
             "created_at": now,
+            "audit_salt": os.urandom(SALT_BYTES),
         }
         for each in new
     ]

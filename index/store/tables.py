@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0003"
+REVISION = "0022"
 """The newest migration: what `METADATA` describes."""
 
 METADATA = MetaData(
@@ -97,6 +97,8 @@ subjects = Table(
     Column("name", String(200)),
     Column("external_id", String(255)),
     Column("created_at", UtcTime, nullable=False),
+    # With it the audit log's pseudonyms of the subject can be told; it goes with the row.
+    Column("audit_salt", LargeBinary(16)),
     UniqueConstraint("gallery_id", "name"),
     UniqueConstraint("gallery_id", "external_id"),
     Index(None, "gallery_id", "id"),
@@ -195,4 +197,28 @@ api_keys = Table(
     Column("galleries", String),
     Column("created_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime),
+    Column("expires_at", UtcTime),
+    # To the hour: else every request would write.
+    Column("last_used_at", UtcTime),
+    Column("max_per_minute", Integer),
+    Column("max_per_day", Integer),
+)
+
+audit = Table(
+    "audit",
+    METADATA,
+    # From 1 on without a gap. Triggers of the migration refuse every change and deletion.
+    # Without further indexes: each would be one more page in every commit.
+    Column("number", RowId, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    # A key's id, or "local".
+    Column("actor", String(64), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("outcome", String(64), nullable=False),
+    # Public id; the gallery may be gone.
+    Column("gallery", String(36)),
+    # A JSON list of pseudonyms, and a JSON object of counts.
+    Column("subjects", String, nullable=False),
+    Column("facts", String, nullable=False),
+    Column("code", LargeBinary(32), nullable=False),
 )

@@ -1,10 +1,11 @@
 """``facegallery keys``."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
-from service.auth import Role
+from service.auth import MAX_LIMIT, Role
 from service.commands.options import (
     EXIT_CODES,
     DataFolderOption,
@@ -16,6 +17,7 @@ from service.commands.options import (
     print_json,
     print_table,
 )
+from service.limits import Allowance
 
 keys_app = typer.Typer(no_args_is_help=True, help="Keys of those who use the service over HTTP.")
 
@@ -34,13 +36,28 @@ def create_key(
         list[str] | None,
         typer.Option("--gallery", "-g", help="Tie it to this gallery; may be repeated."),
     ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="It expires after so many days.")
+    ] = None,
+    max_per_minute: Annotated[
+        int | None, typer.Option(min=1, max=MAX_LIMIT, help="Most requests in a minute.")
+    ] = None,
+    max_per_day: Annotated[
+        int | None, typer.Option(min=1, max=MAX_LIMIT, help="Most requests on a day.")
+    ] = None,
     data_folder: DataFolderOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and print it, this once."""
     with client_for(data_folder, key) as client:
-        created = client.create_key(role=role, label=label, galleries=gallery or None)
+        created = client.create_key(
+            role=role,
+            label=label,
+            galleries=gallery or None,
+            expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
+            allowance=Allowance(per_minute=max_per_minute, per_day=max_per_day),
+        )
     if as_json:
         print_json(created)
     else:
@@ -58,7 +75,7 @@ def list_keys(
     if as_json:
         print_json(found)
         return
-    table = new_table("id", "role", "label", "galleries", "since", "revoked")
+    table = new_table("id", "role", "label", "galleries", "since", "used", "expires", "revoked")
     for each in found.keys:
         add_row(
             table,
@@ -66,8 +83,15 @@ def list_keys(
             each.role,
             each.label,
             "all" if each.galleries is None else ", ".join(each.galleries),
-            f"{each.created_at:%Y-%m-%d %H:%M}",
-            f"{each.revoked_at:%Y-%m-%d %H:%M}" if each.revoked_at else None,
+            *(
+                f"{at:%Y-%m-%d %H:%M}" if at else None
+                for at in (
+                    each.created_at,
+                    each.last_used_at,
+                    each.expires_at,
+                    each.revoked_at,
+                )
+            ),
         )
     print_table(table)
 

@@ -104,11 +104,29 @@ def remove_subject(
     subject_id: SubjectPath,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.REMOVE))],
-) -> schemas.RemovedAnswer:
-    """Remove a subject with its templates; it is never matched again."""
+) -> schemas.ErasedAnswer:
+    """Remove a subject with its templates; it is never matched again.
+
+    The receipt becomes final a little later: ask for it again under `erasure`.
+    """
     caller.require_gallery(gallery)
-    removed = parts.galleries.get(gallery).remove_subject(subject_id)
-    return schemas.RemovedAnswer(num_templates=removed)
+    erasure = parts.galleries.get(gallery).erase_subject(subject_id)
+    return answers.erased_answer(erasure, parts.galleries)
+
+
+@router.get(
+    "/galleries/{gallery}/subjects/{subject_id}/erasure", tags=TAGS, responses=problems(404)
+)
+def get_erasure(
+    gallery: GalleryPath,
+    subject_id: SubjectPath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.REMOVE))],
+) -> schemas.ReceiptAnswer:
+    """Give the receipt of a removed subject as it stands now, final once all is purged."""
+    caller.require_gallery(gallery)
+    erasure = parts.galleries.get(gallery).erasure(subject_id)
+    return answers.receipt_answer(parts.galleries.receipt(erasure))
 
 
 @router.get("/models", tags=["operation"], responses=problems())

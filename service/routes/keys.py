@@ -8,6 +8,7 @@ from service import answers, schemas
 from service.access import PartsOf, allowed, in_worker
 from service.auth import Caller, Permission
 from service.bodies import KeyBody
+from service.limits import Allowance
 from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body
 
@@ -25,11 +26,18 @@ def list_keys(parts: PartsOf, caller: KeyManager) -> schemas.KeysAnswer:
 
 @router.post("", status_code=201, responses=problems(413, 415), openapi_extra=body_of(KeyBody))
 async def create_key(request: Request, parts: PartsOf, caller: KeyManager) -> schemas.NewKeyAnswer:
-    """Make a key; the answer is the only place where it is ever shown."""
+    """Make a key, with no more than one's own; only this answer ever shows it."""
     caller.require_all_galleries()
     body = await read_body(request, KeyBody, max_bytes=SMALL_BODY_BYTES)
     key, secret_key = await in_worker(
-        request, parts.keys.create, role=body.role, label=body.label, galleries=body.galleries
+        request,
+        parts.keys.create,
+        role=body.role,
+        label=body.label,
+        galleries=body.galleries,
+        expires_at=body.expires_at,
+        allowance=Allowance(per_minute=body.max_per_minute, per_day=body.max_per_day),
+        maker=caller,
     )
     return answers.new_key_answer(key, secret_key)
 

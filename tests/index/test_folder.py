@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from embedding.errors import StoreCorrupt, StoreError, StoreInUse
+from embedding.errors import SettingsInvalid, StoreCorrupt, StoreError, StoreInUse
 from index.store.folder import LOCK_NAME, DataFolder
 from tests.index.samples import no_hard_links
 
@@ -140,6 +140,20 @@ def test_a_secret_is_made_once(data_folder: Path) -> None:
     folder.close()
     folder = DataFolder.open(data_folder)
     assert folder.secret("keys") == keys
+    folder.close()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [bytes(32), b"x" * 32, bytes(range(32)), b"0123456789abcdef0123456789abcdef"],
+    ids=["zeros", "repeated", "sequence", "text"],
+)
+def test_a_placeholder_is_no_secret(data_folder: Path, content: bytes) -> None:
+    """What somebody typed in is refused, and told which file it is."""
+    folder = DataFolder.open(data_folder)
+    (data_folder / "keys.secret").write_bytes(content)
+    with pytest.raises(SettingsInvalid, match=r"keys\.secret"):
+        folder.secret("keys")
     folder.close()
 
 

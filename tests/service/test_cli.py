@@ -203,7 +203,8 @@ def test_subjects_are_removed(run: Run, people: Path) -> None:
     run("enroll", people)
     subjects = run("subjects", "list", "--json").json["subjects"]
     removed = run("subjects", "remove", subjects[0]["id"], "--json")
-    assert removed.json == {"num_templates": 2}
+    assert removed.json["num_templates"] == 2
+    assert removed.json["receipt"]["content"]["subject_id"] == subjects[0]["id"]
     assert [s["name"] for s in run("subjects", "list", "--json").json["subjects"]] == ["ben"]
     again = run("subjects", "remove", subjects[0]["id"])
     assert again.code == 3

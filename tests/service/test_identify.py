@@ -233,7 +233,7 @@ def test_removed_subject_is_never_named_again(service: FakeService) -> None:
     removed = service.http.delete(
         f"/v1/galleries/default/subjects/{ann}", headers=service.headers(Role.OPERATOR)
     )
-    assert removed.json() == {"num_templates": 1}
+    assert removed.json()["num_templates"] == 1
     face = _identify(service, make_photo(["ann"])).json()["faces"][0]
     assert face["decision"] == "unknown"
     assert ann not in [each["subject_id"] for each in face["candidates"]]

@@ -1,5 +1,6 @@
 """Every route x role x gallery: generated from the app, so that a new route needs a row here."""
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +11,15 @@ from starlette.routing import Mount
 
 from service.auth import Role
 from tests.fakes import make_photo
-from tests.service.support import FakeService
+from tests.service.support import FakeService, check_problem
 
 ADMIN = frozenset({Role.ADMIN})
 OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
 IDENTIFIERS = frozenset({Role.ADMIN, Role.OPERATOR, Role.IDENTIFIER})
+AUDITORS = frozenset({Role.ADMIN, Role.AUDITOR})
 PHOTO = make_photo(["ann"])
+NOT_AUDITED = {("POST", "/v1/detect")}
+"""Changes nothing, and compares a face with nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +64,15 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("DELETE", "/v1/galleries/{gallery}/subjects/{subject_id}"): Row(
         roles=OPERATORS, in_gallery=True
     ),
+    ("GET", "/v1/galleries/{gallery}/subjects/{subject_id}/erasure"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
     ("GET", "/v1/models"): Row(roles=OPERATORS),
     ("GET", "/v1/keys"): Row(roles=ADMIN, untied=True),
     ("POST", "/v1/keys"): Row(roles=ADMIN, untied=True, request={"json": {"role": "auditor"}}),
     ("DELETE", "/v1/keys/{key_id}"): Row(roles=ADMIN, untied=True),
+    ("GET", "/v1/audit"): Row(roles=AUDITORS),
+    ("GET", "/v1/audit/export"): Row(roles=AUDITORS),
     ("GET", "/healthz"): Row(),
     ("GET", "/readyz"): Row(),
     ("GET", "/metrics"): Row(),  # has a token of its own: test_metrics.py
@@ -75,12 +84,49 @@ ROWS: Mapping[tuple[str, str], Row] = {
 CASES = [pytest.param(route, id=" ".join(route)) for route in ROWS]
 LOCKED = [pytest.param(route, id=" ".join(route)) for route, row in ROWS.items() if row.roles]
 IN_GALLERY = [pytest.param(r, id=" ".join(r)) for r, row in ROWS.items() if row.in_gallery]
-UNTIED = [pytest.param(route, id=" ".join(route)) for route, row in ROWS.items() if row.untied]
+CHANGING = [
+    pytest.param(route, id=" ".join(route))
+    for route, row in ROWS.items()
+    if row.roles and route[0] != "GET" and route not in NOT_AUDITED
+]
 
 
-def _call(service: FakeService, route: tuple[str, str], headers: Mapping[str, str]) -> Any:
+class Scope(enum.Enum):
+    """What a key is tied to."""
+
+    ALL = None
+    OWN = ("default",)
+    SEVERAL = ("mine", "default")
+    FOREIGN = ("mine",)
+
+    @property
+    def galleries(self) -> list[str] | None:
+        """As a key is made with."""
+        return None if self.value is None else list(self.value)
+
+
+def _lets_through(row: Row, role: Role, scope: Scope) -> bool:
+    """What the table says of a call for gallery ``default``."""
+    if row.roles is None:
+        return True
+    if row.untied and scope is not Scope.ALL:
+        return False
+    if row.in_gallery and scope is Scope.FOREIGN:
+        return False
+    return role in row.roles
+
+
+def _call(
+    service: FakeService,
+    route: tuple[str, str],
+    headers: Mapping[str, str],
+    *,
+    gallery: str = "default",
+    subject_id: str = "absent",
+    key_id: str = "absent",
+) -> Any:
     method, path = route
-    filled = path.format(gallery="default", subject_id="absent", key_id="absent")
+    filled = path.format(gallery=gallery, subject_id=subject_id, key_id=key_id)
     return service.http.request(method, filled, headers=dict(headers), **dict(ROWS[route].request))
 
 
@@ -102,18 +148,18 @@ def test_only_the_docs_files_are_mounted(shared_service: FakeService) -> None:
     assert mounts == ["/static/docs"]
 
 
+@pytest.mark.parametrize("scope", Scope)
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("route", CASES)
-def test_role(service: FakeService, route: tuple[str, str], role: Role) -> None:
-    """Each role is let through exactly where the table says so."""
-    row = ROWS[route]
-    answer = _call(service, route, service.headers(role))
-    if row.roles is None or role in row.roles:
+def test_matrix(service: FakeService, route: tuple[str, str], role: Role, scope: Scope) -> None:
+    """Each role and scope is let through exactly where the table says so."""
+    answer = _call(service, route, service.headers(role, galleries=scope.galleries))
+    if _lets_through(ROWS[route], role, scope):
         assert answer.status_code not in {401, 403}
         assert answer.status_code < 500
     else:
-        assert answer.status_code == 403
-        assert answer.json()["code"] == "key_forbidden"
+        check_problem(answer, 403, "key_forbidden")
+        assert [each.name for each in service.parts.galleries.list()] == ["default"]
 
 
 @pytest.mark.parametrize("route", LOCKED)
@@ -124,26 +170,63 @@ def test_no_key(shared_service: FakeService, route: tuple[str, str]) -> None:
     assert answer.json()["code"] == "key_missing"
 
 
-@pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("route", IN_GALLERY)
-def test_foreign_gallery(shared_service: FakeService, route: tuple[str, str], role: Role) -> None:
-    """A key that is tied to another gallery is refused, whatever its role."""
-    answer = _call(shared_service, route, shared_service.headers(role, galleries=["mine"]))
-    assert answer.status_code == 403
+def test_what_is_there_is_not_told(service: FakeService, route: tuple[str, str]) -> None:
+    """A key of another gallery hears the same, whether gallery and person exist or not."""
+    subject_id = service.enroll("ann")["ann"]
+    headers = service.headers(galleries=["mine"])
+    there = _call(service, route, headers, subject_id=subject_id)
+    service.parts.galleries.delete("default")
+    gone = _call(service, route, headers, subject_id=subject_id)
+    assert (there.status_code, there.json()) == (gone.status_code, gone.json())
 
 
-@pytest.mark.parametrize("route", IN_GALLERY)
-def test_own_gallery(service: FakeService, route: tuple[str, str]) -> None:
-    """A key that is tied to the gallery is let through."""
-    answer = _call(service, route, service.headers(galleries=["default"]))
-    assert answer.status_code not in {401, 403}
+OF_SUBJECT = [each for each in IN_GALLERY if "{subject_id}" in str(each.id)]
 
 
-@pytest.mark.parametrize("route", UNTIED)
-def test_tied_key_rules_over_no_keys(shared_service: FakeService, route: tuple[str, str]) -> None:
-    """A tied admin key could make itself a wider one, so it manages no keys."""
-    answer = _call(shared_service, route, shared_service.headers(galleries=["default"]))
-    assert answer.status_code == 403
+@pytest.mark.parametrize("route", OF_SUBJECT)
+def test_a_person_of_another_gallery_is_not_there(
+    service: FakeService, route: tuple[str, str]
+) -> None:
+    """Nobody is reached, shown or removed through a gallery that is not theirs."""
+    service.parts.create_gallery("mine")
+    subject_id = service.enroll("ann")["ann"]
+    headers = service.headers(galleries=["mine"])
+    answer = _call(service, route, headers, gallery="mine", subject_id=subject_id)
+    check_problem(answer, 404, "subject_not_found")
+    assert service.num_templates() == 1
+
+
+def test_a_cursor_of_another_list_is_refused(service: FakeService) -> None:
+    """Cursors of a gallery, of another one and of the audit log are not those of each other."""
+    service.parts.create_gallery("mine")
+    service.enroll("ann", "ben")
+    headers = service.headers()
+    pages = ("/v1/galleries/default/subjects", "/v1/audit")
+    for page in pages:
+        cursor = service.http.get(f"{page}?limit=1", headers=headers).json()["next_cursor"]
+        assert cursor
+        for other in {*pages, "/v1/galleries/mine/subjects"} - {page}:
+            answer = service.http.get(other, params={"cursor": cursor}, headers=headers)
+            check_problem(answer, 422, "request_invalid")
+
+
+@pytest.mark.parametrize("good", [True, False])
+@pytest.mark.parametrize("route", CHANGING)
+def test_every_change_is_audited(
+    service: FakeService, route: tuple[str, str], *, good: bool
+) -> None:
+    """Done or refused: what changes something, or compares a face, stands under the key's id."""
+    subject_id = service.enroll("ann")["ann"]
+    other = service.key().split("_")[1]
+    headers = service.headers()
+    key_id = headers["Authorization"].split("_")[1]
+    ids = {"subject_id": subject_id, "key_id": other} if good else {}
+    answer = _call(service, route, headers, **ids)
+    outcomes = {
+        each.outcome for each in service.parts.galleries.audit.entries() if each.actor == key_id
+    }
+    assert outcomes == {"done" if answer.is_success else answer.json()["code"]}
 
 
 def test_tied_key_sees_its_galleries_only(service: FakeService) -> None:

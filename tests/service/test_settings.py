@@ -83,6 +83,22 @@ def test_loopback_addresses(host: str) -> None:
     assert is_loopback(host)
 
 
+@pytest.mark.parametrize(
+    "password", ["changeme", "Change-Me", "postgres", "pass%77ord", "fg", "%3Cpassword%3E"]
+)
+def test_a_placeholder_is_no_password(password: str) -> None:
+    """What everybody tries first is refused, and not repeated in the message."""
+    with pytest.raises(SettingsInvalid, match="placeholder") as caught:
+        load_settings(database_url=f"postgresql://fg:{password}@db/faces")
+    assert password not in str(caught.value)
+
+
+@pytest.mark.parametrize("login", ["", "fg@", "fg:@", "fg:kT9xQ2vLr8@"])
+def test_other_logins_pass(login: str) -> None:
+    """A random password passes, and none at all, where a socket or certificate stands for it."""
+    load_settings(database_url=f"postgresql://{login}db/faces")
+
+
 def test_a_file_is_below_the_environment_and_options(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,7 +68,11 @@ class Home:
         self._patch.setenv(variable, value)
 
     def open(
-        self, *, snapshot_from: int = 20_000, options: MemoryOptions | None = None
+        self,
+        *,
+        snapshot_from: int = 20_000,
+        options: MemoryOptions | None = None,
+        audit_anchor: Path | None = None,
     ) -> Galleries:
         """Open the galleries as a service does."""
         sealer = KeyFileSealer(self.key_file, data_folder=self.data) if self.sealed else None
@@ -77,6 +81,7 @@ class Home:
             database_url=self.url,
             sealer=sealer,
             ledger=self.ledger,
+            audit_anchor=audit_anchor,
             options=options or MemoryOptions(snapshot_from=snapshot_from),
             upkeep_s=3600,
         )

@@ -1,0 +1,1 @@
+"""The audit log without its tables: entries, who acts, the anchor file, verification."""

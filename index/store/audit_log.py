@@ -1,0 +1,269 @@
+"""The audit log in SQL: written in the transaction of what it tells of, read in pages.
+
+**Order.** Every change of a gallery or key writes its entry in its own transaction, as the last
+thing before the commit: the row of the head is held from there on, so that entries are numbered
+and chained in the order of the commits, in one process or in many. What changes nothing, an
+identification or a refusal, is noted and written within `NOTED_WITHIN_S`, many in one commit.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection, select, update
+
+from index.audit.actor import LOCAL, actor_id
+from index.audit.anchor import Anchor, AuditHead
+from index.audit.entries import AuditEntry, AuditEvent, Codes, canonical
+from index.audit.noting import Notes
+from index.audit.verifying import ANCHOR_BEGUN, GAP, AuditReport, verify_chain
+from index.store.audit_rows import (
+    HEAD,
+    all_entries,
+    code_of,
+    decode_head,
+    encode_head,
+    read_head,
+    some_entries,
+)
+from index.store.audit_salts import pseudonyms
+from index.store.bulk import driver_time, insert_rows
+from index.store.cursors import Cursors
+from index.store.database import Database
+from index.store.facts import first_fact
+from index.store.tables import audit, facts, utc_now
+
+logger = logging.getLogger(__name__)
+
+_CURSOR = "audit"
+_CHUNK = 1000
+
+
+class AuditLog:
+    """The log of a database; thread safe.
+
+    Args:
+        database: open.
+        codes: made with a key that is not in the database.
+        anchor: path of the file that remembers how far the log went.
+        cursors: of the store.
+
+    Raises:
+        SettingsInvalid: the anchor's folder is missing.
+        StoreCorrupt: the anchor was changed, or is that of another database.
+        StoreError: it cannot be read or written.
+    """
+
+    def __init__(
+        self, database: Database, *, codes: Codes, anchor: Path, cursors: Cursors
+    ) -> None:
+        self._database = database
+        self._codes = codes
+        self._cursors = cursors
+        self._anchor = Anchor(anchor, codes=codes)
+        try:
+            self._check_anchor()
+        except BaseException:
+            self._anchor.close()
+            raise
+        self._notes = Notes(self._record_all)
+
+    def write(self, connection: Connection, event: AuditEvent) -> None:
+        """Enter an event in the transaction of what it tells of, just before its commit.
+
+        Raises:
+            StoreCorrupt: the anchor was changed.
+            StoreError: the anchor cannot be written.
+        """
+        self._write(connection, [event])
+
+    def record(self, event: AuditEvent) -> None:
+        """Enter an event by itself; it is on disk then.
+
+        Raises:
+            StoreError: database or anchor cannot be written.
+        """
+        self._record_all([event])
+
+    def note(self, event: AuditEvent) -> None:
+        """Enter an event that changed nothing a moment later; never waits for the disk."""
+        self._notes.add(event)
+
+    def pseudonyms(self, connection: Connection, subject_ids: Sequence[str]) -> tuple[str, ...]:
+        """Return what stands for subjects that are about to go, in a transaction."""
+        return tuple(pseudonyms(connection, subject_ids, codes=self._codes).values())
+
+    def page(
+        self,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        gallery_ids: Sequence[str] | None = None,
+    ) -> tuple[list[AuditEntry], str | None]:
+        """Return entries, the oldest first, and the cursor of the next page; None at the end.
+
+        Args:
+            limit: at most so many.
+            cursor: of the page before.
+            gallery_ids: only entries of these galleries; None for all.
+
+        Raises:
+            RequestInvalid: the cursor is not of this list.
+        """
+        after = 0 if cursor is None else self._cursors.read(cursor, gallery_id=_CURSOR)
+        self._notes.flush()
+        with self._database.transaction() as connection:
+            found = some_entries(connection, after=after, limit=limit + 1, gallery_ids=gallery_ids)
+        entries = found[:limit]
+        more = len(found) > limit
+        return entries, self.cursor(entries[-1].number) if more else None
+
+    def cursor(self, number: int) -> str:
+        """Return the cursor that points behind an entry."""
+        return self._cursors.write(number, gallery_id=_CURSOR)
+
+    def entries(self, *, gallery_ids: Sequence[str] | None = None) -> Iterator[AuditEntry]:
+        """Give all entries that are there now, the oldest first.
+
+        Args:
+            gallery_ids: only entries of these galleries; None for all.
+        """
+        self._notes.flush()
+        after = 0
+        while True:
+            with self._database.transaction() as connection:
+                found = some_entries(
+                    connection, after=after, limit=_CHUNK, gallery_ids=gallery_ids
+                )
+            yield from found
+            if len(found) < _CHUNK:
+                return
+            after = found[-1].number
+
+    def verify(self) -> AuditReport:
+        """Return what is wrong with the log.
+
+        Raises:
+            StoreCorrupt: an entry or the anchor cannot be read at all.
+        """
+        # Before the entries: they are at least as many as it remembers then.
+        anchor = self._anchor.head()
+        with self._database.picture() as connection:
+            return verify_chain(
+                all_entries(connection), self._codes, head=read_head(connection), anchor=anchor
+            )
+
+    def settle(self) -> None:
+        """Write what was noted, and bring the anchor to the log's end and to the disk.
+
+        Raises:
+            StoreError: something cannot be written.
+        """
+        self._notes.flush()
+        with self._database.transaction() as connection:
+            head = read_head(connection)
+        if head is not None:
+            self._anchor.advance(head)
+            self._anchor.sync()
+
+    def close(self) -> None:
+        """Write what was noted, anchor the end and let go; a second call does nothing."""
+        self._notes.close()
+        self._anchor.close()
+
+    def settle_and_close(self) -> None:
+        """As `close`, with the anchor at the end; what fails is logged."""
+        try:
+            self.settle()
+        except Exception as error:
+            logger.warning("the audit log's anchor stays behind: %s", type(error).__name__)
+        self.close()
+
+    def _record_all(self, events: Sequence[AuditEvent]) -> None:
+        with self._database.transaction() as connection:
+            self._write(connection, events)
+
+    def _write(self, connection: Connection, events: Sequence[AuditEvent]) -> None:
+        now = utc_now()
+        # Subjects' rows first, then the head: a removal holds them in this order, too.
+        known = pseudonyms(
+            connection,
+            (each for event in events for each in event.named_ids),
+            codes=self._codes,
+        )
+        head = self._hold_head(connection)
+        self._anchor.advance(head)
+        number, code = head.count, head.code
+        rows = []
+        for event in events:
+            number += 1
+            subjects = event.pseudonyms + tuple(
+                known[each] for each in event.named_ids if each in known
+            )
+            entry = AuditEntry(
+                number=number,
+                at=event.at or now,
+                actor=event.actor or actor_id(),
+                action=event.action,
+                outcome=event.outcome,
+                gallery_id=event.gallery_id,
+                subjects=subjects,
+                facts=event.facts,
+            )
+            code = self._codes.code(code, entry)
+            rows.append(
+                {
+                    "number": number,
+                    "at": driver_time(connection, entry.at),
+                    "actor": entry.actor,
+                    "action": entry.action,
+                    "outcome": entry.outcome,
+                    "gallery": entry.gallery_id,
+                    "subjects": canonical(list(subjects)),
+                    "facts": canonical(dict(entry.facts)),
+                    "code": code,
+                }
+            )
+        insert_rows(connection, audit, rows)
+        connection.execute(
+            update(facts)
+            .where(facts.c.name == HEAD)
+            .values(value=encode_head(AuditHead(count=number, code=code)))
+        )
+
+    def _hold_head(self, connection: Connection) -> AuditHead:
+        query = select(facts.c.value).where(facts.c.name == HEAD).with_for_update()
+        value = connection.execute(query).scalar()
+        if value is None:
+            beginning = AuditHead(count=0, code=self._codes.beginning)
+            first_fact(connection, HEAD, encode_head(beginning))
+            # Another process may have been quicker, and gone on since.
+            value = connection.execute(query).scalar_one()
+        return decode_head(value)
+
+    def _check_anchor(self) -> None:
+        """Have the log tell where it does not go on from what the anchor remembers."""
+        anchored = self._anchor.head()
+        with self._database.transaction() as connection:
+            head = read_head(connection) or AuditHead(count=0, code=self._codes.beginning)
+            fits = code_of(connection, anchored.count, self._codes) == anchored.code
+        if self._anchor.is_new and head.count > 0:
+            self._tell(ANCHOR_BEGUN, {"found": head.count})
+        elif not fits:
+            logger.warning(
+                "the audit log has %s entries, but its anchor remembers %s: some were cut off or "
+                "the database was restored from a backup",
+                head.count,
+                anchored.count,
+            )
+            self._tell(GAP, {"anchored": anchored.count, "found": head.count})
+
+    def _tell(self, action: str, told: dict[str, int]) -> None:
+        """Enter what became of the log, and begin the anchor at its end."""
+        with self._database.transaction() as connection:
+            self._anchor.replace(self._hold_head(connection))
+            self._write(connection, [AuditEvent(action=action, facts=told, actor=LOCAL)])
+        with self._database.transaction() as connection:
+            head = read_head(connection)
+        if head is not None:
+            self._anchor.replace(head)

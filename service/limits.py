@@ -1,0 +1,100 @@
+"""How often a key may ask: a rate that refills, and a quota a day, both of this process alone."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from embedding.errors import KeyLimited
+
+_MINUTE_S = 60.0
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """How often a key may ask; None for as often as it likes.
+
+    Attributes:
+        per_minute: requests at once, refilled evenly within a minute.
+        per_day: requests from midnight to midnight UTC.
+    """
+
+    per_minute: int | None = None
+    per_day: int | None = None
+
+    def within(self, other: "Allowance") -> bool:
+        """Whether it allows nothing that the other does not."""
+        return _within(self.per_minute, other.per_minute) and _within(self.per_day, other.per_day)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Used:
+    """What a key has left at a moment of the steady clock, and took on a day."""
+
+    left: float
+    at_s: float
+    day: int
+    num_today: int = 0
+
+
+class Limits:
+    """Counts the requests of keys; thread safe.
+
+    Args:
+        steady_s: a clock that never goes back.
+        now_s: seconds since 1970, which tell the day.
+    """
+
+    def __init__(
+        self,
+        *,
+        steady_s: Callable[[], float] = time.monotonic,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._steady_s = steady_s
+        self._now_s = now_s
+        self._lock = threading.Lock()
+        # Only of keys that are valid, so there are never many.
+        self._used: dict[str, _Used] = {}
+
+    def take(self, key_id: str, allowance: Allowance) -> None:
+        """Count a request.
+
+        Raises:
+            KeyLimited: it is one too many; says when to come again, and is not counted.
+        """
+        if allowance == Allowance():
+            return
+        with self._lock:
+            steady_s, now_s = self._steady_s(), self._now_s()
+            today = int(now_s // _DAY_S)
+            full = float(allowance.per_minute or 0)
+            used = self._used.setdefault(key_id, _Used(left=full, at_s=steady_s, day=today))
+            # A clock that was set back does not give the day's requests a second time.
+            if today > used.day:
+                used.day, used.num_today = today, 0
+            if allowance.per_day is not None and used.num_today >= allowance.per_day:
+                raise KeyLimited(
+                    f"this key may ask {allowance.per_day} times a day; the next begins at "
+                    f"midnight UTC",
+                    retry_after_s=(used.day + 1) * _DAY_S - now_s,
+                )
+            if allowance.per_minute is not None:
+                a_second = allowance.per_minute / _MINUTE_S
+                used.left = min(full, used.left + (steady_s - used.at_s) * a_second)
+                used.at_s = steady_s
+                if used.left < 1.0:
+                    wait_s = (1.0 - used.left) / a_second
+                    raise KeyLimited(
+                        f"this key may ask {allowance.per_minute} times a minute; come again in "
+                        f"{math.ceil(wait_s)} s",
+                        retry_after_s=wait_s,
+                    )
+                used.left -= 1.0
+            used.num_today += 1
+
+
+def _within(own: int | None, other: int | None) -> bool:
+    return other is None or (own is not None and own <= other)

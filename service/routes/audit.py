@@ -1,0 +1,69 @@
+"""The audit log, for auditors and admins; a tied key reads what was done in its galleries."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
+
+from service import schemas
+from service.access import PartsOf, allowed
+from service.assembly import Parts
+from service.auth import Caller, Permission
+from service.openapi import problems
+
+router = APIRouter(prefix="/v1/audit", tags=["audit"])
+
+JSON_LINES = "application/jsonl"
+
+Reader = Annotated[Caller, Depends(allowed(Permission.READ_AUDIT))]
+
+
+@router.get("", responses=problems())
+def list_audit(
+    parts: PartsOf,
+    caller: Reader,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Entries on the page.")] = 100,
+    cursor: Annotated[
+        str | None, Query(max_length=1000, description="`next_cursor` of the page before.")
+    ] = None,
+) -> schemas.AuditAnswer:
+    """List what was done, page by page, the oldest entry first."""
+    entries, next_cursor = parts.galleries.audit.page(
+        limit=limit, cursor=cursor, gallery_ids=_reached(parts, caller)
+    )
+    return schemas.AuditAnswer(
+        entries=[schemas.AuditEntryAnswer.of(entry) for entry in entries], next_cursor=next_cursor
+    )
+
+
+@router.get(
+    "/export",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "One JSON object a line, each with its code.",
+            "content": {JSON_LINES: {"schema": {"type": "string"}}},
+        },
+        **problems(),
+    },
+)
+def export_audit(parts: PartsOf, caller: Reader) -> StreamingResponse:
+    """Give all entries as JSON lines, each with its code, the oldest first.
+
+    That of a key that is tied to no gallery can be verified with `facegallery-index audit verify`.
+    """
+    reached = _reached(parts, caller)
+
+    def lines() -> Iterator[str]:
+        for entry in parts.galleries.audit.entries(gallery_ids=reached):
+            yield entry.line() + "\n"
+
+    return StreamingResponse(lines(), media_type=JSON_LINES)
+
+
+def _reached(parts: Parts, caller: Caller) -> list[str] | None:
+    """Ids of the galleries whose entries the key may read; None for all entries."""
+    if caller.galleries is None:
+        return None
+    return [each.id for each in parts.galleries.list() if caller.sees(each.name)]
