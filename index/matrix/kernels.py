@@ -26,7 +26,7 @@ _Found = TypeVar("_Found")
 _PRODUCT_SIZE = 2**18
 """Multiplications of one product: the most that OpenBLAS does in the thread that asks."""
 
-_FEWEST_ROWS = 8
+_FEWEST_ROWS, _MOST_ROWS = 8, 64
 _MANY_ROWS = 2**12
 
 _DECODED_BYTES = 2**19
@@ -162,7 +162,8 @@ class MatrixProduct:
     def __init__(self, fixed_QD: NDArray[np.floating]) -> None:
         self._fixed_DQ = np.ascontiguousarray(fixed_QD.T, dtype=np.float32)
         most = _PRODUCT_SIZE // max(self._fixed_DQ.size, 1)
-        self._num_rows = 1 << (most.bit_length() - 1) if most >= _FEWEST_ROWS else _MANY_ROWS
+        few = min(1 << (most.bit_length() - 1), _MOST_ROWS) if most else 0
+        self._num_rows = few if few >= _FEWEST_ROWS else _MANY_ROWS
 
     def of(self, vectors_ND: Vectors) -> NDArray[np.float32]:
         """Return the inner products (N, Q) of contiguous vectors (N, D)."""

@@ -4,24 +4,29 @@ Shapes: Q queries, N vectors, D embedding dimension, K results a query, F result
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.matrix.batching import Results
 from index.matrix.best import Best
-from index.matrix.kernels import MatrixProduct, closest, share_out
+from index.matrix.kernels import MatrixProduct, closest, share_out, to_float32
 from index.matrix.segment import Segment
+from index.matrix.vectors import NO_ID
 
 _PIECE_ROWS = 16_384
 """Small enough that the workers end at about the same time, large enough for little overhead."""
 
-_BLOCK_ROWS = 4096
-"""Rows whose similarities to all queries are kept at a time: 1 MB for `MAX_QUERIES`."""
+_BLOCK_SIMILARITIES = 2**18
+"""Similarities that are kept at a time: 1 MB."""
 
 MAX_QUERIES = 64
 """The most queries of one pass: more gain little speed, and changes wait for its end."""
+
+_RESCORED = 2**14
+"""Results whose vectors are looked up together: 32 MB."""
 
 _MIN_QUERIES_FLOAT16 = 8
 """From so many on, a matrix product is worth the decoding; float32 needs none."""
@@ -52,7 +57,7 @@ def scan(segments: Iterable[Segment], queries_QD: NDArray[np.float32], num: int)
     ]
     best = Best(len(queries_QD), num)
     half = bool(pieces) and pieces[0].segment.vectors_ND.dtype == np.float16
-    if len(queries_QD) >= (_MIN_QUERIES_FLOAT16 if half else 2):
+    if len(queries_QD) >= (_MIN_QUERIES_FLOAT16 if half else 1):
         work = functools.partial(_by_product, MatrixProduct(queries_QD), len(queries_QD), num)
     else:
         work = functools.partial(_one_by_one, queries_QD, num)
@@ -78,10 +83,11 @@ def _by_product(
     product: MatrixProduct, num_queries: int, num: int, pieces: Iterator[_Piece]
 ) -> Best:
     best = Best(num_queries, num)
+    step = max(_BLOCK_SIMILARITIES // num_queries, 1)
     for piece in pieces:
         segment = piece.segment
-        for start in range(piece.start, piece.stop, _BLOCK_ROWS):
-            rows = slice(start, min(start + _BLOCK_ROWS, piece.stop))
+        for start in range(piece.start, piece.stop, step):
+            rows = slice(start, min(start + step, piece.stop))
             best.add_block(
                 product.of(segment.vectors_ND[rows]),
                 segment.ids_N[rows],
@@ -109,3 +115,46 @@ def closest_live(
         similarities_QK, rows_QK = fetch(min(num + int(dead_N.sum()), len(dead_N)))
     live_QK = (rows_QK >= 0) & ~dead_N[rows_QK]
     return np.nonzero(live_QK)[0], similarities_QK[live_QK], rows_QK[live_QK]
+
+
+def rescored(
+    segments: Sequence[Segment], queries_QD: NDArray[np.float32], results: Results, num: int
+) -> Results:
+    """Return the best results by similarities that no rounding of a long sum is in.
+
+    A pass sums in float32, and in another order for one query than for several: so the same
+    query would get other last digits, and of two nearly equal vectors the other one, in company.
+
+    Args:
+        segments: all in which the results are; the caller keeps changes away.
+        queries_QD: (Q, D) float32.
+        results: of these queries, somewhat more than wanted.
+        num: K, how many are wanted.
+    """
+    _, ids_QK = results
+    num_queries = len(ids_QK)
+    best = Best(num_queries, num)
+    step = max(_RESCORED // max(ids_QK.shape[1], 1), 1)
+    for start in range(0, num_queries, step):
+        some_QK = ids_QK[start : start + step]
+        queries_F, places_F = np.nonzero(some_QK != NO_ID)
+        ids_U, each_F = np.unique(some_QK[queries_F, places_F], return_inverse=True)
+        vectors_UD = _vectors_of(segments, ids_U, dimension=queries_QD.shape[1])
+        exact_F = np.einsum(
+            "fd,fd->f", vectors_UD[each_F], queries_QD[start + queries_F], dtype=np.float64
+        )
+        best.add(start + queries_F, exact_F.astype(np.float32), ids_U[each_F])
+    return best.results()
+
+
+def _vectors_of(
+    segments: Sequence[Segment], ids_U: NDArray[np.int64], *, dimension: int
+) -> NDArray[np.float32]:
+    """The vectors (U, D) of ascending ids, each in one of the segments."""
+    vectors_UD = np.zeros((len(ids_U), dimension), dtype=np.float32)
+    for segment in segments:
+        rows = segment.find(ids_U)
+        if len(rows):
+            places = np.searchsorted(ids_U, segment.ids_N[rows])
+            vectors_UD[places] = to_float32(segment.vectors_ND[rows])
+    return vectors_UD

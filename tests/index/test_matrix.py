@@ -83,6 +83,33 @@ def test_equal_vectors_come_by_ascending_id(new: NewMatrix) -> None:
         assert found.tolist() == [[2, 5, 9]] * num_queries
 
 
+@pytest.mark.parametrize("num_vectors", [300, 3000])
+def test_company_changes_nothing(new: NewMatrix, num_vectors: int) -> None:
+    """A query gets the same results to the last digit, alone and beside others."""
+    vectors_ND = unit_vectors(num_vectors, seed=3, dimension=512)
+    matrix = new(512)
+    matrix.add(np.arange(num_vectors), vectors_ND)
+    queries_QD = unit_vectors(40, seed=4, dimension=512)
+    together = matrix.search(queries_QD, 5)
+    for number in range(len(queries_QD)):
+        alone = matrix.search(queries_QD[number : number + 1], 5)
+        assert (alone[0][0] == together[0][number]).all()
+        assert (alone[1][0] == together[1][number]).all()
+
+
+def test_similarities_are_exact_to_the_last_digit(new: NewMatrix) -> None:
+    """They are the double sums of what is stored, rounded once."""
+    vectors_ND = unit_vectors(50, seed=3, dimension=512)
+    matrix = new(512)
+    matrix.add(np.arange(50), vectors_ND)
+    held_ND = as_stored(matrix, vectors_ND).astype(np.float64)
+    queries_QD = unit_vectors(3, seed=4, dimension=512)
+    similarities_QK, ids_QK = matrix.search(queries_QD, 50)
+    for query_D, similarities_K, ids_K in zip(queries_QD, similarities_QK, ids_QK, strict=True):
+        expected_K = (held_ND[ids_K] @ query_D.astype(np.float64)).astype(np.float32)
+        np.testing.assert_array_max_ulp(similarities_K, expected_K, maxulp=1)
+
+
 @pytest.mark.parametrize("num_queries", [1, 9])
 def test_vectors_of_negative_similarity_are_found_after_removals(
     new: NewMatrix, num_queries: int

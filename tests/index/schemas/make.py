@@ -1,20 +1,26 @@
 """Makes the data folder of the present schema: ``python -m tests.index.schemas.make FOLDER``.
 
-Run it before the schema changes, and commit what it writes: the folder, and the answers that
-every later version has to give from it.
+Run it before the schema changes, and commit what it writes: the folder, the same rows as a dump
+of PostgreSQL, and the answers that every later version has to give from both.
 """
 
 import argparse
 import dataclasses
 import json
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import create_engine, func, select
 
 from index.galleries import Galleries
 from index.gallery import Gallery
+from index.store.postgres import PostgresDatabase
+from index.store.tables import METADATA
+from tests.index.postgres import new_database, postgres_server, tool
 from tests.index.samples import FINGERPRINT, at_similarity, identify, new_template, unit_vectors
 
 NUM_SUBJECTS = 6
@@ -66,8 +72,32 @@ def fill(gallery: Gallery) -> NDArray[np.float32]:
     return np.concatenate([centres_ND, unit_vectors(3, seed=8)])
 
 
+def dump(database: Path, url: str) -> str:
+    """Return what pg_dump writes of an empty database that gets the rows of a SQLite file."""
+    with tempfile.TemporaryDirectory() as folder, Galleries.open(Path(folder), database_url=url):
+        pass
+    source, target = create_engine(f"sqlite:///{database}"), PostgresDatabase(url)
+    with source.connect() as reader, target.transaction() as writer:
+        tables = METADATA.sorted_tables
+        for table in reversed(tables):
+            writer.execute(table.delete())
+        for table in tables:
+            rows = [dict(each) for each in reader.execute(select(table)).mappings()]
+            if rows:
+                writer.execute(table.insert(), rows)
+            if "id" in table.c:
+                highest = writer.scalar(select(func.max(table.c.id))) or 1
+                counter = func.pg_get_serial_sequence(table.name, "id")
+                writer.execute(select(func.setval(counter, highest)))
+    target.close()
+    command = (tool("pg_dump"), "--inserts", "--no-owner", "--no-privileges", url)
+    written = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # What psql alone understands.
+    return "".join(each for each in written.splitlines(keepends=True) if each[:1] != "\\")
+
+
 def main() -> None:
-    """Write the folder, the probes and the answers."""
+    """Write the folder, the dump, the probes and the answers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="new; such as tests/index/schemas/0001")
     out = parser.parse_args().folder
@@ -85,6 +115,9 @@ def main() -> None:
             "answers": answers(gallery, probes_PD),
         }
     (out / "data" / "facegallery.lock").unlink()
+    with postgres_server() as server:
+        written = dump(out / "data" / "facegallery.sqlite", new_database(server))
+    (out / "postgresql.sql").write_text(written)
     np.save(out / "probes.npy", probes_PD)
     text = json.dumps(expected, indent=1, ensure_ascii=False, default=str)
     (out / "expected.json").write_text(text + "\n")
