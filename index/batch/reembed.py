@@ -9,6 +9,7 @@ the end the new gallery gets the old one's name, in one commit.
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from embedding.errors import (
     TemplateNotFound,
 )
 from index.batch.build import BuildOptions, Built, build, state_path
+from index.batch.following import catch_up
 from index.batch.hashing import Hashing
 from index.batch.sources.source import Skip, Source, SourcePhoto, SubjectKey
 from index.batch.tally import Tally
@@ -84,6 +86,7 @@ def reembed(
     embedder: FaceEmbedder,
     options: ReEmbedOptions,
     state: Path | None = None,
+    old_state: Path | None = None,
     tally: Tally | None = None,
 ) -> ReEmbedded:
     """Fill a new gallery with the embedder's model, and switch over to it.
@@ -98,6 +101,8 @@ def reembed(
         embedder: of the other model.
         options: how.
         state: file of what is done; None for the usual place.
+        old_state: of the batches into the old gallery, for who was removed from it; None for the
+            usual place, where it may be missing.
         tally: counts while it goes on; None for a new one.
 
     Raises:
@@ -105,8 +110,8 @@ def reembed(
         GalleryNotFound: no such gallery.
         ModelMismatch: the gallery is of this model already, or the one that is being filled is
             of another one.
-        RequestInvalid: templates are missing and that is not allowed, or the old gallery was
-            changed in the last moment; the next call goes on.
+        RequestInvalid: the old gallery was changed in the last moment; the next call goes on.
+        StoreInUse: another process works with one of the state files.
     """
     old = galleries.get(name)
     if old.fingerprint == embedder.fingerprint:
@@ -118,7 +123,10 @@ def reembed(
     new = _new_gallery(galleries, new_name, old, embedder.fingerprint)
     hashing = Hashing(galleries.secret("service"))
     photos = _OldTemplates(source, old, hashing=hashing, max_bytes=embedder.limits.max_bytes)
-    with BatchState(state or state_path(galleries.path, new), gallery_id=new.id) as known:
+    with ExitStack() as held:
+        known = held.enter_context(
+            BatchState(state or state_path(galleries.path, new), gallery_id=new.id)
+        )
         built = build(
             photos,
             new,
@@ -128,17 +136,26 @@ def reembed(
             options=options.build,
             tally=tally,
         )
-    sequence = old.sequence
-    wanted = _templates_by_photo(old)
-    num_removed = _remove_others(new, wanted)
-    _carry_choices(old, new)
-    made = _templates_by_photo(new).keys()
-    missing = tuple(
-        template_id for photo, ids in wanted.items() if photo not in made for template_id in ids
-    )
-    switched = options.switch and (options.allow_missing or not missing)
-    if switched:
-        galleries.switch(name, new, kept_name=old_name, sequence=sequence)
+        sequence = old.sequence
+        wanted = _templates_by_photo(old)
+        num_removed = _remove_others(new, wanted)
+        _carry_choices(old, new)
+        made = _templates_by_photo(new).keys()
+        missing = tuple(
+            template_id
+            for photo, ids in wanted.items()
+            if photo not in made
+            for template_id in ids
+        )
+        switched = options.switch and (options.allow_missing or not missing)
+        if switched:
+            old_path = old_state or state_path(galleries.path, old)
+            if old_state is not None or old_path.exists():
+                # Held until the name is the new one's: no build goes between.
+                before = held.enter_context(BatchState(old_path, gallery_id=old.id))
+                catch_up(before, old, hashing=hashing)
+                before.carry_removed_to(known)
+            galleries.switch(name, new, kept_name=old_name, sequence=sequence)
     return ReEmbedded(
         built=built,
         num_templates=sum(map(len, wanted.values())),

@@ -1,5 +1,6 @@
 """``python -m index re-embed``: the command, and what it prints."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,6 +58,12 @@ def reembed_command(
     turns: TurnsOption = True,
     root: RootOption = None,
     outside: OutsideOption = False,
+    old_state: Annotated[
+        Path | None,
+        typer.Option(
+            "--old-state", help="State file that builds of the gallery were given with --state."
+        ),
+    ] = None,
     lot_size: Annotated[
         int, typer.Option("--lot-size", min=1, max=5000, help="Photos in one commit.")
     ] = LOT_SIZE,
@@ -84,7 +91,15 @@ def reembed_command(
         opened_galleries(data_folder, key_file, ledger) as galleries,
         shown_progress(photos, tally, console=Console(stderr=True)),
     ):
-        done = reembed(photos, galleries, gallery, embedder=embedder, options=options, tally=tally)
+        done = reembed(
+            photos,
+            galleries,
+            gallery,
+            embedder=embedder,
+            options=options,
+            old_state=old_state,
+            tally=tally,
+        )
     show(_answer(done), as_json=as_json, lines=_lines(done, gallery))
     if done.missing or tally.num_failed:
         raise typer.Exit(EXIT_WRONG)

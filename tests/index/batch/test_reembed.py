@@ -21,17 +21,10 @@ from index.batch.sources.source import SourceRules
 from index.batch.stages import FaceRules
 from index.galleries import Galleries
 from index.rules import GalleryRules
-from tests.fakes import FakeDetector, make_photo, write_fake_model
+from tests.fakes import make_photo
 from tests.index.batch.samples import Place, people_tree, write_tree
 from tests.index.conftest import OpenGalleries
 from tests.index.samples import FINGERPRINT, OTHER_FINGERPRINT, new_template, unit_vectors
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> FaceEmbedder:
-    """Another model."""
-    model = write_fake_model(tmp_path_factory.mktemp("other") / "model", seed=5)
-    return FaceEmbedder.open(model, detector=FakeDetector(), num_threads=1)
 
 
 @pytest.fixture
@@ -49,6 +42,7 @@ def run(
     *,
     switch: bool = True,
     allow_missing: bool = False,
+    old_state: Path | None = None,
 ) -> ReEmbedded:
     """Make the gallery anew."""
     return reembed(
@@ -61,6 +55,7 @@ def run(
             switch=switch,
             allow_missing=allow_missing,
         ),
+        old_state=old_state,
     )
 
 
