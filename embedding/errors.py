@@ -18,6 +18,7 @@ FaceGalleryError                     code: stable, machine readable
 ├── GalleryError
 │   ├── GalleryNotFound
 │   ├── GalleryExists
+│   ├── GalleryReplaced              its name stands for another gallery since a moment ago
 │   ├── SubjectNotFound
 │   ├── TemplateNotFound
 │   └── NameInvalid                  a name that is empty, too long or holds forbidden characters
@@ -163,6 +164,12 @@ class GalleryExists(GalleryError):
     """A gallery with this name exists already."""
 
     code = "gallery_exists"
+
+
+class GalleryReplaced(GalleryError):
+    """The gallery's name stands for another one since a moment ago; the same call works again."""
+
+    code = "gallery_replaced"
 
 
 class SubjectNotFound(GalleryError):

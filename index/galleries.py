@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +39,8 @@ class Galleries:
         self._lock = threading.Lock()
         # Held while the list is compared with SQL, which can take long: loading a gallery does.
         self._syncing = threading.Lock()
+        # Set where a change found out that a gallery has another name.
+        self._outdated = threading.Event()
         self._follower: Follower | None = None
         self._upkeep: Upkeep | None = None
         self._housekeeping = Housekeeping(store, galleries=self._followed)
@@ -159,11 +160,14 @@ class Galleries:
         return gallery
 
     def get(self, name: str) -> Gallery:
-        """Return the gallery; the same object at every call.
+        """Return the gallery; the same object at every call until it gets another name.
+
+        Changes through an object with the old name are refused (`GalleryReplaced`).
 
         Raises:
             GalleryNotFound: no gallery with this name.
         """
+        self._know_names()
         with self._lock:
             self._check_open()
             gallery = self._galleries.get(name)
@@ -186,7 +190,9 @@ class Galleries:
 
         Raises:
             GalleryNotFound: no gallery with this name.
+            GalleryReplaced: it has got another name a moment ago.
         """
+        self._know_names()
         with self._lock:
             self._check_open()
             gallery = self._galleries.get(name)
@@ -211,6 +217,7 @@ class Galleries:
         Raises:
             GalleryExists: another gallery has the kept name.
             GalleryNotFound: one of the two is not there.
+            GalleryReplaced: one of the two has got another name.
             NameInvalid: the kept name cannot be one.
             RequestInvalid: the old one was changed since.
         """
@@ -219,7 +226,9 @@ class Galleries:
         with self._lock:
             self._check_open()
             self._store.switch(old.stored, new.stored, kept_name=kept_name, sequence=sequence)
-            self._rename({old.id: kept_name, new.id: name})
+            for each, its_name in ((old, kept_name), (new, name)):
+                self._galleries.pop(each.name, None)
+                self._galleries[its_name] = each.under_name(its_name)
         self._tell_others()
         logger.info("gallery %s took the place of gallery %s", new.id, old.id)
 
@@ -233,20 +242,22 @@ class Galleries:
             with self._lock:
                 self._check_open()
                 known = {gallery.id: gallery for gallery in self._galleries.values()}
-            sequences = self._store.sequences()
+            standings = self._store.standings()
             for gallery in known.values():
-                if gallery.id not in sequences:
+                if gallery.id not in standings:
                     self._drop(gallery)
-                elif gallery.sequence < sequences[gallery.id]:
+                elif gallery.sequence < standings[gallery.id].sequence:
                     self._catch_up(gallery)
-            if sequences.keys() - known.keys():
+            if standings.keys() - known.keys():
                 for stored in self._store.galleries():
                     if stored.id not in known:
                         self._load(self._gallery(stored))
-            with self._lock:
-                names = self._store.names()
-                if any(names.get(each.id, name) != name for name, each in self._galleries.items()):
-                    self._rename(names)
+            elif any(
+                standings[each.id].name != each.name
+                for each in known.values()
+                if each.id in standings
+            ):
+                self._know()
 
     def reseal(self) -> int:
         """Seal everything with the sealer's current key; returns the number of templates changed.
@@ -325,26 +336,46 @@ class Galleries:
             self._drop(gallery)
 
     def _gallery(self, stored: StoredGallery) -> Gallery:
-        return Gallery(stored, store=self._store, options=self._options, changed=self._tell_others)
+        return Gallery(
+            stored,
+            store=self._store,
+            options=self._options,
+            changed=self._tell_others,
+            replaced=self._outdated.set,
+        )
+
+    def _know_names(self) -> None:
+        """Follow at once where a refused change says that names have changed."""
+        if self._outdated.is_set():
+            self._outdated.clear()
+            self.sync()
 
     def _load(self, gallery: Gallery) -> None:
         gallery.load()
-        with self._lock:
-            # Its own process may have made it since the list was read, or even deleted it.
-            if gallery.id in self._store.sequences():
-                self._galleries.setdefault(gallery.name, gallery)
+        self._know(gallery)
 
-    def _rename(self, names: Mapping[str, str]) -> None:
-        """Know galleries under the names that they have in SQL, by their ids; lock held."""
-        for gallery in self._galleries.values():
-            gallery.renamed(names.get(gallery.id, gallery.name))
-        self._galleries = {each.name: each for each in self._galleries.values()}
+    def _know(self, *loaded: Gallery) -> None:
+        """Have all galleries under the names that they have in SQL now, with new ones."""
+        with self._lock:
+            self._check_open()
+            standings = self._store.standings()
+            # By ids: its own process may have made one since the list was read. One that is in
+            # SQL no more is dropped by the next sync, unless its name is another one's now.
+            by_id = {each.id: each for each in (*loaded, *self._galleries.values())}
+            gone = [each for each in self._galleries.values() if each.id not in standings]
+            known = [
+                each.under_name(standings[each.id].name)
+                for each in by_id.values()
+                if each.id in standings
+            ]
+            self._galleries = {each.name: each for each in (*gone, *known)}
 
     def _drop(self, gallery: Gallery) -> None:
         """Forget a gallery that another process deleted; once it is not listed it is gone."""
         gallery.forget()
         with self._lock:
-            if self._galleries.get(gallery.name) is gallery:
+            known = self._galleries.get(gallery.name)
+            if known is not None and known.id == gallery.id:
                 del self._galleries[gallery.name]
 
     def _tell_others(self) -> None:

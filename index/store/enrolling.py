@@ -60,14 +60,13 @@ def write_enroll(
         RequestInvalid: a name and an external id belong to different subjects.
         SubjectNotFound: no subject with an id that was given.
     """
-    before = begin_change(connection, gallery.row_id)
+    before = begin_change(connection, gallery.row_id, name=gallery.name)
     now = utc_now()
     found = find_or_create(connection, gallery.row_id, new)
     planned = _planned(new, found, first=before.sequence + 1)
     rows = _rows(gallery, planned, embeddings_ND, sealer=sealer, now=now)
-    written_at = driver_time(connection, now)
-    for row in rows:
-        row["created_at"] = written_at
+    for row, one in zip(rows, planned, strict=True):
+        row["created_at"] = driver_time(connection, one.template.created_at or now)
     row_ids = insert_numbered(connection, templates, rows, gallery=gallery.row_id)
     after = write_changes(
         connection,
@@ -140,7 +139,6 @@ def _rows(
     sealer: Sealer,
     now: datetime,
 ) -> list[dict[str, Any]]:
-    time = now.isoformat()
     rows = []
     for one, embedding in zip(planned, embeddings_ND.astype("<f4", copy=False), strict=True):
         context = TemplateContext(
@@ -156,7 +154,7 @@ def _rows(
             context=context,
             sealer=sealer,
             sequence=one.sequence,
-            created_at=time,
+            created_at=(one.template.created_at or now).isoformat(),
         )
         row["gallery_id"], row["subject_id"] = gallery.row_id, one.owner.row_id
         rows.append(row)

@@ -3,9 +3,11 @@
 Every public method is one transaction and thread safe.
 """
 
+import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +60,12 @@ class GalleryReads:
         self._sealer = sealer
         self._cursors = cursors
         self._loader = TemplateLoader(database, gallery=gallery, sealer=sealer)
+
+    def under_name(self, name: str) -> Self:
+        """Return the same for a gallery that has another name by now."""
+        renamed = copy.copy(self)
+        renamed.gallery = replace(self.gallery, name=name)
+        return renamed
 
     def space(self) -> GallerySpace | None:
         """Return the gallery's space; None where vectors are stored as the model made them.
