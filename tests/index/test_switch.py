@@ -166,3 +166,46 @@ def test_an_object_of_before_is_the_same_gallery(open_galleries: OpenGalleries) 
         galleries.delete("kept")
         with pytest.raises(GalleryNotFound):
             identify(old, _VECTORS[0])
+
+
+@pytest.mark.parametrize("of_new", [False, True])
+def test_a_removal_that_failed_is_carried_out_before(
+    tmp_path: Path, url: str | None, of_new: bool
+) -> None:
+    """It is in the ledger: the old gallery has changed by it, and the new one has nobody more."""
+    with Galleries.open(
+        tmp_path / "data", database_url=url, ledger=tmp_path / "removals", upkeep_s=None
+    ) as galleries:
+        old = galleries.create("people", fingerprint=FINGERPRINT)
+        old.enroll([new_template(_VECTORS[0])], name="ann")
+        new = galleries.create("new", fingerprint=OTHER_FINGERPRINT)
+        new.enroll([new_template(_VECTORS[1], fingerprint=OTHER_FINGERPRINT)], name="ann")
+        _fail_to_remove(galleries, new if of_new else old)
+        if of_new:
+            galleries.switch("people", new, kept_name="kept", sequence=old.sequence)
+            assert galleries.get("people").find_subject(name="ann") is None
+            assert _ann(galleries.get("kept"))
+        else:
+            with pytest.raises(RequestInvalid, match="changed"):
+                galleries.switch("people", new, kept_name="kept", sequence=old.sequence)
+            assert galleries.get("people").id == old.id
+            assert old.find_subject(name="ann") is None
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """Of a database of each kind."""
+    return request.getfixturevalue("database_url") if request.param == "postgres" else None
+
+
+def _fail_to_remove(galleries: Galleries, gallery: Gallery) -> None:
+    """Try to remove ann; the process is interrupted between the ledger and the commit."""
+    with pytest.raises(RuntimeError):
+        _interrupted(galleries, gallery, _ann(gallery))
+
+
+def _interrupted(galleries: Galleries, gallery: Gallery, subject_id: str) -> None:
+    with galleries._store.database.transaction() as connection:
+        removed = gallery._store._remove_subject(connection, subject_id)
+        galleries._store._erasures._remember(connection, gallery._store._entries(removed))
+        raise RuntimeError("interrupted")
