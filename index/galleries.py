@@ -7,8 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from embedding.errors import GalleryExists, GalleryNotFound, StoreError
+from embedding.errors import (
+    GalleryExists,
+    GalleryFilling,
+    GalleryNotFound,
+    ModelMismatch,
+    StoreError,
+)
 from index.checks import check_fingerprint, check_gallery_name
+from index.filling import filling_name, is_filling, is_filling_for
 from index.following import Follower
 from index.gallery import Gallery
 from index.housekeeping import Housekeeping
@@ -148,6 +155,9 @@ class Galleries:
         """
         check_gallery_name(name)
         check_fingerprint(fingerprint)
+        return self._create(name, fingerprint=fingerprint, space=space)
+
+    def _create(self, name: str, *, fingerprint: str, space: bool) -> Gallery:
         with self._lock:
             self._check_open()
             if name in self._galleries:
@@ -165,8 +175,51 @@ class Galleries:
         Changes through an object with the old name are refused (`GalleryReplaced`).
 
         Raises:
+            GalleryFilling: it is being filled to take another one's place.
             GalleryNotFound: no gallery with this name.
         """
+        gallery = self._found(name)
+        if is_filling(name):
+            raise GalleryFilling(
+                "this gallery is being filled to take another one's place; use the one with the "
+                "name before the ~ until then"
+            )
+        return gallery
+
+    def filling(self, name: str, *, fingerprint: str, space: bool) -> Gallery:
+        """Return the gallery that is being filled to take another one's place; an empty one first.
+
+        `get` refuses it, and `switch` gives it the name. It goes with the other one.
+
+        Args:
+            name: of the other gallery, which exists.
+            fingerprint: of the model.
+            space: store its vectors in a space of their own.
+
+        Raises:
+            GalleryNotFound: there is no such other gallery.
+            ModelMismatch: one of another model with the same first digits is being filled.
+        """
+        self.get(name)
+        filling = filling_name(name, fingerprint)
+        try:
+            gallery = self._found(filling)
+        except GalleryNotFound:
+            return self._create(filling, fingerprint=fingerprint, space=space)
+        if gallery.fingerprint != fingerprint:
+            raise ModelMismatch(f"{filling} is of another model; delete it")
+        return gallery
+
+    def abandon(self, name: str) -> int:
+        """Delete what is being filled to take a gallery's place; returns how many there were."""
+        if self._store.database.shared:
+            self.sync()
+        filled = [each.name for each in self.list() if is_filling_for(each.name, name)]
+        for each in filled:
+            self._delete(each)
+        return len(filled)
+
+    def _found(self, name: str) -> Gallery:
         self._know_names()
         with self._lock:
             self._check_open()
@@ -180,7 +233,7 @@ class Galleries:
         return gallery
 
     def list(self) -> tuple[Gallery, ...]:
-        """Return all galleries by name."""
+        """Return all galleries by name, also those that are being filled (`index.filling`)."""
         with self._lock:
             self._check_open()
             return tuple(gallery for _, gallery in sorted(self._galleries.items()))
@@ -188,11 +241,17 @@ class Galleries:
     def delete(self, name: str) -> int:
         """Delete the gallery with all that it holds; returns the number of templates removed.
 
+        What is being filled to take its place goes first, and is not counted.
+
         Raises:
             GalleryNotFound: no gallery with this name.
             GalleryReplaced: it has got another name a moment ago.
         """
         self._know_names()
+        self.abandon(name)
+        return self._delete(name)
+
+    def _delete(self, name: str) -> int:
         with self._lock:
             self._check_open()
             gallery = self._galleries.get(name)

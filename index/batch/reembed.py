@@ -16,7 +16,7 @@ from pathlib import Path
 from embedding.detect import Box
 from embedding.embedder import FaceEmbedder
 from embedding.errors import (
-    GalleryNotFound,
+    GalleryExists,
     ModelMismatch,
     SubjectNotFound,
     TemplateNotFound,
@@ -26,15 +26,14 @@ from index.batch.following import catch_up
 from index.batch.hashing import Hashing
 from index.batch.sources.source import Skip, Source, SourcePhoto, SubjectKey
 from index.batch.tally import Tally
+from index.checks import check_gallery_name
+from index.filling import kept_name
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import Subject
 from index.store.batch_state import BatchState
 
 logger = logging.getLogger(__name__)
-
-_SHORT = 12
-"""Digits of a fingerprint in a gallery's name."""
 
 _PAGE = 1000
 
@@ -106,7 +105,8 @@ def reembed(
         tally: counts while it goes on; None for a new one.
 
     Raises:
-        GalleryExists: there is a gallery with the name that the old one would get.
+        GalleryExists: there is a gallery with the name that the old one would get; nothing was
+            done then.
         GalleryNotFound: no such gallery.
         ModelMismatch: the gallery is of this model already, or the one that is being filled is
             of another one.
@@ -116,11 +116,13 @@ def reembed(
     old = galleries.get(name)
     if old.fingerprint == embedder.fingerprint:
         raise ModelMismatch(
-            f"the gallery is of model {old.fingerprint[:_SHORT]} already; nothing is to be done"
+            f"the gallery is of model {old.fingerprint[:12]} already; nothing is to be done"
         )
-    new_name = f"{name}.{embedder.fingerprint[:_SHORT]}"
-    old_name = f"{name}.{old.fingerprint[:_SHORT]}"
-    new = _new_gallery(galleries, new_name, old, embedder.fingerprint)
+    old_name = kept_name(name, old.fingerprint)
+    _check_free(galleries, old_name)
+    new = galleries.filling(name, fingerprint=embedder.fingerprint, space=old.space_id is not None)
+    # Until the end without a cap: it would take out what is to be counted.
+    new.set_rules(replace(old.rules(), max_templates=None))
     hashing = Hashing(galleries.secret("service"))
     photos = _OldTemplates(source, old, hashing=hashing, max_bytes=embedder.limits.max_bytes)
     with ExitStack() as held:
@@ -162,7 +164,7 @@ def reembed(
         missing=missing,
         num_removed=num_removed,
         switched=switched,
-        new_name=name if switched else new_name,
+        new_name=name if switched else new.name,
         old_name=old_name if switched else name,
     )
 
@@ -228,14 +230,14 @@ def _key(name: str | None, external_id: str | None, subject_id: str) -> SubjectK
     return SubjectKey(name=name, external_id=external_id)
 
 
-def _new_gallery(galleries: Galleries, name: str, old: Gallery, fingerprint: str) -> Gallery:
-    try:
-        new = galleries.get(name)
-    except GalleryNotFound:
-        return galleries.create(name, fingerprint=fingerprint, space=old.space_id is not None)
-    if new.fingerprint != fingerprint:
-        raise ModelMismatch(f"the gallery {name} is of another model; delete or rename it")
-    return new
+def _check_free(galleries: Galleries, old_name: str) -> None:
+    """Pass a name that the old gallery can get; it is too late to hear of it at the end."""
+    check_gallery_name(old_name)
+    if any(each.name == old_name for each in galleries.list()):
+        raise GalleryExists(
+            f"the old gallery is to be {old_name} afterwards, and there is one of this name, "
+            f"perhaps from a switch before; delete it first, if nobody needs it"
+        )
 
 
 def _templates_by_photo(gallery: Gallery) -> Mapping[_Photo, Sequence[str]]:

@@ -51,6 +51,9 @@ def reembed_command(
     switch: Annotated[
         bool, typer.Option("--switch/--no-switch", help="Switch over at the end.")
     ] = True,
+    abandon: Annotated[
+        bool, typer.Option("--abandon", help="Delete what was filled so far, and do no more.")
+    ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only try those photos again that failed.")
     ] = False,
@@ -74,6 +77,14 @@ def reembed_command(
     as_json: JsonOption = False,
 ) -> None:
     """Make a gallery anew with another model, of its photos, and switch over at the end."""
+    if abandon:
+        with opened_galleries(data_folder, key_file, ledger) as galleries:
+            galleries.get(gallery)
+            num = galleries.abandon(gallery)
+        show(
+            {"num_abandoned": num}, as_json=as_json, lines=[f"deleted {num} unfinished galleries"]
+        )
+        return
     photos = open_source(
         source, rules=SourceRules(outside=outside, without_subjects=True), root=root
     )

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from embedding.embedder import FaceEmbedder
-from embedding.errors import GalleryNotFound, ModelMismatch
+from embedding.errors import (
+    GalleryExists,
+    GalleryFilling,
+    GalleryNotFound,
+    ModelMismatch,
+)
 from index.batch.build import BuildOptions
 from index.batch.hashing import Hashing
 from index.batch.reembed import ReEmbedded, ReEmbedOptions, reembed
@@ -82,8 +87,7 @@ def test_everybody_goes_over(galleries: Galleries, tree: Path, other: FaceEmbedd
     assert answer.subject is not None
     assert answer.subject.name == "cat"
     assert galleries.get(done.old_name).id == old.id
-    with pytest.raises(GalleryNotFound):
-        galleries.get(f"people.{other.fingerprint[:12]}")
+    assert [each.name for each in galleries.list()] == ["people", done.old_name]
 
 
 def test_rules_and_look_alikes_go_over(
@@ -213,3 +217,73 @@ def test_who_was_renamed_goes_over_renamed(
     assert done.switched
     names = {each.name for each in galleries.get("people").subjects().subjects}
     assert names == {"Anna", "ben", "cat", "dan", "eve", "fay"}
+
+
+def test_there_and_back_and_there_again(
+    galleries: Galleries, tree: Path, embedder: FaceEmbedder, other: FaceEmbedder
+) -> None:
+    """What is kept of an earlier switch is never changed: it is in the way until it is deleted."""
+    first = run(galleries, tree, other).old_name
+    kept = content(galleries, first)
+    ann = galleries.get("people").find_subject(name="ann")
+    assert ann is not None
+    galleries.get("people").remove_subject(ann.id)
+    done = run(galleries, tree, embedder)
+    assert done.switched
+    assert content(galleries, first) == kept
+    names = [each.name for each in galleries.list()]
+    with pytest.raises(GalleryExists, match="delete it"):
+        run(galleries, tree, other)
+    assert [each.name for each in galleries.list()] == names
+    galleries.delete(first)
+    assert run(galleries, tree, other).switched
+
+
+def test_what_is_being_filled_is_not_used(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """It is listed under a name that nobody can give, and refused; it goes with the old one."""
+    name = run(galleries, tree, other, switch=False).new_name
+    assert name == f"people~{other.fingerprint[:12]}"
+    assert [each.name for each in galleries.list()] == ["people", name]
+    with pytest.raises(GalleryFilling):
+        galleries.get(name)
+    with pytest.raises(GalleryNotFound):
+        galleries.get("people~0")
+    assert galleries.abandon("people") == 1
+    assert [each.name for each in galleries.list()] == ["people"]
+    run(galleries, tree, other, switch=False)
+    galleries.delete("people")
+    assert galleries.list() == ()
+
+
+def test_a_cap_takes_nothing_out_on_the_way(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """The new gallery has the same templates of a person, though they came in another order."""
+    old = galleries.get("people")
+    old.set_rules(GalleryRules(max_templates=3))
+    _enroll_ann(galleries, tree / "ann/-.png", other, variant=8)
+    run(galleries, tree, other, switch=False)
+    assert _enroll_ann(galleries, tree / "ann/9.png", other, variant=9)
+    before = [each[:3] for each in content(galleries)]
+    assert run(galleries, tree, other).switched
+    assert [each[:3] for each in content(galleries)] == before
+
+
+def _enroll_ann(
+    galleries: Galleries, path: Path, embedder: FaceEmbedder, *, variant: int
+) -> tuple[str, ...]:
+    """Enroll a new photo as the service does; returns what the cap dropped."""
+    photo = make_photo(["ann"], variant=variant)
+    path.write_bytes(photo)
+    box = embedder.analyze(photo).faces[0].box
+    old = galleries.get("people")
+    template = new_template(
+        unit_vectors(1)[0],
+        fingerprint=old.fingerprint,
+        box=(box.left, box.top, box.right, box.bottom),
+        quality=1.0,
+        image_hash=Hashing(galleries.secret("service")).content(photo),
+    )
+    return old.enroll([template], name="ann").dropped_ids
