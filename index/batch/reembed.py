@@ -220,6 +220,7 @@ class _OldTemplates:
             key=f"{photo.key}#{template_id}",
             subject=_key(subject.name, subject.external_id, template.subject_id),
             box=Box(left=left, top=top, right=right, bottom=bottom),
+            enrolled_at=template.created_at,
         )
 
 

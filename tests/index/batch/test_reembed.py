@@ -1,6 +1,7 @@
 """A gallery goes over to another model, with everybody who is in it and nobody else."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -239,6 +240,29 @@ def test_there_and_back_and_there_again(
     assert run(galleries, tree, other).switched
 
 
+def test_templates_keep_their_time(galleries: Galleries, tree: Path, other: FaceEmbedder) -> None:
+    """That of their first enrollment, also through a time zone, a switch and a start anew."""
+    at = datetime(2019, 5, 4, 3, 2, 1, 654321, tzinfo=timezone(timedelta(hours=5)))
+    _enroll_ann(galleries, tree / "ann/old.png", other, variant=8, at=at)
+    before = _times(galleries)
+    assert before[0] == ("ann", at)
+    assert run(galleries, tree, other).switched
+    assert _times(galleries) == before
+    data = galleries.path
+    galleries.close()
+    with Galleries.open(data, upkeep_s=None) as again:
+        assert _times(again) == before
+
+
+def _times(galleries: Galleries) -> list[tuple[str, datetime]]:
+    gallery = galleries.get("people")
+    return sorted(
+        (str(subject.name), each.created_at)
+        for subject in gallery.subjects().subjects
+        for each in gallery.templates(subject.id)
+    )
+
+
 def test_what_is_being_filled_is_not_used(
     galleries: Galleries, tree: Path, other: FaceEmbedder
 ) -> None:
@@ -272,7 +296,12 @@ def test_a_cap_takes_nothing_out_on_the_way(
 
 
 def _enroll_ann(
-    galleries: Galleries, path: Path, embedder: FaceEmbedder, *, variant: int
+    galleries: Galleries,
+    path: Path,
+    embedder: FaceEmbedder,
+    *,
+    variant: int,
+    at: datetime | None = None,
 ) -> tuple[str, ...]:
     """Enroll a new photo as the service does; returns what the cap dropped."""
     photo = make_photo(["ann"], variant=variant)
@@ -284,6 +313,7 @@ def _enroll_ann(
         fingerprint=old.fingerprint,
         box=(box.left, box.top, box.right, box.bottom),
         quality=1.0,
+        created_at=at,
         image_hash=Hashing(galleries.secret("service")).content(photo),
     )
     return old.enroll([template], name="ann").dropped_ids
