@@ -18,6 +18,8 @@ FaceGalleryError                     code: stable, machine readable
 ├── GalleryError
 │   ├── GalleryNotFound
 │   ├── GalleryExists
+│   ├── GalleryFilling               it is being filled to take another one's place; nobody asks it
+│   ├── GalleryReplaced              its name stands for another gallery since a moment ago
 │   ├── SubjectNotFound
 │   ├── TemplateNotFound
 │   └── NameInvalid                  a name that is empty, too long or holds forbidden characters
@@ -169,6 +171,18 @@ class GalleryExists(GalleryError):
     """A gallery with this name exists already."""
 
     code = "gallery_exists"
+
+
+class GalleryReplaced(GalleryError):
+    """The gallery's name stands for another one since a moment ago; the same call works again."""
+
+    code = "gallery_replaced"
+
+
+class GalleryFilling(GalleryError):
+    """The gallery is being filled to take another one's place, and is not to be used before."""
+
+    code = "gallery_filling"
 
 
 class SubjectNotFound(GalleryError):

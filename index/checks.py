@@ -202,6 +202,8 @@ def check_new_templates(
                 f"the image hash must have 1 to {MAX_HASH_BYTES} bytes, but has "
                 f"{len(template.image_hash)}"
             )
+        if template.created_at is not None and template.created_at.tzinfo is None:
+            raise RequestInvalid("the time of a template has no time zone")
     return embeddings_ND
 
 

@@ -2,14 +2,20 @@
 
 import logging
 import threading
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from embedding.errors import GalleryExists, GalleryNotFound, StoreError
+from embedding.errors import (
+    GalleryExists,
+    GalleryFilling,
+    GalleryNotFound,
+    ModelMismatch,
+    StoreError,
+)
 from index.checks import check_fingerprint, check_gallery_name
+from index.filling import filling_name, is_filling, is_filling_for
 from index.following import Follower
 from index.gallery import Gallery
 from index.housekeeping import Housekeeping
@@ -43,6 +49,8 @@ class Galleries:
         self._lock = threading.Lock()
         # Held while the list is compared with SQL, which can take long: loading a gallery does.
         self._syncing = threading.Lock()
+        # Set where a change found out that a gallery has another name.
+        self._outdated = threading.Event()
         self._follower: Follower | None = None
         self._upkeep: Upkeep | None = None
         self._housekeeping = Housekeeping(store, galleries=self._followed)
@@ -175,6 +183,9 @@ class Galleries:
         """
         check_gallery_name(name)
         check_fingerprint(fingerprint)
+        return self._create(name, fingerprint=fingerprint, space=space)
+
+    def _create(self, name: str, *, fingerprint: str, space: bool) -> Gallery:
         with self._lock:
             self._check_open()
             if name in self._galleries:
@@ -187,11 +198,57 @@ class Galleries:
         return gallery
 
     def get(self, name: str) -> Gallery:
-        """Return the gallery; the same object at every call.
+        """Return the gallery; the same object at every call until it gets another name.
+
+        Changes through an object with the old name are refused (`GalleryReplaced`).
 
         Raises:
+            GalleryFilling: it is being filled to take another one's place.
             GalleryNotFound: no gallery with this name.
         """
+        gallery = self._found(name)
+        if is_filling(name):
+            raise GalleryFilling(
+                "this gallery is being filled to take another one's place; use the one with the "
+                "name before the ~ until then"
+            )
+        return gallery
+
+    def filling(self, name: str, *, fingerprint: str, space: bool) -> Gallery:
+        """Return the gallery that is being filled to take another one's place; an empty one first.
+
+        `get` refuses it, and `switch` gives it the name. It goes with the other one.
+
+        Args:
+            name: of the other gallery, which exists.
+            fingerprint: of the model.
+            space: store its vectors in a space of their own.
+
+        Raises:
+            GalleryNotFound: there is no such other gallery.
+            ModelMismatch: one of another model with the same first digits is being filled.
+        """
+        self.get(name)
+        filling = filling_name(name, fingerprint)
+        try:
+            gallery = self._found(filling)
+        except GalleryNotFound:
+            return self._create(filling, fingerprint=fingerprint, space=space)
+        if gallery.fingerprint != fingerprint:
+            raise ModelMismatch(f"{filling} is of another model; delete it")
+        return gallery
+
+    def abandon(self, name: str) -> int:
+        """Delete what is being filled to take a gallery's place; returns how many there were."""
+        if self._store.database.shared:
+            self.sync()
+        filled = [each.name for each in self.list() if is_filling_for(each.name, name)]
+        for each in filled:
+            self._delete(each)
+        return len(filled)
+
+    def _found(self, name: str) -> Gallery:
+        self._know_names()
         with self._lock:
             self._check_open()
             gallery = self._galleries.get(name)
@@ -204,7 +261,7 @@ class Galleries:
         return gallery
 
     def list(self) -> tuple[Gallery, ...]:
-        """Return all galleries by name."""
+        """Return all galleries by name, also those that are being filled (`index.filling`)."""
         with self._lock:
             self._check_open()
             return tuple(gallery for _, gallery in sorted(self._galleries.items()))
@@ -212,9 +269,17 @@ class Galleries:
     def delete(self, name: str) -> int:
         """Delete the gallery with all that it holds; returns the number of templates removed.
 
+        What is being filled to take its place goes first, and is not counted.
+
         Raises:
             GalleryNotFound: no gallery with this name.
+            GalleryReplaced: it has got another name a moment ago.
         """
+        self._know_names()
+        self.abandon(name)
+        return self._delete(name)
+
+    def _delete(self, name: str) -> int:
         with self._lock:
             self._check_open()
             gallery = self._galleries.get(name)
@@ -239,6 +304,7 @@ class Galleries:
         Raises:
             GalleryExists: another gallery has the kept name.
             GalleryNotFound: one of the two is not there.
+            GalleryReplaced: one of the two has got another name.
             NameInvalid: the kept name cannot be one.
             RequestInvalid: the old one was changed since.
         """
@@ -247,7 +313,9 @@ class Galleries:
         with self._lock:
             self._check_open()
             self._store.switch(old.stored, new.stored, kept_name=kept_name, sequence=sequence)
-            self._rename({old.id: kept_name, new.id: name})
+            for each, its_name in ((old, kept_name), (new, name)):
+                self._galleries.pop(each.name, None)
+                self._galleries[its_name] = each.under_name(its_name)
         self._tell_others()
         logger.info("gallery %s took the place of gallery %s", new.id, old.id)
 
@@ -261,20 +329,22 @@ class Galleries:
             with self._lock:
                 self._check_open()
                 known = {gallery.id: gallery for gallery in self._galleries.values()}
-            sequences = self._store.sequences()
+            standings = self._store.standings()
             for gallery in known.values():
-                if gallery.id not in sequences:
+                if gallery.id not in standings:
                     self._drop(gallery)
-                elif gallery.sequence < sequences[gallery.id]:
+                elif gallery.sequence < standings[gallery.id].sequence:
                     self._catch_up(gallery)
-            if sequences.keys() - known.keys():
+            if standings.keys() - known.keys():
                 for stored in self._store.galleries():
                     if stored.id not in known:
                         self._load(self._gallery(stored))
-            with self._lock:
-                names = self._store.names()
-                if any(names.get(each.id, name) != name for name, each in self._galleries.items()):
-                    self._rename(names)
+            elif any(
+                standings[each.id].name != each.name
+                for each in known.values()
+                if each.id in standings
+            ):
+                self._know()
 
     def reseal(self) -> int:
         """Seal everything with the sealer's current key; returns the number of templates changed.
@@ -353,26 +423,46 @@ class Galleries:
             self._drop(gallery)
 
     def _gallery(self, stored: StoredGallery) -> Gallery:
-        return Gallery(stored, store=self._store, options=self._options, changed=self._tell_others)
+        return Gallery(
+            stored,
+            store=self._store,
+            options=self._options,
+            changed=self._tell_others,
+            replaced=self._outdated.set,
+        )
+
+    def _know_names(self) -> None:
+        """Follow at once where a refused change says that names have changed."""
+        if self._outdated.is_set():
+            self._outdated.clear()
+            self.sync()
 
     def _load(self, gallery: Gallery) -> None:
         gallery.load()
-        with self._lock:
-            # Its own process may have made it since the list was read, or even deleted it.
-            if gallery.id in self._store.sequences():
-                self._galleries.setdefault(gallery.name, gallery)
+        self._know(gallery)
 
-    def _rename(self, names: Mapping[str, str]) -> None:
-        """Know galleries under the names that they have in SQL, by their ids; lock held."""
-        for gallery in self._galleries.values():
-            gallery.renamed(names.get(gallery.id, gallery.name))
-        self._galleries = {each.name: each for each in self._galleries.values()}
+    def _know(self, *loaded: Gallery) -> None:
+        """Have all galleries under the names that they have in SQL now, with new ones."""
+        with self._lock:
+            self._check_open()
+            standings = self._store.standings()
+            # By ids: its own process may have made one since the list was read. One that is in
+            # SQL no more is dropped by the next sync, unless its name is another one's now.
+            by_id = {each.id: each for each in (*loaded, *self._galleries.values())}
+            gone = [each for each in self._galleries.values() if each.id not in standings]
+            known = [
+                each.under_name(standings[each.id].name)
+                for each in by_id.values()
+                if each.id in standings
+            ]
+            self._galleries = {each.name: each for each in (*gone, *known)}
 
     def _drop(self, gallery: Gallery) -> None:
         """Forget a gallery that another process deleted; once it is not listed it is gone."""
         gallery.forget()
         with self._lock:
-            if self._galleries.get(gallery.name) is gallery:
+            known = self._galleries.get(gallery.name)
+            if known is not None and known.id == gallery.id:
                 del self._galleries[gallery.name]
 
     def _tell_others(self) -> None:

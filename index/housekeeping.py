@@ -88,7 +88,7 @@ class Housekeeping:
             # What an old key sealed lies in the log still.
             self._purge_due.set()
         # Whoever deletes a gallery may die before its snapshot is gone.
-        remove_orphans(self._store.path / SNAPSHOTS_NAME, existing=self._store.sequences)
+        remove_orphans(self._store.path / SNAPSHOTS_NAME, existing=self._store.standings)
         # Else the next start misses the old key, once it has been retired.
         for gallery in galleries:
             gallery.reseal_snapshot()

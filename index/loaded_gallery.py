@@ -6,17 +6,18 @@ at once.
 Shapes: N vectors, D embedding dimension.
 """
 
+import copy
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import datetime
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedding.errors import GalleryNotFound, StoreError
+from embedding.errors import GalleryNotFound, GalleryReplaced, StoreError
 from index.memory import GalleryMemory, MemoryOptions
 from index.records import EMBEDDING_DIMENSION
 from index.snapshot.folder import SnapshotFolder
@@ -40,6 +41,7 @@ class LoadedGallery:
         store: Store,
         options: MemoryOptions,
         changed: Callable[[], None],
+        replaced: Callable[[], None],
     ) -> None:
         """Take a gallery of the store; nothing is loaded yet.
 
@@ -48,16 +50,19 @@ class LoadedGallery:
             store: open; its data folder holds the gallery's snapshot.
             options: how the vectors are held.
             changed: called after each committed change, for whoever tells other processes.
+            replaced: called where a change was refused, since the gallery has another name now.
         """
         self._store = store.gallery_store(stored)
         self._changed = changed
+        self._replaced = replaced
         self._space = self._store.space()
         self._memory = GalleryMemory(
             self._store, snapshots=_snapshots(stored, store, options), options=options
         )
         self.purged_sequence = 0
         """Removals up to here are out of live storage; set by `Galleries.maintain`."""
-        self._deleted = False
+        # Shared with the object of another name, as everything else is.
+        self._gone = threading.Event()
         # Held over SQL and memory together: both see the changes in the same order.
         self._changes = threading.Lock()
 
@@ -70,15 +75,6 @@ class LoadedGallery:
     def name(self) -> str:
         """Unique name."""
         return self._store.gallery.name
-
-    @property
-    def stored(self) -> StoredGallery:
-        """Its row in SQL."""
-        return self._store.gallery
-
-    def renamed(self, name: str) -> None:
-        """Know the name that it has got in SQL; `Galleries` calls it."""
-        self._store.gallery = replace(self._store.gallery, name=name)
 
     @property
     def fingerprint(self) -> str:
@@ -109,6 +105,23 @@ class LoadedGallery:
     def num_templates(self) -> int:
         """Templates of all subjects."""
         return len(self._memory.matrix)
+
+    @property
+    def stored(self) -> StoredGallery:
+        """Its row in SQL."""
+        return self._store.gallery
+
+    def under_name(self, name: str) -> Self:
+        """Return the gallery as it is called now, with the same memory.
+
+        A change through the object of before is refused: it may be meant for whatever gallery
+        has the name by now.
+        """
+        if name == self.name:
+            return self
+        renamed = copy.copy(self)
+        renamed._store = self._store.under_name(name)
+        return renamed
 
     def load(self) -> None:
         """Fill the empty memory from SQL, with every checksum verified.
@@ -223,22 +236,26 @@ class LoadedGallery:
 
     def _write_snapshot(self) -> None:
         with self._changes:
-            if self._deleted:
+            if self._gone.is_set():
                 # Its vectors were forgotten, and would be missing in what looks whole.
                 return
             picture = self._memory.picture()
         self._memory.write_snapshot(picture)
 
     def _forget(self) -> None:
-        self._deleted = True
+        self._gone.set()
         self._memory.matrix.clear()
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Keep other changes out while one is made in SQL, then in memory by `_made`."""
-        with self._changes:
-            self._check_exists()
-            yield
+        try:
+            with self._changes:
+                self._check_exists()
+                yield
+        except GalleryReplaced:
+            self._replaced()
+            raise
 
     def _made(
         self,
@@ -251,7 +268,7 @@ class LoadedGallery:
         self._changed()
 
     def _check_exists(self) -> None:
-        if self._deleted:
+        if self._gone.is_set():
             raise GalleryNotFound("the gallery was deleted or closed")
 
 

@@ -31,6 +31,7 @@ class NewTemplate:
         face_id: the caller's opaque id of this face, 1 to 255 characters.
         image_id: the caller's opaque id of the photo, 1 to 255 characters.
         image_hash: keyed hash (HMAC) of the photo's bytes, 1 to 64 bytes; never a plain hash.
+        created_at: when the photo was enrolled first, aware; None for now.
     """
 
     embedding: NDArray[np.float32]
@@ -44,6 +45,7 @@ class NewTemplate:
     face_id: str
     image_id: str
     image_hash: bytes
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

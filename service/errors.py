@@ -44,6 +44,8 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.GalleryError: 422,
     errors.GalleryNotFound: 404,
     errors.GalleryExists: 409,
+    errors.GalleryFilling: 409,
+    errors.GalleryReplaced: 409,
     errors.SubjectNotFound: 404,
     errors.TemplateNotFound: 404,
     errors.NameInvalid: 422,

@@ -9,30 +9,31 @@ the end the new gallery gets the old one's name, in one commit.
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embedding.detect import Box
 from embedding.embedder import FaceEmbedder
 from embedding.errors import (
-    GalleryNotFound,
+    GalleryExists,
     ModelMismatch,
     SubjectNotFound,
     TemplateNotFound,
 )
 from index.batch.build import BuildOptions, Built, build, state_path
+from index.batch.following import catch_up
 from index.batch.hashing import Hashing
 from index.batch.sources.source import Skip, Source, SourcePhoto, SubjectKey
 from index.batch.tally import Tally
+from index.checks import check_gallery_name
+from index.filling import kept_name
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import Subject
 from index.store.batch_state import BatchState
 
 logger = logging.getLogger(__name__)
-
-_SHORT = 12
-"""Digits of a fingerprint in a gallery's name."""
 
 _PAGE = 1000
 
@@ -84,6 +85,7 @@ def reembed(
     embedder: FaceEmbedder,
     options: ReEmbedOptions,
     state: Path | None = None,
+    old_state: Path | None = None,
     tally: Tally | None = None,
 ) -> ReEmbedded:
     """Fill a new gallery with the embedder's model, and switch over to it.
@@ -98,27 +100,35 @@ def reembed(
         embedder: of the other model.
         options: how.
         state: file of what is done; None for the usual place.
+        old_state: of the batches into the old gallery, for who was removed from it; None for the
+            usual place, where it may be missing.
         tally: counts while it goes on; None for a new one.
 
     Raises:
-        GalleryExists: there is a gallery with the name that the old one would get.
+        GalleryExists: there is a gallery with the name that the old one would get; nothing was
+            done then.
         GalleryNotFound: no such gallery.
         ModelMismatch: the gallery is of this model already, or the one that is being filled is
             of another one.
-        RequestInvalid: templates are missing and that is not allowed, or the old gallery was
-            changed in the last moment; the next call goes on.
+        RequestInvalid: the old gallery was changed in the last moment; the next call goes on.
+        StoreInUse: another process works with one of the state files.
     """
     old = galleries.get(name)
     if old.fingerprint == embedder.fingerprint:
         raise ModelMismatch(
-            f"the gallery is of model {old.fingerprint[:_SHORT]} already; nothing is to be done"
+            f"the gallery is of model {old.fingerprint[:12]} already; nothing is to be done"
         )
-    new_name = f"{name}.{embedder.fingerprint[:_SHORT]}"
-    old_name = f"{name}.{old.fingerprint[:_SHORT]}"
-    new = _new_gallery(galleries, new_name, old, embedder.fingerprint)
+    old_name = kept_name(name, old.fingerprint)
+    _check_free(galleries, old_name)
+    new = galleries.filling(name, fingerprint=embedder.fingerprint, space=old.space_id is not None)
+    # Until the end without a cap: it would take out what is to be counted.
+    new.set_rules(replace(old.rules(), max_templates=None))
     hashing = Hashing(galleries.secret("service"))
     photos = _OldTemplates(source, old, hashing=hashing, max_bytes=embedder.limits.max_bytes)
-    with BatchState(state or state_path(galleries.path, new), gallery_id=new.id) as known:
+    with ExitStack() as held:
+        known = held.enter_context(
+            BatchState(state or state_path(galleries.path, new), gallery_id=new.id)
+        )
         built = build(
             photos,
             new,
@@ -128,24 +138,33 @@ def reembed(
             options=options.build,
             tally=tally,
         )
-    sequence = old.sequence
-    wanted = _templates_by_photo(old)
-    num_removed = _remove_others(new, wanted)
-    _carry_choices(old, new)
-    made = _templates_by_photo(new).keys()
-    missing = tuple(
-        template_id for photo, ids in wanted.items() if photo not in made for template_id in ids
-    )
-    switched = options.switch and (options.allow_missing or not missing)
-    if switched:
-        galleries.switch(name, new, kept_name=old_name, sequence=sequence)
+        sequence = old.sequence
+        wanted = _templates_by_photo(old)
+        num_removed = _remove_others(new, wanted)
+        _carry_choices(old, new)
+        made = _templates_by_photo(new).keys()
+        missing = tuple(
+            template_id
+            for photo, ids in wanted.items()
+            if photo not in made
+            for template_id in ids
+        )
+        switched = options.switch and (options.allow_missing or not missing)
+        if switched:
+            old_path = old_state or state_path(galleries.path, old)
+            if old_state is not None or old_path.exists():
+                # Held until the name is the new one's: no build goes between.
+                before = held.enter_context(BatchState(old_path, gallery_id=old.id))
+                catch_up(before, old, hashing=hashing)
+                before.carry_removed_to(known)
+            galleries.switch(name, new, kept_name=old_name, sequence=sequence)
     return ReEmbedded(
         built=built,
         num_templates=sum(map(len, wanted.values())),
         missing=missing,
         num_removed=num_removed,
         switched=switched,
-        new_name=name if switched else new_name,
+        new_name=name if switched else new.name,
         old_name=old_name if switched else name,
     )
 
@@ -201,6 +220,7 @@ class _OldTemplates:
             key=f"{photo.key}#{template_id}",
             subject=_key(subject.name, subject.external_id, template.subject_id),
             box=Box(left=left, top=top, right=right, bottom=bottom),
+            enrolled_at=template.created_at,
         )
 
 
@@ -211,14 +231,14 @@ def _key(name: str | None, external_id: str | None, subject_id: str) -> SubjectK
     return SubjectKey(name=name, external_id=external_id)
 
 
-def _new_gallery(galleries: Galleries, name: str, old: Gallery, fingerprint: str) -> Gallery:
-    try:
-        new = galleries.get(name)
-    except GalleryNotFound:
-        return galleries.create(name, fingerprint=fingerprint, space=old.space_id is not None)
-    if new.fingerprint != fingerprint:
-        raise ModelMismatch(f"the gallery {name} is of another model; delete or rename it")
-    return new
+def _check_free(galleries: Galleries, old_name: str) -> None:
+    """Pass a name that the old gallery can get; it is too late to hear of it at the end."""
+    check_gallery_name(old_name)
+    if any(each.name == old_name for each in galleries.list()):
+        raise GalleryExists(
+            f"the old gallery is to be {old_name} afterwards, and there is one of this name, "
+            f"perhaps from a switch before; delete it first, if nobody needs it"
+        )
 
 
 def _templates_by_photo(gallery: Gallery) -> Mapping[_Photo, Sequence[str]]:

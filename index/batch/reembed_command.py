@@ -1,5 +1,6 @@
 """``python -m index re-embed``: the command, and what it prints."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +51,9 @@ def reembed_command(
     switch: Annotated[
         bool, typer.Option("--switch/--no-switch", help="Switch over at the end.")
     ] = True,
+    abandon: Annotated[
+        bool, typer.Option("--abandon", help="Delete what was filled so far, and do no more.")
+    ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only try those photos again that failed.")
     ] = False,
@@ -57,6 +61,12 @@ def reembed_command(
     turns: TurnsOption = True,
     root: RootOption = None,
     outside: OutsideOption = False,
+    old_state: Annotated[
+        Path | None,
+        typer.Option(
+            "--old-state", help="State file that builds of the gallery were given with --state."
+        ),
+    ] = None,
     lot_size: Annotated[
         int, typer.Option("--lot-size", min=1, max=5000, help="Photos in one commit.")
     ] = LOT_SIZE,
@@ -67,6 +77,14 @@ def reembed_command(
     as_json: JsonOption = False,
 ) -> None:
     """Make a gallery anew with another model, of its photos, and switch over at the end."""
+    if abandon:
+        with opened_galleries(data_folder, key_file, ledger) as galleries:
+            galleries.get(gallery)
+            num = galleries.abandon(gallery)
+        show(
+            {"num_abandoned": num}, as_json=as_json, lines=[f"deleted {num} unfinished galleries"]
+        )
+        return
     photos = open_source(
         source, rules=SourceRules(outside=outside, without_subjects=True), root=root
     )
@@ -84,7 +102,15 @@ def reembed_command(
         opened_galleries(data_folder, key_file, ledger) as galleries,
         shown_progress(photos, tally, console=Console(stderr=True)),
     ):
-        done = reembed(photos, galleries, gallery, embedder=embedder, options=options, tally=tally)
+        done = reembed(
+            photos,
+            galleries,
+            gallery,
+            embedder=embedder,
+            options=options,
+            old_state=old_state,
+            tally=tally,
+        )
     show(_answer(done), as_json=as_json, lines=_lines(done, gallery))
     if done.missing or tally.num_failed:
         raise typer.Exit(EXIT_WRONG)

@@ -201,6 +201,7 @@ class Writer:
             face_id=self._hashing.face_id(image_id),
             image_id=image_id,
             image_hash=content_hash,
+            created_at=outcome.job.photo.enrolled_at,
         )
 
 

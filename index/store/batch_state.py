@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, t
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from embedding.errors import RequestInvalid, StoreNewer
+from index.store.batch_carrying import keep_out, kept_out
 from index.store.batch_following import follow
 from index.store.batch_rows import (
     FailedPhoto,
@@ -247,6 +248,14 @@ class BatchState:
             _set_fact(connection, "sequence", str(sequence))
             _set_fact(connection, "anchor", anchor)
         return unknown
+
+    def carry_removed_to(self, other: "BatchState") -> None:
+        """Have another gallery's batches keep out what this one's keep out, in one transaction.
+
+        What was carried over before and is not kept out any more is forgotten there.
+        """
+        with self._transaction() as connection, other._transaction() as target:
+            keep_out(target, kept_out(connection))
 
     def start_over(self) -> None:
         """Doubt everything: the gallery went back to another state, and is to be followed anew."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, select, update
 
-from embedding.errors import GalleryNotFound
+from embedding.errors import GalleryNotFound, GalleryReplaced
 from index.store.bulk import driver_time, insert_rows
 from index.store.tables import changes, galleries
 
@@ -70,35 +70,43 @@ class Committed:
     after: GalleryState
 
 
-def read_state(connection: Connection, gallery: int, *, hold: bool = False) -> GalleryState:
+def read_state(
+    connection: Connection, gallery: int, *, hold: bool = False, name: str | None = None
+) -> GalleryState:
     """Return the gallery's state.
 
     Args:
         connection: in a transaction.
         gallery: row id.
         hold: keep the row from other changes until the commit.
+        name: that it is known by; None for any.
 
     Raises:
         GalleryNotFound: the gallery was deleted.
+        GalleryReplaced: it has another name by now.
     """
     query = select(
-        galleries.c.sequence, galleries.c.num_templates, galleries.c.num_subjects
+        galleries.c.sequence,
+        galleries.c.num_templates,
+        galleries.c.num_subjects,
+        galleries.c.name,
     ).where(galleries.c.id == gallery)
     row = connection.execute(query.with_for_update() if hold else query).first()
     if row is None:
         raise GalleryNotFound("the gallery was deleted")
+    if name is not None and row.name != name:
+        # What was meant for the name would go into, or out of, a gallery that nobody asks.
+        raise GalleryReplaced(
+            "the name stands for another gallery since a moment ago; do the same again"
+        )
     return GalleryState(
         sequence=row.sequence, num_templates=row.num_templates, num_subjects=row.num_subjects
     )
 
 
-def begin_change(connection: Connection, gallery: int) -> GalleryState:
-    """Return the gallery's state, held until the commit.
-
-    Raises:
-        GalleryNotFound: the gallery was deleted.
-    """
-    return read_state(connection, gallery, hold=True)
+def begin_change(connection: Connection, gallery: int, *, name: str | None = None) -> GalleryState:
+    """Return the gallery's state, held until the commit; arguments and errors as `read_state`."""
+    return read_state(connection, gallery, hold=True, name=name)
 
 
 def write_changes(

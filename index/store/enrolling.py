@@ -5,7 +5,7 @@ Shapes: N templates, D embedding dimension.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -60,14 +60,15 @@ def write_enroll(
         RequestInvalid: a name and an external id belong to different subjects.
         SubjectNotFound: no subject with an id that was given.
     """
-    before = begin_change(connection, gallery.row_id)
+    before = begin_change(connection, gallery.row_id, name=gallery.name)
     now = utc_now()
     found = find_or_create(connection, gallery.row_id, new)
     planned = _planned(new, found, first=before.sequence + 1)
     rows = _rows(gallery, planned, embeddings_ND, sealer=sealer, now=now)
     written_at = driver_time(connection, now)
-    for row in rows:
-        row["created_at"] = written_at
+    for row, one in zip(rows, planned, strict=True):
+        given = one.template.created_at
+        row["created_at"] = written_at if given is None else driver_time(connection, given)
     row_ids = insert_numbered(connection, templates, rows, gallery=gallery.row_id)
     after = write_changes(
         connection,
@@ -143,6 +144,7 @@ def _rows(
     time = now.isoformat()
     rows = []
     for one, embedding in zip(planned, embeddings_ND.astype("<f4", copy=False), strict=True):
+        given = one.template.created_at
         context = TemplateContext(
             gallery_id=gallery.id,
             subject_id=one.owner.id,
@@ -156,7 +158,7 @@ def _rows(
             context=context,
             sealer=sealer,
             sequence=one.sequence,
-            created_at=time,
+            created_at=time if given is None else given.astimezone(UTC).isoformat(),
         )
         row["gallery_id"], row["subject_id"] = gallery.row_id, one.owner.row_id
         rows.append(row)

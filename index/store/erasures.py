@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -101,19 +101,19 @@ class Erasures:
             return result
 
     @contextmanager
-    def changing(self, gallery_id: str) -> Iterator[Connection]:
-        """Run a block that changes a gallery in one transaction, as `Database.transaction` does.
+    def changing(self, *gallery_ids: str) -> Iterator[Connection]:
+        """Run a block that changes galleries in one transaction, as `Database.transaction` does.
 
         When a removal's commit fails, or its process dies before, its entry is in the ledger and
-        decides: the removal is carried out before the gallery's next change, whichever process
+        decides: the removal is carried out before a gallery's next change, whichever process
         makes it, so that no change is acknowledged that the removal would undo.
         """
         while True:
             with self._database.transaction() as connection:
                 if self._ledger is not None and self._database.shared:
                     # Held, so that nobody is between an entry of this gallery and its commit.
-                    _hold(connection, [gallery_id])
-                if not self._lacks(connection, gallery_id):
+                    _hold(connection, gallery_ids)
+                if not self._lacks(connection, gallery_ids):
                     yield connection
                     return
             self.carry_out_missing()
@@ -192,14 +192,14 @@ class Erasures:
         write_fact(connection, _HEAD, _encode(head))
         return head
 
-    def _lacks(self, connection: Connection, gallery_id: str) -> bool:
-        """Whether the ledger has a removal from a gallery that is not carried out."""
+    def _lacks(self, connection: Connection, gallery_ids: Collection[str]) -> bool:
+        """Whether the ledger has a removal from one of the galleries that is not carried out."""
         if self._ledger is None or not self._ledger.goes_beyond(self._num_done):
             return False
         head = remembered_head(connection)
         if head is None:
             raise LedgerUnfit("the database has forgotten its removal ledger; open it again")
-        if any(each.gallery_id == gallery_id for each in self._ledger.entries_after(head)):
+        if any(each.gallery_id in gallery_ids for each in self._ledger.entries_after(head)):
             return True
         self._know_done(head.count)
         return False

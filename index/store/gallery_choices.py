@@ -71,7 +71,7 @@ class GalleryChoices(GalleryReads):
             GalleryNotFound: the gallery was deleted.
         """
         with self._erasures.changing(self.gallery.id) as connection:
-            before = begin_change(connection, self._row)
+            before = begin_change(connection, self._row, name=self.gallery.name)
             if read_rules(connection, self._row) == rules:
                 return None
             write_rules(connection, self._row, rules)
@@ -88,7 +88,7 @@ class GalleryChoices(GalleryReads):
         """
         with self._erasures.changing(self.gallery.id) as connection:
             # Held, so that neither is removed meanwhile.
-            before = begin_change(connection, self._row)
+            before = begin_change(connection, self._row, name=self.gallery.name)
             if not look_alike_rows.declare(connection, self._row, one, other):
                 return None
             change = Change(kind="look_alike_declared", subject_id=one)
@@ -99,7 +99,7 @@ class GalleryChoices(GalleryReads):
     def withdraw_look_alikes(self, one: str, other: str) -> Committed | None:
         """Take a declaration back; None where there was none. Raises as the other."""
         with self._erasures.changing(self.gallery.id) as connection:
-            before = begin_change(connection, self._row)
+            before = begin_change(connection, self._row, name=self.gallery.name)
             if not look_alike_rows.withdraw(connection, self._row, one, other):
                 return None
             change = Change(kind="look_alike_withdrawn", subject_id=one)

@@ -3,9 +3,11 @@
 Every public method is one transaction and thread safe.
 """
 
+import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +76,12 @@ class GalleryReads:
         """
         with self._database.transaction() as connection:
             return removed_subject(connection, self._row, public_id, sequence=sequence)
+
+    def under_name(self, name: str) -> Self:
+        """Return the same for a gallery that has another name by now."""
+        renamed = copy.copy(self)
+        renamed.gallery = replace(self.gallery, name=name)
+        return renamed
 
     def space(self) -> GallerySpace | None:
         """Return the gallery's space; None where vectors are stored as the model made them.

@@ -130,7 +130,7 @@ class GalleryStore(GalleryChoices):
         """
         column = subjects.c[field]
         with self._erasures.changing(self.gallery.id) as connection:
-            before = begin_change(connection, self._row)
+            before = begin_change(connection, self._row, name=self.gallery.name)
             row_id = row_of(connection, self._row, public_id)
             taken = select(subjects.c.id).where(
                 subjects.c.gallery_id == self._row, column == value, subjects.c.id != row_id
@@ -199,7 +199,7 @@ class GalleryStore(GalleryChoices):
         """
 
         def remove(connection: Connection) -> tuple[int, list[Removal]]:
-            state = begin_change(connection, self._row)
+            state = begin_change(connection, self._row, name=self.gallery.name)
             self._delete(connection)
             return state.num_templates, [self._removal("gallery")]
 
@@ -220,7 +220,7 @@ class GalleryStore(GalleryChoices):
         """
         with self._database.transaction() as connection:
             # Held, so that a deletion beside this one cannot leave a fact behind.
-            begin_change(connection, self._row)
+            begin_change(connection, self._row, name=self.gallery.name)
             for kind, value in facts.items():
                 name = gallery_fact(kind, self.gallery.id)
                 if value is None:
@@ -283,7 +283,7 @@ class GalleryStore(GalleryChoices):
         forget_gallery_facts(connection, self.gallery.id)
 
     def _remove_subject(self, connection: Connection, public_id: str) -> RemovedTemplates:
-        before = begin_change(connection, self._row)
+        before = begin_change(connection, self._row, name=self.gallery.name)
         row_id = row_of(connection, self._row, public_id)
         own = templates.c.subject_id == row_id
         rows = connection.execute(select(templates.c.id, templates.c.public_id).where(own))
@@ -307,7 +307,7 @@ class GalleryStore(GalleryChoices):
         return RemovedTemplates(before=before, after=after, log=tuple(log))
 
     def _remove_template(self, connection: Connection, public_id: str) -> RemovedTemplates:
-        before = begin_change(connection, self._row)
+        before = begin_change(connection, self._row, name=self.gallery.name)
         row = self._template_row(connection, public_id)
         connection.execute(delete(templates).where(templates.c.id == row.id))
         was_last = row.owner is not None and not _has_templates(connection, row.subject_id)

@@ -4,13 +4,13 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from embedding.errors import GalleryExists, GalleryNotFound, RequestInvalid, StoreError
+from embedding.errors import GalleryExists, RequestInvalid, StoreError
 from index.audit.anchor import ANCHOR_NAME
 from index.audit.entries import AuditEvent, Codes
 from index.key_file import KeyFileSealer
@@ -20,7 +20,7 @@ from index.rules import NEW_GALLERY_LEAD
 from index.sealing import Sealer
 from index.signing import Signer
 from index.store.audit_log import AuditLog
-from index.store.change_log import anchor_at
+from index.store.change_log import anchor_at, begin_change
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.erasures import Erasures, open_erasures
@@ -36,6 +36,14 @@ from index.store.spaces import new_space
 from index.store.sqlite import SqliteDatabase
 from index.store.stored_gallery import StoredGallery
 from index.store.tables import galleries, utc_now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a gallery is called, and the number of the last entry of its change log."""
+
+    name: str
+    sequence: int
 
 
 class Store:
@@ -134,17 +142,12 @@ class Store:
         """Return all galleries, oldest first."""
         return read_galleries(self.database)
 
-    def sequences(self) -> dict[str, int]:
-        """Return where the change log of each gallery stands, by the gallery's id."""
+    def standings(self) -> dict[str, Standing]:
+        """Return what each gallery is called and where its change log stands, by its id."""
+        query = select(galleries.c.public_id, galleries.c.name, galleries.c.sequence)
         with self.database.transaction() as connection:
-            rows = connection.execute(select(galleries.c.public_id, galleries.c.sequence)).all()
-        return {row.public_id: row.sequence for row in rows}
-
-    def names(self) -> dict[str, str]:
-        """Return the names of all galleries by their ids."""
-        with self.database.transaction() as connection:
-            rows = connection.execute(select(galleries.c.public_id, galleries.c.name)).all()
-        return {row.public_id: row.name for row in rows}
+            rows = connection.execute(query).all()
+        return {row.public_id: Standing(name=row.name, sequence=row.sequence) for row in rows}
 
     def create_gallery(self, name: str, *, fingerprint: str, space: bool = False) -> StoredGallery:
         """Return a new gallery, committed.
@@ -188,8 +191,11 @@ class Store:
 
     def switch(
         self, old: StoredGallery, new: StoredGallery, *, kept_name: str, sequence: int
-    ) -> tuple[StoredGallery, StoredGallery]:
-        """Give a gallery another one's name, in one commit; returns both as they are then.
+    ) -> None:
+        """Give a gallery another one's name, in one commit.
+
+        Removals that are in the ledger and failed are carried out before, in both: they change
+        the old one.
 
         Args:
             old: whose name it is.
@@ -200,26 +206,23 @@ class Store:
         Raises:
             GalleryExists: another gallery has the kept name.
             GalleryNotFound: one of the two was deleted.
+            GalleryReplaced: one of the two has another name by now.
             RequestInvalid: the old one was changed after the sequence.
+            StoreError: ledger or database cannot be read or written.
         """
-        with self.database.transaction() as connection:
-            # First, for its lock: no change of the old one comes between.
-            stands = connection.scalar(
-                select(galleries.c.sequence)
-                .where(galleries.c.id == old.row_id, galleries.c.name == old.name)
-                .with_for_update()
-            )
-            if stands is None:
-                raise GalleryNotFound("the gallery was deleted or switched meanwhile")
-            if stands != sequence:
+        with self._erasures.changing(old.id, new.id) as connection:
+            # In the order of their rows, as whoever holds several does.
+            held = {
+                each.id: begin_change(connection, each.row_id, name=each.name)
+                for each in sorted((old, new), key=lambda each: each.row_id)
+            }
+            if held[old.id].sequence != sequence:
                 raise RequestInvalid("the gallery was changed meanwhile; run it again")
             try:
                 for gallery, name in ((old, kept_name), (new, old.name)):
-                    done = connection.execute(
+                    connection.execute(
                         update(galleries).where(galleries.c.id == gallery.row_id).values(name=name)
                     )
-                    if done.rowcount != 1:
-                        raise GalleryNotFound("the gallery was deleted meanwhile")
             except IntegrityError:
                 raise GalleryExists(
                     "there is a gallery with the name that the old one would get; delete it first"
@@ -227,7 +230,6 @@ class Store:
             for gallery in (old, new):
                 event = AuditEvent(action="gallery.switch", gallery_id=gallery.id)
                 self.audit.write(connection, event)
-        return replace(old, name=kept_name), replace(new, name=old.name)
 
     def settle(self) -> None:
         """Carry out removals whose commit failed.

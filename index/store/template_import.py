@@ -66,7 +66,7 @@ def import_rows(
         RequestInvalid: a name or external id is another subject's or another one than the
             gallery's, or an id is in use in another gallery.
     """
-    state = begin_change(connection, gallery.row_id)
+    state = begin_change(connection, gallery.row_id, name=gallery.name)
     paired = frozenset(chain.from_iterable(look_alikes))
     work = _Import(connection, gallery, state, sealer=sealer, paired=paired)
     for batch in batches:

@@ -58,7 +58,7 @@ async def create_gallery(
     return answers.gallery_answer(gallery, parts.embedders)
 
 
-@router.delete("/galleries/{gallery}", tags=TAGS, responses=problems(404))
+@router.delete("/galleries/{gallery}", tags=TAGS, responses=problems(404, 409))
 def delete_gallery(
     gallery: GalleryPath,
     parts: PartsOf,
@@ -98,7 +98,9 @@ def get_subject(
     return answers.subject_answer(parts.galleries.get(gallery).subject(subject_id))
 
 
-@router.delete("/galleries/{gallery}/subjects/{subject_id}", tags=TAGS, responses=problems(404))
+@router.delete(
+    "/galleries/{gallery}/subjects/{subject_id}", tags=TAGS, responses=problems(404, 409)
+)
 def remove_subject(
     gallery: GalleryPath,
     subject_id: SubjectPath,

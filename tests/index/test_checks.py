@@ -1,6 +1,7 @@
 """What is refused at the door."""
 
 import re
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -119,6 +120,7 @@ def test_float_noise_is_taken() -> None:
         ({"image_hash": b"x" * 65}, "image hash"),
         ({"face_id": ""}, "face id"),
         ({"image_id": "a\0b"}, "image id"),
+        ({"created_at": datetime(2019, 5, 4)}, "time zone"),
     ],
 )
 def test_a_figure_out_of_range_is_refused(changes: dict[str, object], expected: str) -> None:

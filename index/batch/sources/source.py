@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from embedding.detect import Box
@@ -48,6 +49,7 @@ class SourcePhoto:
         metadata: what a manifest says of it beside, as JSON; None for nothing.
         box: of the face that is meant, in pixels of the upright photo; None leaves it to the
             rules.
+        enrolled_at: when its template was enrolled first, aware; None for now.
     """
 
     key: str
@@ -57,6 +59,7 @@ class SourcePhoto:
     read: Callable[[int], bytes]
     metadata: str | None = None
     box: Box | None = None
+    enrolled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,13 @@ def embedder(tmp_path_factory: pytest.TempPathFactory) -> FaceEmbedder:
     return FaceEmbedder.open(model, detector=FakeDetector(), num_threads=1)
 
 
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> FaceEmbedder:
+    """Another model."""
+    model = write_fake_model(tmp_path_factory.mktemp("other") / "model", seed=5)
+    return FaceEmbedder.open(model, detector=FakeDetector(), num_threads=1)
+
+
 @pytest.fixture
 def place(tmp_path: Path, embedder: FaceEmbedder) -> Place:
     """A data folder without anything in it."""

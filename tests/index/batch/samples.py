@@ -46,6 +46,7 @@ class Place:
 
     data: Path
     embedder: FaceEmbedder
+    url: str | None = None
 
     def build(self, source: Source | Path, options: BuildOptions | None = None) -> Built:
         """Index a source."""
@@ -97,7 +98,9 @@ class _Opened:
         self._place = place
 
     def __enter__(self) -> tuple[Galleries, Gallery, BatchState]:
-        self._galleries = Galleries.open(self._place.data, upkeep_s=3600)
+        self._galleries = Galleries.open(
+            self._place.data, database_url=self._place.url, upkeep_s=3600
+        )
         known = {each.name: each for each in self._galleries.list()}
         gallery = known.get("people") or self._galleries.create(
             "people", fingerprint=self._place.embedder.fingerprint

@@ -214,6 +214,9 @@ def test_re_embed(run: Run, models: Path, crops: Path, tmp_path: Path) -> None:
     assert code == 1
     assert "5 of 6 templates are made anew, 5 of them now" in out
     assert "people is the old gallery still" in out
+    code, out, _ = run("re-embed", crops, "-g", "people", "--model", "small", "--abandon")
+    assert (code, out) == (0, "deleted 1 unfinished galleries\n")
+    assert run(*arguments)[0] == 1
     (tmp_path / "0.png").rename(crops / "moved.png")
     code, out, _ = run(*arguments, "--json")
     answer: dict[str, Any] = json.loads(out)

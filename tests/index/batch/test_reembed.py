@@ -1,6 +1,7 @@
 """A gallery goes over to another model, with everybody who is in it and nobody else."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,9 @@ import pytest
 from embedding.embedder import FaceEmbedder
 from embedding.errors import (
     GalleryExists,
+    GalleryFilling,
     GalleryNotFound,
     ModelMismatch,
-    NameInvalid,
-    RequestInvalid,
 )
 from index.batch.build import BuildOptions
 from index.batch.hashing import Hashing
@@ -21,24 +21,25 @@ from index.batch.sources.source import SourceRules
 from index.batch.stages import FaceRules
 from index.galleries import Galleries
 from index.rules import GalleryRules
-from tests.fakes import FakeDetector, make_photo, write_fake_model
+from tests.fakes import make_photo
 from tests.index.batch.samples import Place, people_tree, write_tree
-from tests.index.conftest import OpenGalleries
-from tests.index.samples import FINGERPRINT, OTHER_FINGERPRINT, new_template, unit_vectors
+from tests.index.samples import new_template, unit_vectors
 
 
-@pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> FaceEmbedder:
-    """Another model."""
-    model = write_fake_model(tmp_path_factory.mktemp("other") / "model", seed=5)
-    return FaceEmbedder.open(model, detector=FakeDetector(), num_threads=1)
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """Of a database of each kind."""
+    return request.getfixturevalue("database_url") if request.param == "postgres" else None
 
 
 @pytest.fixture
-def galleries(place: Place, tree: Path) -> Iterator[Galleries]:
+def galleries(
+    tmp_path: Path, tree: Path, embedder: FaceEmbedder, url: str | None
+) -> Iterator[Galleries]:
     """A gallery of two photos of each of six people."""
+    place = Place(data=tmp_path / "data", embedder=embedder, url=url)
     place.build(people_tree(tree))
-    with Galleries.open(place.data, upkeep_s=3600) as opened:
+    with Galleries.open(place.data, database_url=url, upkeep_s=3600) as opened:
         yield opened
 
 
@@ -49,6 +50,7 @@ def run(
     *,
     switch: bool = True,
     allow_missing: bool = False,
+    old_state: Path | None = None,
 ) -> ReEmbedded:
     """Make the gallery anew."""
     return reembed(
@@ -61,6 +63,7 @@ def run(
             switch=switch,
             allow_missing=allow_missing,
         ),
+        old_state=old_state,
     )
 
 
@@ -93,10 +96,8 @@ def test_everybody_goes_over(galleries: Galleries, tree: Path, other: FaceEmbedd
     )
     assert answer.subject is not None
     assert answer.subject.name == "cat"
-    assert galleries.get(done.old_name) is old
-    assert old.name == done.old_name
-    with pytest.raises(GalleryNotFound):
-        galleries.get(f"people.{other.fingerprint[:12]}")
+    assert galleries.get(done.old_name).id == old.id
+    assert [each.name for each in galleries.list()] == ["people", done.old_name]
 
 
 def test_rules_and_look_alikes_go_over(
@@ -120,13 +121,14 @@ def test_rules_and_look_alikes_go_over(
 
 
 def test_it_is_so_after_a_restart(
-    galleries: Galleries, place: Place, tree: Path, other: FaceEmbedder
+    galleries: Galleries, url: str | None, tree: Path, other: FaceEmbedder
 ) -> None:
     """The switch is on disk."""
     before = content(galleries)
     done = run(galleries, tree, other)
+    data = galleries.path
     galleries.close()
-    with Galleries.open(place.data, upkeep_s=3600) as again:
+    with Galleries.open(data, database_url=url, upkeep_s=3600) as again:
         assert again.get("people").fingerprint == other.fingerprint
         assert content(again) == content(again, done.old_name) == before
 
@@ -228,38 +230,102 @@ def test_who_was_renamed_goes_over_renamed(
     assert names == {"Anna", "ben", "cat", "dan", "eve", "fay"}
 
 
-def test_a_switch_is_for_what_was_seen(open_galleries: OpenGalleries) -> None:
-    """A gallery that changed after it was looked at keeps its name; so does everything else."""
-    with open_galleries() as galleries:
-        old = galleries.create("people", fingerprint=FINGERPRINT)
-        new = galleries.create("new", fingerprint=OTHER_FINGERPRINT)
-        galleries.create("taken", fingerprint=FINGERPRINT)
-        sequence = old.sequence
-        old.enroll([new_template(unit_vectors(1)[0])])
-        with pytest.raises(RequestInvalid, match="changed"):
-            galleries.switch("people", new, kept_name="old", sequence=sequence)
-        with pytest.raises(GalleryExists):
-            galleries.switch("people", new, kept_name="taken", sequence=old.sequence)
-        with pytest.raises(NameInvalid):
-            galleries.switch("people", new, kept_name="a/b", sequence=old.sequence)
-        assert galleries.get("people") is old
-        galleries.switch("people", new, kept_name="old", sequence=old.sequence)
-        assert [each.name for each in galleries.list()] == ["old", "people", "taken"]
-        assert galleries.get("people") is new
+def test_there_and_back_and_there_again(
+    galleries: Galleries, tree: Path, embedder: FaceEmbedder, other: FaceEmbedder
+) -> None:
+    """What is kept of an earlier switch is never changed: it is in the way until it is deleted."""
+    first = run(galleries, tree, other).old_name
+    kept = content(galleries, first)
+    ann = galleries.get("people").find_subject(name="ann")
+    assert ann is not None
+    galleries.get("people").remove_subject(ann.id)
+    done = run(galleries, tree, embedder)
+    assert done.switched
+    assert content(galleries, first) == kept
+    names = [each.name for each in galleries.list()]
+    with pytest.raises(GalleryExists, match="delete it"):
+        run(galleries, tree, other)
+    assert [each.name for each in galleries.list()] == names
+    galleries.delete(first)
+    assert run(galleries, tree, other).switched
 
 
-@pytest.mark.postgres
-def test_other_processes_follow_a_switch(tmp_path: Path, database_url: str) -> None:
-    """Whoever shares the database finds the new gallery under the name after the next sync."""
-    with (
-        Galleries.open(tmp_path / "data", database_url=database_url) as galleries,
-        Galleries.open(tmp_path / "data", database_url=database_url) as others,
-    ):
-        old = galleries.create("people", fingerprint=FINGERPRINT)
-        new = galleries.create("new", fingerprint=OTHER_FINGERPRINT)
-        assert others.get("people").id == old.id
-        galleries.switch("people", new, kept_name="old", sequence=old.sequence)
-        others.sync()
-        assert others.get("people").id == new.id
-        assert others.get("old").id == old.id
-        assert [each.name for each in others.list()] == ["old", "people"]
+def test_templates_keep_their_time(
+    galleries: Galleries, url: str | None, tree: Path, other: FaceEmbedder
+) -> None:
+    """That of their first enrollment, also through a time zone, a switch and a start anew."""
+    at = datetime(2019, 5, 4, 3, 2, 1, 654321, tzinfo=timezone(timedelta(hours=5)))
+    _enroll_ann(galleries, tree / "ann/old.png", other, variant=8, at=at)
+    before = _times(galleries)
+    assert before[0] == ("ann", at)
+    assert run(galleries, tree, other).switched
+    assert _times(galleries) == before
+    data = galleries.path
+    galleries.close()
+    with Galleries.open(data, database_url=url, upkeep_s=None) as again:
+        assert _times(again) == before
+
+
+def _times(galleries: Galleries) -> list[tuple[str, datetime]]:
+    gallery = galleries.get("people")
+    return sorted(
+        (str(subject.name), each.created_at)
+        for subject in gallery.subjects().subjects
+        for each in gallery.templates(subject.id)
+    )
+
+
+def test_what_is_being_filled_is_not_used(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """It is listed under a name that nobody can give, and refused; it goes with the old one."""
+    name = run(galleries, tree, other, switch=False).new_name
+    assert name == f"people~{other.fingerprint[:12]}"
+    assert [each.name for each in galleries.list()] == ["people", name]
+    with pytest.raises(GalleryFilling):
+        galleries.get(name)
+    with pytest.raises(GalleryNotFound):
+        galleries.get("people~0")
+    assert galleries.abandon("people") == 1
+    assert [each.name for each in galleries.list()] == ["people"]
+    run(galleries, tree, other, switch=False)
+    galleries.delete("people")
+    assert galleries.list() == ()
+
+
+def test_a_cap_takes_nothing_out_on_the_way(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """The new gallery has the same templates of a person, though they came in another order."""
+    old = galleries.get("people")
+    old.set_rules(GalleryRules(max_templates=3))
+    _enroll_ann(galleries, tree / "ann/-.png", other, variant=8)
+    run(galleries, tree, other, switch=False)
+    assert _enroll_ann(galleries, tree / "ann/9.png", other, variant=9)
+    before = [each[:3] for each in content(galleries)]
+    assert run(galleries, tree, other).switched
+    assert [each[:3] for each in content(galleries)] == before
+
+
+def _enroll_ann(
+    galleries: Galleries,
+    path: Path,
+    embedder: FaceEmbedder,
+    *,
+    variant: int,
+    at: datetime | None = None,
+) -> tuple[str, ...]:
+    """Enroll a new photo as the service does; returns what the cap dropped."""
+    photo = make_photo(["ann"], variant=variant)
+    path.write_bytes(photo)
+    box = embedder.analyze(photo).faces[0].box
+    old = galleries.get("people")
+    template = new_template(
+        unit_vectors(1)[0],
+        fingerprint=old.fingerprint,
+        box=(box.left, box.top, box.right, box.bottom),
+        quality=1.0,
+        created_at=at,
+        image_hash=Hashing(galleries.secret("service")).content(photo),
+    )
+    return old.enroll([template], name="ann").dropped_ids
