@@ -16,14 +16,17 @@ from pathlib import Path
 from embedding.detect import Box
 from embedding.embedder import FaceEmbedder
 from embedding.errors import (
+    GalleryError,
     GalleryExists,
     ModelMismatch,
+    RequestInvalid,
     SubjectNotFound,
     TemplateNotFound,
 )
 from index.batch.build import BuildOptions, Built, build, state_path
 from index.batch.following import catch_up
 from index.batch.hashing import Hashing
+from index.batch.mapping import check_new, write_mapping
 from index.batch.sources.source import Skip, Source, SourcePhoto, SubjectKey
 from index.batch.tally import Tally
 from index.checks import check_gallery_name
@@ -46,11 +49,16 @@ class ReEmbedOptions:
         build: how photos are worked on; which face is meant, the old template says.
         allow_missing: switch over even if templates are missing.
         switch: switch over at the end; False only fills the new gallery.
+        delete_old: delete the old gallery after the switch.
+        mapping: new CSV file for the old and the new id of each subject, written just before the
+            switch; None for none.
     """
 
     build: BuildOptions
     allow_missing: bool = False
     switch: bool = True
+    delete_old: bool = False
+    mapping: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +73,7 @@ class ReEmbedded:
         num_removed: templates taken out of the new gallery, since the old one has them no more.
         switched: whether the new gallery has the old one's name now.
         new_name: of the new gallery.
-        old_name: of the old one.
+        old_name: of the old one; None where it was deleted.
     """
 
     built: Built
@@ -74,7 +82,7 @@ class ReEmbedded:
     num_removed: int
     switched: bool
     new_name: str
-    old_name: str
+    old_name: str | None
 
 
 def reembed(
@@ -110,7 +118,8 @@ def reembed(
         GalleryNotFound: no such gallery.
         ModelMismatch: the gallery is of this model already, or the one that is being filled is
             of another one.
-        RequestInvalid: the old gallery was changed in the last moment; the next call goes on.
+        RequestInvalid: the old gallery was changed in the last moment; the next call goes on. Or
+            the file for the ids exists.
         StoreInUse: another process works with one of the state files.
     """
     old = galleries.get(name)
@@ -120,6 +129,8 @@ def reembed(
         )
     old_name = kept_name(name, old.fingerprint)
     _check_free(galleries, old_name)
+    if options.mapping is not None:
+        check_new(options.mapping)
     new = galleries.filling(name, fingerprint=embedder.fingerprint, space=old.space_id is not None)
     # Until the end without a cap: it would take out what is to be counted.
     new.set_rules(replace(old.rules(), max_templates=None))
@@ -157,7 +168,20 @@ def reembed(
                 before = held.enter_context(BatchState(old_path, gallery_id=old.id))
                 catch_up(before, old, hashing=hashing)
                 before.carry_removed_to(known)
-            galleries.switch(name, new, kept_name=old_name, sequence=sequence)
+            if options.mapping is not None:
+                # Before: who dies in between has it, or finds the old ids still there.
+                write_mapping(options.mapping, _id_pairs(old, new))
+            try:
+                galleries.switch(name, new, kept_name=old_name, sequence=sequence)
+            except (GalleryError, RequestInvalid):
+                # After any other error the switch may be on disk nevertheless.
+                if options.mapping is not None:
+                    options.mapping.unlink()
+                raise
+    afterwards: str | None = old_name if switched else name
+    if switched and options.delete_old:
+        galleries.delete(old_name)
+        afterwards = None
     return ReEmbedded(
         built=built,
         num_templates=sum(map(len, wanted.values())),
@@ -165,7 +189,7 @@ def reembed(
         num_removed=num_removed,
         switched=switched,
         new_name=name if switched else new.name,
-        old_name=old_name if switched else name,
+        old_name=afterwards,
     )
 
 
@@ -307,12 +331,23 @@ def _counterpart(subject_id: str, old: Gallery, new: Gallery) -> str:
     return "" if found is None else found.id
 
 
+def _id_pairs(old: Gallery, new: Gallery) -> Iterator[tuple[str, str]]:
+    """The old and the new id of each subject that went over."""
+    for subject in _subjects(old):
+        if found := _counterpart(subject.id, old, new):
+            yield subject.id, found
+
+
 def _empty(gallery: Gallery) -> Iterator[Subject]:
     """Subjects without templates."""
+    return (each for each in _subjects(gallery) if each.num_templates == 0)
+
+
+def _subjects(gallery: Gallery) -> Iterator[Subject]:
     cursor: str | None = None
     while True:
         page = gallery.subjects(limit=_PAGE, cursor=cursor)
-        yield from (each for each in page.subjects if each.num_templates == 0)
+        yield from page.subjects
         cursor = page.next_cursor
         if cursor is None:
             return

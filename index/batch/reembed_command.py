@@ -51,6 +51,13 @@ def reembed_command(
     switch: Annotated[
         bool, typer.Option("--switch/--no-switch", help="Switch over at the end.")
     ] = True,
+    delete_old: Annotated[
+        bool, typer.Option("--delete-old", help="Delete the old gallery after the switch.")
+    ] = False,
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--mapping", help="New CSV file for the old and new ids of subjects."),
+    ] = None,
     abandon: Annotated[
         bool, typer.Option("--abandon", help="Delete what was filled so far, and do no more.")
     ] = False,
@@ -95,6 +102,8 @@ def reembed_command(
         ),
         allow_missing=allow_missing,
         switch=switch,
+        delete_old=delete_old,
+        mapping=mapping,
     )
     embedder = open_model(named_model(model, models_folder))
     tally = Tally()
@@ -139,7 +148,9 @@ def _lines(done: ReEmbedded, gallery: str) -> list[str]:
     if num_missing:
         lines.append(f"{num_missing} have no photo in the source, or no face where theirs was:")
         lines += [f"  {each}" for each in done.missing[:_SHOWN]]
-    if done.switched:
+    if done.old_name is None:
+        lines.append(f"{gallery} is the new gallery; the old one was deleted")
+    elif done.switched:
         lines.append(f"{gallery} is the new gallery; the old one is {done.old_name}, delete it")
     else:
         lines.append(f"{gallery} is the old gallery still; the new one is {done.new_name}")

@@ -1,5 +1,6 @@
 """A gallery goes over to another model, with everybody who is in it and nobody else."""
 
+import csv
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,6 +13,7 @@ from embedding.errors import (
     GalleryFilling,
     GalleryNotFound,
     ModelMismatch,
+    RequestInvalid,
 )
 from index.batch.build import BuildOptions
 from index.batch.hashing import Hashing
@@ -21,6 +23,7 @@ from index.batch.sources.source import SourceRules
 from index.batch.stages import FaceRules
 from index.galleries import Galleries
 from index.rules import GalleryRules
+from index.store.store import Store
 from tests.fakes import make_photo
 from tests.index.batch.samples import Place, people_tree, write_tree
 from tests.index.samples import new_template, unit_vectors
@@ -51,6 +54,8 @@ def run(
     switch: bool = True,
     allow_missing: bool = False,
     old_state: Path | None = None,
+    delete_old: bool = False,
+    mapping: Path | None = None,
 ) -> ReEmbedded:
     """Make the gallery anew."""
     return reembed(
@@ -62,6 +67,8 @@ def run(
             build=BuildOptions(faces=FaceRules(force=True), lot_size=4),
             switch=switch,
             allow_missing=allow_missing,
+            delete_old=delete_old,
+            mapping=mapping,
         ),
         old_state=old_state,
     )
@@ -96,6 +103,7 @@ def test_everybody_goes_over(galleries: Galleries, tree: Path, other: FaceEmbedd
     )
     assert answer.subject is not None
     assert answer.subject.name == "cat"
+    assert done.old_name is not None
     assert galleries.get(done.old_name).id == old.id
     assert [each.name for each in galleries.list()] == ["people", done.old_name]
 
@@ -130,7 +138,7 @@ def test_it_is_so_after_a_restart(
     galleries.close()
     with Galleries.open(data, database_url=url, upkeep_s=3600) as again:
         assert again.get("people").fingerprint == other.fingerprint
-        assert content(again) == content(again, done.old_name) == before
+        assert content(again) == content(again, str(done.old_name)) == before
 
 
 def test_a_second_call_has_nothing_to_do(
@@ -234,7 +242,7 @@ def test_there_and_back_and_there_again(
     galleries: Galleries, tree: Path, embedder: FaceEmbedder, other: FaceEmbedder
 ) -> None:
     """What is kept of an earlier switch is never changed: it is in the way until it is deleted."""
-    first = run(galleries, tree, other).old_name
+    first = run(galleries, tree, other).old_name or ""
     kept = content(galleries, first)
     ann = galleries.get("people").find_subject(name="ann")
     assert ann is not None
@@ -273,6 +281,47 @@ def _times(galleries: Galleries) -> list[tuple[str, datetime]]:
         for subject in gallery.subjects().subjects
         for each in gallery.templates(subject.id)
     )
+
+
+def test_other_systems_learn_the_new_ids(
+    galleries: Galleries,
+    tree: Path,
+    other: FaceEmbedder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The file is there after a switch, and only then; and the old gallery need not stay."""
+    names = {each.id: each.name for each in galleries.get("people").subjects().subjects}
+    mapping = tmp_path / "ids.csv"
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "switch", _changed)
+        with pytest.raises(RequestInvalid):
+            run(galleries, tree, other, mapping=mapping)
+    assert not mapping.exists()
+    done = run(galleries, tree, other, mapping=mapping, delete_old=True)
+    assert done.old_name is None
+    assert [each.name for each in galleries.list()] == ["people"]
+    with mapping.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    new = galleries.get("people")
+    assert {row["old_id"]: new.subject(row["new_id"]).name for row in rows} == names
+    assert mapping.stat().st_mode & 0o777 == 0o600
+
+
+def _changed(*_: object, **__: object) -> None:
+    raise RequestInvalid("the gallery was changed meanwhile")
+
+
+def test_a_file_of_ids_is_not_written_over(
+    galleries: Galleries, tree: Path, other: FaceEmbedder, tmp_path: Path
+) -> None:
+    """It is refused before anything is done."""
+    mapping = tmp_path / "ids.csv"
+    mapping.write_text("mine")
+    with pytest.raises(RequestInvalid, match="new file"):
+        run(galleries, tree, other, mapping=mapping)
+    assert [each.name for each in galleries.list()] == ["people"]
+    assert mapping.read_text() == "mine"
 
 
 def test_what_is_being_filled_is_not_used(
