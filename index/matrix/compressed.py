@@ -14,7 +14,7 @@ from index.matrix.batching import Results
 from index.matrix.best import Best
 from index.matrix.codes import CodedRows, rotation
 from index.matrix.kernels import share_out, to_float32
-from index.matrix.scan import closest_live, scan
+from index.matrix.scan import closest_live, closest_of_all, inner_products
 from index.matrix.segment import Segment
 from index.matrix.segmented import SEGMENT_ROWS, SegmentedMatrix
 
@@ -114,7 +114,7 @@ class CompressedMatrix(SegmentedMatrix):
         for segment in segments:
             useful = segment.codes is not None and segment.count > few
             (coded if useful else bare).append(segment)
-        best = scan(bare, queries_QD, num)
+        best = closest_of_all(bare, queries_QD, num)
         if not coded:
             return best.results()
         places_QR = self._candidates(coded, queries_QD, num)
@@ -176,6 +176,6 @@ def _refine(
                 vectors.append(segment.vectors_ND[rows_R[start:stop]])
         if vectors:
             candidates_RD = to_float32(np.concatenate(vectors))
-            similarities_R = np.einsum("rd,d->r", candidates_RD, queries_QD[number])
+            similarities_R = inner_products(candidates_RD, queries_QD[number : number + 1])
             best.add(np.full(len(candidates_RD), number), similarities_R, np.concatenate(ids))
     return best

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.matrix.batching import Results
-from index.matrix.scan import scan
+from index.matrix.scan import closest_of_all
 from index.matrix.segment import Segment
 from index.matrix.segmented import SegmentedMatrix
 
@@ -23,7 +23,7 @@ class ExactMatrix(SegmentedMatrix):
     def _search_rows(
         self, segments: Sequence[Segment], queries_QD: NDArray[np.float32], num: int
     ) -> Results:
-        return scan(segments, queries_QD, num).results()
+        return closest_of_all(segments, queries_QD, num).results()
 
     def settle(self) -> None:
         """Nothing waits here."""

@@ -88,33 +88,16 @@ def share_out(
         wait(futures)
 
 
-def closest(
-    query_D: NDArray[np.float32], vectors_ND: Vectors, num: int
+def closest_half(
+    query_D: NDArray[np.float32], vectors_ND: NDArray[np.float16], num: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the similarities (1, K) and rows (1, K) of the closest vectors, in any order.
 
     Args:
         query_D: (D,) float32.
-        vectors_ND: (N, D) float32 or float16, contiguous; read once.
+        vectors_ND: (N, D) float16, contiguous; read once, and decoded on the way.
         num: K, 1 to N.
     """
-    if vectors_ND.dtype == np.float32:
-        return _closest_float32(query_D, np.asarray(vectors_ND, dtype=np.float32), num)
-    return _closest_float16(query_D, np.asarray(vectors_ND, dtype=np.float16), num)
-
-
-def _closest_float32(
-    query_D: NDArray[np.float32], vectors_ND: NDArray[np.float32], num: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    similarities_1K, rows_1K = faiss.knn(
-        query_D[np.newaxis], vectors_ND, num, metric=faiss.METRIC_INNER_PRODUCT
-    )
-    return similarities_1K, rows_1K
-
-
-def _closest_float16(
-    query_D: NDArray[np.float32], vectors_ND: NDArray[np.float16], num: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     query_D = np.ascontiguousarray(query_D)
     scanner = _half_quantizer(len(query_D)).select_InvertedListScanner(
         faiss.METRIC_INNER_PRODUCT, None, True, None, False

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.matrix.batching import Results
 from index.matrix.best import Best
-from index.matrix.kernels import MatrixProduct, closest, share_out, to_float32
+from index.matrix.kernels import MatrixProduct, closest_half, share_out, to_float32
 from index.matrix.segment import Segment
 from index.matrix.vectors import NO_ID
 
@@ -25,8 +24,11 @@ _BLOCK_SIMILARITIES = 2**18
 MAX_QUERIES = 64
 """The most queries of one pass: more gain little speed, and changes wait for its end."""
 
-_RESCORED = 2**14
-"""Results whose vectors are looked up together: 32 MB."""
+_MORE = 4
+"""Results besides those wanted: one that is a rounding behind the last may go before it."""
+
+_COMPARED = 2**14
+"""Results that are compared once more together: 32 MB of vectors."""
 
 _MIN_QUERIES_FLOAT16 = 8
 """From so many on, a matrix product is worth the decoding; float32 needs none."""
@@ -41,14 +43,54 @@ class _Piece:
     stop: int
 
 
-def scan(segments: Iterable[Segment], queries_QD: NDArray[np.float32], num: int) -> Best:
+def closest_of_all(segments: Sequence[Segment], queries_QD: NDArray[np.float32], num: int) -> Best:
     """Return the best among all live rows of the segments; the caller keeps changes away.
+
+    A pass sums in float32, and in another order for one query than for several: so the same
+    query would get other last digits, and of two nearly equal vectors the other one, in company.
+    What it finds is therefore compared once more.
 
     Args:
         segments: of one storage.
         queries_QD: (Q, D) float32, contiguous, at most `MAX_QUERIES`.
         num: K, at least 1.
     """
+    ids_QK = _scan(segments, queries_QD, num + _MORE).results()[1]
+    best = Best(len(queries_QD), num)
+    step = max(_COMPARED // ids_QK.shape[1], 1)
+    for start in range(0, len(queries_QD), step):
+        queries_F, places_F = np.nonzero(ids_QK[start : start + step] != NO_ID)
+        if len(queries_F) == 0:
+            continue
+        queries_F += start
+        ids_U, each_F = np.unique(ids_QK[queries_F, places_F], return_inverse=True)
+        vectors_UD = _vectors_of(segments, ids_U, dimension=queries_QD.shape[1])
+        similarities_F = inner_products(vectors_UD[each_F], queries_QD[queries_F])
+        best.add(queries_F, similarities_F, ids_U[each_F])
+    return best
+
+
+def inner_products(
+    vectors_FD: NDArray[np.float32], queries_FD: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the inner product (F,) of each vector and its query, rounded once.
+
+    Sums of doubles: they are the same whatever else is computed beside them.
+
+    Args:
+        vectors_FD: (F, D).
+        queries_FD: (F, D), or one of all of them (1, D).
+    """
+    products_F: NDArray[np.float64] = np.einsum(
+        "fd,fd->f",
+        vectors_FD,
+        np.broadcast_to(queries_FD, vectors_FD.shape),
+        dtype=np.float64,
+    )
+    return products_F.astype(np.float32)
+
+
+def _scan(segments: Iterable[Segment], queries_QD: NDArray[np.float32], num: int) -> Best:
     pieces = [
         _Piece(segment, start, min(start + _PIECE_ROWS, segment.count))
         for segment in segments
@@ -70,10 +112,11 @@ def _one_by_one(queries_QD: NDArray[np.float32], num: int, pieces: Iterator[_Pie
     best = Best(len(queries_QD), num)
     for piece in pieces:
         rows = slice(piece.start, piece.stop)
-        vectors_ND, ids_N = piece.segment.vectors_ND[rows], piece.segment.ids_N[rows]
+        halves_ND = np.asarray(piece.segment.vectors_ND[rows], dtype=np.float16)
+        ids_N, dead_N = piece.segment.ids_N[rows], piece.segment.dead_N[rows]
         for number, query_D in enumerate(queries_QD):
             _, similarities_F, rows_F = closest_live(
-                functools.partial(closest, query_D, vectors_ND), num, piece.segment.dead_N[rows]
+                functools.partial(closest_half, query_D, halves_ND), num, dead_N
             )
             best.add(np.full(len(rows_F), number), similarities_F, ids_N[rows_F])
     return best
@@ -115,36 +158,6 @@ def closest_live(
         similarities_QK, rows_QK = fetch(min(num + int(dead_N.sum()), len(dead_N)))
     live_QK = (rows_QK >= 0) & ~dead_N[rows_QK]
     return np.nonzero(live_QK)[0], similarities_QK[live_QK], rows_QK[live_QK]
-
-
-def rescored(
-    segments: Sequence[Segment], queries_QD: NDArray[np.float32], results: Results, num: int
-) -> Results:
-    """Return the best results by similarities that no rounding of a long sum is in.
-
-    A pass sums in float32, and in another order for one query than for several: so the same
-    query would get other last digits, and of two nearly equal vectors the other one, in company.
-
-    Args:
-        segments: all in which the results are; the caller keeps changes away.
-        queries_QD: (Q, D) float32.
-        results: of these queries, somewhat more than wanted.
-        num: K, how many are wanted.
-    """
-    _, ids_QK = results
-    num_queries = len(ids_QK)
-    best = Best(num_queries, num)
-    step = max(_RESCORED // max(ids_QK.shape[1], 1), 1)
-    for start in range(0, num_queries, step):
-        some_QK = ids_QK[start : start + step]
-        queries_F, places_F = np.nonzero(some_QK != NO_ID)
-        ids_U, each_F = np.unique(some_QK[queries_F, places_F], return_inverse=True)
-        vectors_UD = _vectors_of(segments, ids_U, dimension=queries_QD.shape[1])
-        exact_F = np.einsum(
-            "fd,fd->f", vectors_UD[each_F], queries_QD[start + queries_F], dtype=np.float64
-        )
-        best.add(start + queries_F, exact_F.astype(np.float32), ids_U[each_F])
-    return best.results()
 
 
 def _vectors_of(

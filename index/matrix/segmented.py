@@ -16,7 +16,7 @@ from index.locks import ReadersWriterLock
 from index.matrix.batching import CombinedSearch, Results
 from index.matrix.compaction import Copied, copy_live, groups
 from index.matrix.kernels import to_float32
-from index.matrix.scan import MAX_QUERIES, rescored
+from index.matrix.scan import MAX_QUERIES
 from index.matrix.segment import Segment
 from index.matrix.vectors import Vectors
 
@@ -26,9 +26,6 @@ SEGMENT_ROWS = 65_536
 _GROWING_SHARE = 4
 """A growing segment is sealed at this part of the rows: what has no codes yet stays small, and
 compaction joins neighbours."""
-
-_MORE = 4
-"""Results besides those wanted: one that is a rounding behind the last may go before it."""
 
 _CHECK_ROWS = 8192
 
@@ -233,9 +230,7 @@ class SegmentedMatrix(abc.ABC):
     def _search_locked(self, queries_QD: NDArray[np.float32], num: int) -> Results:
         with self._lock.reading():
             if len(queries_QD):
-                segments = self._all()
-                found = self._search_rows(segments, queries_QD, num + _MORE)
-                return rescored(segments, queries_QD, found, num)
+                return self._search_rows(self._all(), queries_QD, num)
         return np.zeros((0, num), dtype=np.float32), np.zeros((0, num), dtype=np.int64)
 
     def _replace(self, group: Sequence[Segment], copied: Copied | None) -> None:

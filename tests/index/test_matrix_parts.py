@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from index.matrix.best import Best
 from index.matrix.compaction import copy_live, groups
 from index.matrix.exact import ExactMatrix
-from index.matrix.kernels import MatrixProduct, closest, share_out, to_float32
+from index.matrix.kernels import MatrixProduct, closest_half, share_out, to_float32
 from index.matrix.segment import Segment
 from tests.index.matrices import rounded
 from tests.index.samples import unit_vectors
@@ -34,16 +34,18 @@ def test_every_float16_becomes_its_float32() -> None:
 def test_products_and_closest_are_those_of_numpy(
     dtype: type[np.floating], num_vectors: int
 ) -> None:
-    """Both ways to compare rows with queries agree with a matrix product in float64."""
+    """All ways to compare rows with queries agree with a matrix product in float64."""
     vectors_ND = rounded(unit_vectors(num_vectors, dimension=_D), dtype)
     queries_QD = unit_vectors(3, seed=1, dimension=_D)
     expected_NQ = vectors_ND.astype(np.float64) @ queries_QD.astype(np.float64).T
     np.testing.assert_allclose(
         MatrixProduct(queries_QD).of(vectors_ND), expected_NQ, rtol=0, atol=1e-6
     )
+    if dtype == np.float32:
+        return
     num = min(5, num_vectors)
     for query_D, expected_N in zip(queries_QD, expected_NQ.T, strict=True):
-        similarities_1K, rows_1K = closest(query_D, vectors_ND, num)
+        similarities_1K, rows_1K = closest_half(query_D, vectors_ND.astype(np.float16), num)
         np.testing.assert_allclose(similarities_1K[0], expected_N[rows_1K[0]], rtol=0, atol=1e-6)
         assert set(rows_1K[0]) == set(np.argsort(-expected_N)[:num])
 
