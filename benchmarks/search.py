@@ -36,6 +36,7 @@ from index.matrix.vectors import VectorMatrix
 NUM_RESULTS = 10
 NUM_CALLERS = 16
 _BLAS_SPINS_S = 0.2
+_TURN_MS = 100.0
 NUM_MATED, NUM_STRANGERS = 3000, 4000
 FPIR = 0.001
 
@@ -61,13 +62,15 @@ def alternating_ms(work: dict[str, Callable[[], object]], *, num_runs: int) -> d
     """Median milliseconds of each, taken in turns so that all meet the same disturbances.
 
     Threads of NumPy's BLAS keep a core busy for a tenth of a second after a product: that is
-    waited for, so that it is not the next one's time.
+    waited for, so that it is not the next one's time. Then each works for a tenth of a second,
+    so that no short one meets a core that is still asleep.
     """
     times: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(num_runs):
         for name, one in work.items():
             time.sleep(_BLAS_SPINS_S)
-            times[name].append(median_ms(one, num_runs=1, num_warm=1))
+            once_ms = median_ms(one, num_runs=1, num_warm=1)
+            times[name].append(median_ms(one, num_runs=1 + int(_TURN_MS / once_ms), num_warm=0))
     return {name: statistics.median(each) for name, each in times.items()}
 
 

@@ -119,7 +119,9 @@ class CompressedMatrix(SegmentedMatrix):
             return best.results()
         places_QR = self._candidates(coded, queries_QD, num)
         refine = functools.partial(_refine, coded, queries_QD, num, places_QR)
-        for found in share_out(refine, range(len(queries_QD))):
+        numbers = range(len(queries_QD))
+        # Handing one query over would take as long as refining it.
+        for found in share_out(refine, numbers) if len(numbers) > 1 else [refine(iter(numbers))]:
             best.take_in(found)
         return best.results()
 
@@ -127,7 +129,7 @@ class CompressedMatrix(SegmentedMatrix):
         self, coded: Sequence[Segment], queries_QD: NDArray[np.float32], num: int
     ) -> NDArray[np.int64]:
         """Return the places (Q, R) of the best candidates, filled up with `NO_ID`."""
-        (rotated_QD,) = share_out(lambda once: self._rotation.of(next(once)), [queries_QD])
+        rotated_QD = self._rotation.of(queries_QD)
         num_candidates = 2 * num + _MORE_IN_ALL
         best = Best(len(queries_QD), num_candidates)
         look = functools.partial(_look_at_codes, rotated_QD, num, num_candidates)

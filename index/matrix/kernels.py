@@ -143,7 +143,8 @@ class MatrixProduct:
     """
 
     def __init__(self, fixed_QD: NDArray[np.floating]) -> None:
-        self._fixed_DQ = np.ascontiguousarray(fixed_QD.T, dtype=np.float32)
+        self._fixed_QD = np.ascontiguousarray(fixed_QD, dtype=np.float32)
+        self._fixed_DQ = np.ascontiguousarray(self._fixed_QD.T)
         most = _PRODUCT_SIZE // max(self._fixed_DQ.size, 1)
         few = min(1 << (most.bit_length() - 1), _MOST_ROWS) if most else 0
         self._num_rows = few if few >= _FEWEST_ROWS else _MANY_ROWS
@@ -167,8 +168,13 @@ class MatrixProduct:
             self._fixed_DQ,
             out=out_NQ[:even].reshape(-1, self._num_rows, num_fixed),
         )
-        if even < len(rows_ND):
-            np.matmul(rows_ND[even:], self._fixed_DQ, out=out_NQ[even:])
+        rest_ND, out_RQ = rows_ND[even:], out_NQ[even:]
+        if self._num_rows == _MANY_ROWS and len(rest_ND) <= _MOST_ROWS:
+            # Row by row: this product would be one of several threads, which then keep a core
+            # busy for a tenth of a second.
+            np.vecdot(rest_ND[:, np.newaxis, :], self._fixed_QD, out=out_RQ)
+        elif len(rest_ND):
+            np.matmul(rest_ND, self._fixed_DQ, out=out_RQ)
 
 
 class SignScan:
