@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from index.gallery import Gallery
 from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.orphans import remove_orphans
+from index.store import batch_files
 from index.store.store import Store
 
 
@@ -89,6 +90,7 @@ class Housekeeping:
             self._purge_due.set()
         # Whoever deletes a gallery may die before its snapshot is gone.
         remove_orphans(self._store.path / SNAPSHOTS_NAME, existing=self._store.standings)
+        batch_files.remove_orphans(self._store.path, existing=self._store.standings)
         # Else the next start misses the old key, once it has been retired.
         for gallery in galleries:
             gallery.reseal_snapshot()

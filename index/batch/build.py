@@ -19,6 +19,7 @@ from index.batch.tally import Tally
 from index.batch.work import Job, LotEnd, Outcome
 from index.batch.writing import Writer
 from index.gallery import Gallery
+from index.store.batch_files import state_file
 from index.store.batch_state import BatchState
 
 LOT_SIZE = 1000
@@ -29,13 +30,10 @@ _MIN_UNDERWAY = 256
 _LOTS_UNDERWAY = 2
 _QUEUE = 64
 
-STATE_FOLDER = "batch"
-"""In the data folder: one state file a gallery."""
-
 
 def state_path(data_folder: Path, gallery: Gallery) -> Path:
     """Return where the state of a gallery's batches lies unless it is told otherwise."""
-    return data_folder / STATE_FOLDER / f"{gallery.id}.sqlite"
+    return state_file(data_folder, gallery.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

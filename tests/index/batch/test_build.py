@@ -12,8 +12,9 @@ from embedding.embedder import FaceEmbedder
 from embedding.errors import ModelMismatch, PhotoUnreadable, RequestInvalid
 from embedding.faces import FoundFaces
 from embedding.photo import PhotoLimits
-from index.batch.build import BuildOptions
+from index.batch.build import BuildOptions, state_path
 from index.batch.stages import FaceRules
+from index.galleries import Galleries
 from index.store.batch_state import BatchState
 from tests.fakes import FakeDetector, make_photo, photo_bytes, write_fake_model
 from tests.index.batch.samples import NAMES, Place, people_tree, write_tree
@@ -262,6 +263,23 @@ def test_another_model_is_refused(place: Place, tree: Path, tmp_path: Path) -> N
     with pytest.raises(ModelMismatch):
         stranger.build(tree)
     assert place.content() == before
+
+
+def test_the_state_goes_with_its_gallery(place: Place, tree: Path) -> None:
+    """It holds paths, which may name people; what is of another gallery or of nobody stays."""
+    place.build(people_tree(tree))
+    with place.opened() as (galleries, gallery, _):
+        other = galleries.create("other", fingerprint=gallery.fingerprint)
+    kept = state_path(place.data, other)
+    kept.write_bytes(b"of another")
+    kept.with_name("notes").write_bytes(b"an operator's")
+    with Galleries.open(place.data, upkeep_s=None) as galleries:
+        galleries.maintain()
+        own = state_path(place.data, galleries.get("people"))
+        assert own.exists()
+        galleries.delete("people")
+        galleries.maintain()
+    assert sorted(kept.parent.iterdir()) == sorted([kept, kept.with_name("notes")])
 
 
 @pytest.mark.parametrize("lot_size", [0, 5001])
