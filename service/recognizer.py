@@ -23,6 +23,7 @@ from index.audit.entries import AuditEvent
 from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.conflicts import find_conflicts
 from index.decision import Identification, name_each_subject_once
+from index.fusion import fusion_rule
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
@@ -168,6 +169,7 @@ class Recognizer:
                     match_threshold=match,
                     review_threshold=review,
                     num_candidates=num_candidates,
+                    fusion=fusion_rule(thresholds.rule),
                 )
                 for face, (match, review) in zip(found.faces, of_faces, strict=True)
             ]

@@ -27,6 +27,7 @@ from index.batch.work import Failure, Job, LotEnd, Outcome
 from index.calibration.in_force import ThresholdsInForce
 from index.decision import check_thresholds, name_each_subject_once
 from index.exchange.tables import check_table_file, write_table
+from index.fusion import fusion_rule
 from index.gallery import Gallery
 from index.store.batch_rows import SubjectDigest
 from index.store.identified import IdentifiedPhoto, IdentifiedPhotos, remove_identified
@@ -287,6 +288,7 @@ class _Run:
         )
 
     def _answers(self, found: PhotoFaces) -> Sequence[Any]:
+        rule = None if self._thresholds is None else fusion_rule(self._thresholds.rule)
         return name_each_subject_once(
             [
                 self._gallery.identify(
@@ -295,6 +297,7 @@ class _Run:
                     match_threshold=match,
                     review_threshold=review,
                     num_candidates=_NUM_CANDIDATES,
+                    fusion=rule,
                 )
                 for face in found.faces
                 for match, review in [self._limits(face)]

@@ -41,6 +41,8 @@ class ThresholdsInForce:
         calibration: the gallery's; None where it was never calibrated.
         reasons: why the calibration is stale or not in force, in words; empty when it holds.
         num_subjects: gallery size N that they are for.
+        rule: name of the fusion rule that they are for; give it to `Gallery.identify`, since the
+            gallery's own may be chosen anew in between.
         normalisation: None where the thresholds are for similarities; otherwise they are for
             figures, and each probe has similarities of its own as thresholds.
     """
@@ -51,6 +53,7 @@ class ThresholdsInForce:
     calibration: Calibration | None
     reasons: tuple[str, ...]
     num_subjects: int
+    rule: str
     normalisation: CohortNormalisation | None = None
 
     @property
@@ -130,6 +133,7 @@ def thresholds_in_force(
                 calibration=calibration,
                 reasons=reasons,
                 num_subjects=num_subjects,
+                rule=rule,
                 normalisation=normalisation,
             )
     match, review = (
@@ -148,6 +152,7 @@ def thresholds_in_force(
         calibration=calibration,
         reasons=reasons,
         num_subjects=num_subjects,
+        rule=rule,
     )
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.calibration.judging import Judgement
 from index.calibration.kept import calibrate_gallery
 from index.calibration.normalisation import CohortNormalisation, digest_of
 from index.rules import GalleryRules
+from service import recognizer
 from service.auth import Role
 from tests.fakes import make_photo
 from tests.index.calibration.samples import soft_strangers
@@ -179,6 +181,31 @@ def test_a_calibration_can_turn_a_match_into_a_stranger(service: FakeService) ->
     points = tuple(replace(each, value=1.0) for each in made.points)
     gallery.store.write_facts({"calibration": replace(made, points=points).to_json()})
     assert _identify(service, photo).json()["faces"][0]["decision"] == "unknown"
+
+
+def test_thresholds_decide_under_the_rule_that_they_are_for(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another rule is chosen in between, the answer is still all of the one before."""
+    service.enroll("ann")
+    photo = {"photos": make_photo(["ben"])}
+    enrolled = service.http.post(
+        "/v1/enroll", headers=service.headers(Role.OPERATOR), data={"subject": "ann"}, files=photo
+    )
+    assert enrolled.status_code == 201
+    gallery = service.parts.galleries.get("default")
+
+    def choosing_then(*args: Any, **kwargs: Any) -> ThresholdsInForce:
+        found = thresholds_in_force(*args, **kwargs)
+        gallery.set_rules(GalleryRules(fusion="mean"))
+        return found
+
+    monkeypatch.setattr(recognizer, "thresholds_in_force", choosing_then)
+    first, second = (
+        _identify(service, make_photo(["ann"])).json()["faces"][0]["similarity"] for _ in range(2)
+    )
+    assert first > 0.99
+    assert second < 0.9
 
 
 def test_a_normalised_calibration_gives_each_face_its_threshold(service: FakeService) -> None:
