@@ -1,4 +1,4 @@
-"""The loops over many vectors, by FAISS; the only importer of faiss.
+"""The loops over many vectors, by NumPy's products and FAISS; the only importer of faiss.
 
 FAISS starts a team of OpenMP threads for every thread that calls it. Here it is called from a
 few workers, one a core, each with a team of one: that is faster, and two searches cannot wait
