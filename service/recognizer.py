@@ -111,6 +111,7 @@ class Recognizer:
             other_threshold=[thresholds.for_probe(each.face.embedding)[0] for each in chosen],
             # Of two photos: a gallery of one subject.
             same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
+            fusion=fusion_rule(thresholds.rule),
         )
         enrolled = None if dry_run else _save(target, templates, subject)
         if enrolled is None:
