@@ -1,0 +1,73 @@
+"""What the service answers, a module for each kind of thing."""
+
+from service.schemas.audit import AuditAnswer, AuditEntryAnswer
+from service.schemas.base import (
+    CREATED,
+    FINGERPRINT,
+    SUBJECT_ID,
+    Answer,
+    GalleryName,
+    ModelRef,
+    Problem,
+    ThresholdAnswer,
+)
+from service.schemas.enrolling import (
+    CandidateAnswer,
+    ConflictAnswer,
+    EnrollAnswer,
+    EnrolledFace,
+    StrangerAnswer,
+)
+from service.schemas.faces import BoxAnswer, DetectAnswer, FaceAnswer, QualityAnswer
+from service.schemas.galleries import GalleriesAnswer, GalleryAnswer, ModelAnswer, ModelsAnswer
+from service.schemas.identifying import CalibrationAnswer, IdentifiedFace, IdentifyAnswer
+from service.schemas.keys import KeyAnswer, KeysAnswer, NewKeyAnswer
+from service.schemas.operation import HealthAnswer, ReadyAnswer
+from service.schemas.subjects import (
+    ErasedAnswer,
+    ErasureContent,
+    ReceiptAnswer,
+    RemovedAnswer,
+    SubjectAnswer,
+    SubjectsAnswer,
+)
+
+__all__ = [
+    "CREATED",
+    "FINGERPRINT",
+    "SUBJECT_ID",
+    "Answer",
+    "AuditAnswer",
+    "AuditEntryAnswer",
+    "BoxAnswer",
+    "CalibrationAnswer",
+    "CandidateAnswer",
+    "ConflictAnswer",
+    "DetectAnswer",
+    "EnrollAnswer",
+    "EnrolledFace",
+    "ErasedAnswer",
+    "ErasureContent",
+    "FaceAnswer",
+    "GalleriesAnswer",
+    "GalleryAnswer",
+    "GalleryName",
+    "HealthAnswer",
+    "IdentifiedFace",
+    "IdentifyAnswer",
+    "KeyAnswer",
+    "KeysAnswer",
+    "ModelAnswer",
+    "ModelRef",
+    "ModelsAnswer",
+    "NewKeyAnswer",
+    "Problem",
+    "QualityAnswer",
+    "ReadyAnswer",
+    "ReceiptAnswer",
+    "RemovedAnswer",
+    "StrangerAnswer",
+    "SubjectAnswer",
+    "SubjectsAnswer",
+    "ThresholdAnswer",
+]

@@ -1,0 +1,39 @@
+"""Galleries and models."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from service.schemas.base import CREATED, FINGERPRINT, Answer, GalleryName, ModelRef
+
+
+class GalleryAnswer(Answer):
+    """A gallery."""
+
+    name: GalleryName
+    num_subjects: Annotated[int, Field(examples=[6])]
+    num_templates: Annotated[int, Field(examples=[18])]
+    model: Annotated[str | None, Field(description="None when it is not installed.")]
+    fingerprint: Annotated[str, Field(examples=[FINGERPRINT])]
+    created_at: Annotated[datetime, Field(examples=[CREATED])]
+
+
+class GalleriesAnswer(Answer):
+    """The galleries that the key reaches."""
+
+    galleries: list[GalleryAnswer]
+
+
+class ModelAnswer(ModelRef):
+    """An installed model."""
+
+    default: Annotated[bool, Field(description="New galleries get this one.")]
+    licence: Annotated[str, Field(examples=["research only"])]
+    accuracy: Annotated[dict[str, Any], Field(description="Measured figures of its card.")]
+
+
+class ModelsAnswer(Answer):
+    """The installed models, the default one first."""
+
+    models: list[ModelAnswer]

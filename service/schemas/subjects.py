@@ -1,0 +1,72 @@
+"""The people of a gallery, and their removal."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from service.schemas.base import CREATED, SUBJECT_ID, Answer
+
+
+class SubjectAnswer(Answer):
+    """A person in a gallery."""
+
+    id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    name: Annotated[str | None, Field(examples=["Ada Lovelace"])]
+    external_id: Annotated[str | None, Field(examples=[None])]
+    num_templates: Annotated[int, Field(examples=[3])]
+    created_at: Annotated[datetime, Field(examples=[CREATED])]
+
+
+class SubjectsAnswer(Answer):
+    """A page of subjects, in the order of their enrollment."""
+
+    subjects: list[SubjectAnswer]
+    next_cursor: Annotated[
+        str | None, Field(description="For the next page; None on the last.", examples=[None])
+    ]
+
+
+class RemovedAnswer(Answer):
+    """What a removal took away; none of it is ever matched again."""
+
+    num_templates: Annotated[int, Field(examples=[3])]
+
+
+class ErasureContent(Answer):
+    """What was erased, and how far it is; this is what is signed."""
+
+    gallery_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    subject_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    num_templates: Annotated[int, Field(examples=[3])]
+    removed_at: Annotated[str, Field(description="Never matched since then.", examples=[CREATED])]
+    ledger_entry: Annotated[
+        int | None, Field(description="Number in the removal ledger.", examples=[12])
+    ]
+    final: Annotated[
+        bool, Field(description="The bytes are out of database, its log and snapshot, too.")
+    ]
+    database_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    purge_due_at: Annotated[
+        str,
+        Field(
+            description="From then on it is final, unless a backup, an open transaction or a "
+            "table too large to write anew holds it up.",
+            examples=[CREATED],
+        ),
+    ]
+    issued_at: Annotated[str, Field(examples=[CREATED])]
+
+
+class ReceiptAnswer(Answer):
+    """A signed erasure receipt (Ed25519)."""
+
+    content: ErasureContent
+    signature: Annotated[str, Field(description="128 hexadecimal digits.")]
+    public_key: Annotated[str, Field(description="64 hexadecimal digits.")]
+
+
+class ErasedAnswer(RemovedAnswer):
+    """What the removal of a person took away, with its receipt."""
+
+    receipt: ReceiptAnswer
