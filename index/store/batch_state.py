@@ -36,7 +36,7 @@ from index.store.batch_rows import (
     PhotoState,
     SubjectDigest,
 )
-from index.store.batch_statements import CONTAINS, UPSERT, known_of, row_of_record
+from index.store.batch_statements import UPSERT, contains, known_of, row_of_record
 from index.store.batch_tables import METADATA, VERSION, facts, photos, sources
 from index.store.database import begun
 from index.store.held import hold
@@ -121,36 +121,15 @@ class BatchState:
 
     def contains(self, content_hash: bytes, subject: SubjectDigest) -> bool:
         """Return whether a photo of these bytes is in the gallery for this subject."""
-        given = {
-            "content": content_hash,
-            "name": subject.name,
-            "external": subject.external_id,
-        }
         with self._transaction() as connection:
-            return connection.execute(CONTAINS, given).first() is not None
+            return contains(connection, content_hash, subject)
 
     def contained(
         self, some: Iterable[tuple[bytes, SubjectDigest]]
     ) -> set[tuple[bytes, SubjectDigest]]:
         """Return those of many photos, each by hash and subject, that `contains` is true of."""
-        by_hash: dict[bytes, list[SubjectDigest]] = {}
-        for content_hash, subject in some:
-            by_hash.setdefault(content_hash, []).append(subject)
-        found = set()
         with self._transaction() as connection:
-            for hashes in in_lots(list(by_hash)):
-                for row in connection.execute(
-                    select(
-                        photos.c.content_hash, photos.c.name_digest, photos.c.external_digest
-                    ).where(photos.c.content_hash.in_(hashes), photos.c.state == "done")
-                ):
-                    found |= {
-                        (row.content_hash, each)
-                        for each in by_hash[row.content_hash]
-                        if each.name in (None, row.name_digest)
-                        and each.external_id in (None, row.external_digest)
-                    }
-        return found
+            return {each for each in some if contains(connection, *each)}
 
     def record(
         self,
@@ -329,6 +308,9 @@ class BatchState:
 
 def _prepare(connection: Connection, gallery_id: str) -> None:
     METADATA.create_all(connection)
+    for index in photos.indexes:
+        # A table that is there gets no index that came later.
+        index.create(connection, checkfirst=True)
     version = _fact(connection, "version")
     if version is None:
         _set_fact(connection, "version", str(VERSION))

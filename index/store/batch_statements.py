@@ -2,29 +2,38 @@
 
 from typing import Any
 
-from sqlalchemy import LargeBinary, bindparam, case, func, or_, select
+from sqlalchemy import Connection, Select, bindparam, case, func, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from index.store.batch_rows import KnownPhoto, PhotoRecord, SubjectDigest
 from index.store.batch_tables import photos
 
-CONTAINS = (
-    select(photos.c.id)
-    .where(
-        photos.c.content_hash == bindparam("content"),
-        photos.c.state == "done",
-        or_(
-            bindparam("name", type_=LargeBinary).is_(None),
-            photos.c.name_digest == bindparam("name", type_=LargeBinary),
-        ),
-        or_(
-            bindparam("external", type_=LargeBinary).is_(None),
-            photos.c.external_digest == bindparam("external", type_=LargeBinary),
-        ),
+
+def contains(connection: Connection, content_hash: bytes, subject: SubjectDigest) -> bool:
+    """Return whether a photo of these bytes is in the gallery for this subject."""
+    statement = _CONTAINS[subject.name is not None, subject.external_id is not None]
+    given = {"content": content_hash, "name": subject.name, "external": subject.external_id}
+    return connection.execute(statement, given).first() is not None
+
+
+def _contains(*, name: bool, external: bool) -> Select[int]:
+    """The question with what a subject is called by; OR NULL in its place would use no index."""
+    query = select(photos.c.id).where(
+        photos.c.content_hash == bindparam("content"), photos.c.state == "done"
     )
-    .limit(1)
-)
-"""Built once: it is asked for every photo, and building takes longer than answering."""
+    if name:
+        query = query.where(photos.c.name_digest == bindparam("name"))
+    if external:
+        query = query.where(photos.c.external_digest == bindparam("external"))
+    return query.limit(1)
+
+
+# Built once: they are asked for every photo, and building takes longer than answering.
+_CONTAINS = {
+    (name, external): _contains(name=name, external=external)
+    for name in (False, True)
+    for external in (False, True)
+}
 
 
 def _upsert() -> Any:  # noqa: ANN401 - a statement of SQLAlchemy's

@@ -1,6 +1,8 @@
 """What a batch's state answers about photos that it knows."""
 
 import itertools
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from index.store.batch_rows import PhotoRecord, PhotoState, SubjectDigest
@@ -52,3 +54,17 @@ def test_a_photo_is_there_for_whoever_it_was_indexed(tmp_path: Path) -> None:
     assert (b"b" * 32, both) not in found
     assert (b"a" * 32, nobody) in found
     assert not {content for content, _ in found} & {b"c" * 32, b"d" * 32}
+
+
+def test_a_state_without_the_newer_indexes_gets_them(tmp_path: Path) -> None:
+    """An index that came after a state was made is made when it is opened."""
+    path = tmp_path / "state.sqlite"
+    with BatchState(path, gallery_id="g"):
+        pass
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP INDEX ix_photos_content_of_name")
+    with BatchState(path, gallery_id="g"):
+        pass
+    with closing(sqlite3.connect(path)) as connection:
+        names = {row[1] for row in connection.execute("PRAGMA index_list(photos)")}
+    assert "ix_photos_content_of_name" in names
