@@ -228,7 +228,8 @@ class Settings(BaseSettings):
         int | None,
         Field(
             ge=1,
-            description="Threads that one run of a net uses. Unset: the runtime decides, or with "
+            description="Threads that the nets use: all for a run of the embedding net, shared "
+            "out among the photos in work for the detector. Unset: the runtime decides, or with "
             "several processes their share of the cores.",
         ),
     ] = None
