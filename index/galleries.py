@@ -19,12 +19,16 @@ from index.housekeeping import Housekeeping
 from index.known_galleries import KnownGalleries
 from index.memory import SNAPSHOT_FROM, MemoryOptions
 from index.receipts import Erasure, Receipt, signed_receipt
+from index.repeats import Repeatable
 from index.sealing import ClearSealer, Sealer
 from index.store.audit_log import AuditLog
+from index.store.claims import Claims
 from index.store.folder import DataFolder
+from index.store.kept_answers import KeptAnswers
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
 from index.store.store import Store
+from index.store.stored_gallery import StoredGallery
 from index.store.tables import utc_now
 from index.upkeep import UPKEEP_S, Upkeep
 
@@ -122,6 +126,16 @@ class Galleries(KnownGalleries):
         """What was done, by whom and when."""
         return self._store.audit
 
+    @property
+    def claims(self) -> Claims:
+        """What only one of all processes of the database does at a time."""
+        return self._store.database.claims
+
+    @property
+    def kept_answers(self) -> KeptAnswers:
+        """What requests with an idempotency key did."""
+        return self._store.kept_answers
+
     def receipt(self, erasure: Erasure) -> Receipt:
         """Return the signed receipt of an erasure, as it stands now.
 
@@ -154,7 +168,14 @@ class Galleries(KnownGalleries):
             self._check_open()
             self._folder.set_url(url)
 
-    def create(self, name: str, *, fingerprint: str, space: bool = False) -> Gallery:
+    def create(
+        self,
+        name: str,
+        *,
+        fingerprint: str,
+        space: bool = False,
+        repeatable: Repeatable[StoredGallery] | None = None,
+    ) -> Gallery:
         """Return a new, empty gallery, committed.
 
         Args:
@@ -162,6 +183,7 @@ class Galleries(KnownGalleries):
             fingerprint: of the model whose embeddings it will hold.
             space: store its vectors in a secret space of their own (`index.space`), so that
                 they cannot be compared with another gallery's; needs a sealer that encrypts.
+            repeatable: how it is remembered, in the same commit, that it was made; None for not.
 
         Raises:
             GalleryExists: there is one with this name.
@@ -171,14 +193,23 @@ class Galleries(KnownGalleries):
         """
         check_gallery_name(name)
         check_fingerprint(fingerprint)
-        return self._create(name, fingerprint=fingerprint, space=space)
+        return self._create(name, fingerprint=fingerprint, space=space, repeatable=repeatable)
 
-    def _create(self, name: str, *, fingerprint: str, space: bool) -> Gallery:
+    def _create(
+        self,
+        name: str,
+        *,
+        fingerprint: str,
+        space: bool,
+        repeatable: Repeatable[StoredGallery] | None = None,
+    ) -> Gallery:
         with self._lock:
             self._check_open()
             if name in self._galleries:
                 raise GalleryExists("a gallery with this name exists already; take another name")
-            stored = self._store.create_gallery(name, fingerprint=fingerprint, space=space)
+            stored = self._store.create_gallery(
+                name, fingerprint=fingerprint, space=space, repeatable=repeatable
+            )
             gallery = self._gallery(stored)
             self._galleries[name] = gallery
         self._tell_others()

@@ -8,6 +8,7 @@ from index.galleries import Galleries
 from index.gallery import Gallery
 from index.receipts import Erasure, Receipt
 from index.records import Page, Subject
+from index.store.stored_gallery import StoredGallery
 from service import schemas
 from service.auth import KeyInfo
 from service.embedders import Embedders, InstalledModel
@@ -203,6 +204,19 @@ def erased_answer(erasure: Erasure, galleries: Galleries) -> schemas.ErasedAnswe
     """A person's removal, with its receipt."""
     return schemas.ErasedAnswer(
         num_templates=erasure.num_templates, receipt=receipt_answer(galleries.receipt(erasure))
+    )
+
+
+def new_gallery_answer(made: StoredGallery, embedders: Embedders) -> schemas.GalleryAnswer:
+    """A gallery as it is when it is made."""
+    names = {model.card.fingerprint: model.card.name for model in embedders.installed()}
+    return schemas.GalleryAnswer(
+        name=made.name,
+        num_subjects=0,
+        num_templates=0,
+        model=names.get(made.fingerprint),
+        fingerprint=made.fingerprint,
+        created_at=made.created_at,
     )
 
 

@@ -54,6 +54,7 @@ def create_app(
                 max_queued=settings.max_queued,
                 deadline_s=settings.deadline_s,
                 body_timeout_s=settings.body_timeout_s,
+                work_timeout_s=settings.work_timeout_s,
             )
 
             def load() -> Load:

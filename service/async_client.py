@@ -43,6 +43,7 @@ class AsyncHttpClient:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        idempotency_key: str | None = None,
     ) -> schemas.EnrollAnswer:
         """As in `HttpClient`."""
         return await self.send(
@@ -55,6 +56,7 @@ class AsyncHttpClient:
                 face=face,
                 force=force,
                 dry_run=dry_run,
+                idempotency_key=idempotency_key,
             )
         )
 

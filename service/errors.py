@@ -66,8 +66,11 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.Overloaded: 429,
     errors.DeadlinePassed: 503,
     errors.BodyTooSlow: 408,
+    errors.IdempotencyKeyInUse: 409,
     errors.ServiceStopping: 503,
     errors.RequestInvalid: 422,
+    errors.IdempotencyKeyReused: 422,
+    errors.IdempotencyKeySpent: 409,
     errors.SettingsInvalid: 500,
     errors.ServerUnreachable: 502,
     # Training never runs behind HTTP; these rows keep the table whole.

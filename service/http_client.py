@@ -48,6 +48,7 @@ class HttpClient:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        idempotency_key: str | None = None,
     ) -> schemas.EnrollAnswer:
         """Saves one template from each photo; see `Client.enroll` and `docs/http.md`."""
         return self.send(
@@ -60,6 +61,7 @@ class HttpClient:
                 face=face,
                 force=force,
                 dry_run=dry_run,
+                idempotency_key=idempotency_key,
             )
         )
 

@@ -93,6 +93,24 @@ class Settings(BaseSettings):
     key_max_per_day: Annotated[
         int | None, Field(ge=1, description="Likewise a day, from midnight UTC.")
     ] = None
+    idempotency_hours: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=24 * 366,
+            allow_inf_nan=False,
+            description="How long it is remembered what was done with an `Idempotency-Key`.",
+        ),
+    ] = 24.0
+    idempotency_max_keys: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Such keys that are remembered of one API key; the oldest make room. An "
+            "enroll takes about 1 kB a photo.",
+        ),
+    ] = 10_000
     search_engine: Annotated[
         Literal["auto", "exact", "compressed"],
         Field(
@@ -215,6 +233,15 @@ class Settings(BaseSettings):
             description="Seconds that the body of a request with photos may take to come.",
         ),
     ] = 60.0
+    work_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that the photos of an enroll may take together; it is stopped "
+            "between two photos then: 503, and nothing is saved.",
+        ),
+    ] = 120.0
     batch_wait_ms: Annotated[
         float,
         Field(

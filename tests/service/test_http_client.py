@@ -171,7 +171,6 @@ def test_patience_ends() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        calls.enroll([b"x"], gallery="g", subject="s"),
         calls.create_gallery("g"),
         calls.delete_gallery("g"),
         calls.remove_subject("g", "s"),
@@ -188,6 +187,16 @@ def test_what_must_not_happen_twice_is_sent_once(
         outcome, waits = ask(service, call, retries=Retries())
     assert isinstance(outcome, FaceGalleryError)
     assert waits == []
+
+
+def test_an_enroll_that_is_still_worked_on_is_asked_for_again() -> None:
+    """The first try goes on over a connection that broke; the client waits for its answer."""
+    in_use = json.dumps({"code": "idempotency_key_in_use", "detail": "not now"}).encode()
+    call = calls.enroll([b"x"], gallery="g", subject="s")
+    with scripted(None, (409, {"Retry-After": "1"}, in_use)) as service:
+        _, waits = ask(service, call, retries=Retries())
+    assert waits[1] == 1.0
+    assert len(waits) == 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500])
