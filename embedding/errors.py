@@ -35,6 +35,7 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── KeyInvalid                   malformed, unknown, expired or revoked
 │   ├── KeyNotFound                  no key with the id that is to be managed
 │   ├── KeyForbidden                 the key's role or galleries do not allow it
+│   ├── TransferOff                  galleries are not given out, or taken in, over HTTP here
 │   └── KeyLimited                   the key has asked too often; carries `retry_after_s`
 ├── ServiceError                     the service does not do this now; carries `retry_after_s`
 │   ├── Overloaded                   as many requests wait as may
@@ -284,6 +285,12 @@ class KeyForbidden(AccessError):
     """The key's role or galleries do not allow this."""
 
     code = "key_forbidden"
+
+
+class TransferOff(AccessError):
+    """The service does not give galleries out, or take them in."""
+
+    code = "transfer_off"
 
 
 class KeyLimited(AccessError):

@@ -9,10 +9,14 @@ from index.gallery import Gallery
 from index.receipts import Erasure, Receipt
 from index.records import Page, Subject
 from index.store.stored_gallery import StoredGallery
+from index.transfer import Transferred
 from service import schemas
 from service.auth import KeyInfo
 from service.embedders import Embedders, InstalledModel
 from service.results import Enrollment, Recognition
+
+_MAX_IDS = 1000
+"""Of templates that an import left out."""
 
 
 def face_fields(face: Face) -> dict[str, object]:
@@ -267,4 +271,17 @@ def models_answer(models: tuple[InstalledModel, ...]) -> schemas.ModelsAnswer:
             )
             for model in models
         ]
+    )
+
+
+def import_answer(done: Transferred, *, has_ledger: bool) -> schemas.ImportAnswer:
+    """What an import did."""
+    return schemas.ImportAnswer(
+        num_templates=done.imported.num_templates,
+        num_subjects=done.imported.num_subjects,
+        num_present=done.imported.num_present,
+        num_look_alikes=done.imported.num_look_alikes,
+        num_left_out=len(done.left_out),
+        left_out=list(done.left_out[:_MAX_IDS]),
+        has_ledger=has_ledger,
     )

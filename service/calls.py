@@ -35,6 +35,7 @@ class Call(Generic[AnyAnswer]):
         fields: of a form.
         files: of a form.
         headers: beside those of every request.
+        content: instead of body and form.
     """
 
     answer_class: type[AnyAnswer]
@@ -46,6 +47,7 @@ class Call(Generic[AnyAnswer]):
     fields: Mapping[str, str] = field(default_factory=dict)
     files: Files = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
 
     def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
         """The request that is sent, made anew for each try."""
@@ -56,6 +58,7 @@ class Call(Generic[AnyAnswer]):
             json=self.body,
             data=dict(self.fields) or None,
             files=list(self.files) or None,
+            content=self.content,
             headers=dict(self.headers) or None,
         )
 
@@ -175,6 +178,23 @@ def remove_subject(gallery: str, subject_id: str) -> Call[schemas.ErasedAnswer]:
 def erasure(gallery: str, subject_id: str) -> Call[schemas.ReceiptAnswer]:
     """The receipt of a removed subject, final once all is purged."""
     return _get(schemas.ReceiptAnswer, f"{_subject_path(gallery, subject_id)}/erasure")
+
+
+def export_path(gallery: str) -> str:
+    """Where a gallery's file is fetched; it is no answer that lies in memory."""
+    return f"/v1/galleries/{_part(gallery)}/export"
+
+
+def import_gallery(gallery: str, content: bytes) -> Call[schemas.ImportAnswer]:
+    """Writes a file into a gallery; the second time all of it is there already."""
+    return Call(
+        answer_class=schemas.ImportAnswer,
+        method="POST",
+        path=f"/v1/galleries/{_part(gallery)}/import",
+        repeatable=False,
+        headers={"Content-Type": "application/vnd.apache.parquet"},
+        content=content,
+    )
 
 
 def audit(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.AuditAnswer]:

@@ -61,6 +61,7 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.KeyInvalid: 401,
     errors.KeyNotFound: 404,
     errors.KeyForbidden: 403,
+    errors.TransferOff: 404,
     errors.KeyLimited: 429,
     errors.ServiceError: 503,
     errors.Overloaded: 429,

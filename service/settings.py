@@ -192,6 +192,30 @@ class Settings(BaseSettings):
         int,
         Field(ge=2048, description="Largest body of an enroll request, all photos together."),
     ] = 64 * MiB
+    http_export: Annotated[
+        bool,
+        Field(
+            description="Lets admin keys fetch whole galleries over HTTP, templates and names in "
+            "clear text."
+        ),
+    ] = False
+    max_import_bytes: Annotated[
+        int,
+        Field(
+            ge=2048,
+            description="Largest file of a gallery that is taken in over HTTP; it lies in memory, "
+            "one at a time in a process.",
+        ),
+    ] = 256 * MiB
+    transfer_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that a gallery may take to be fetched over HTTP, or its file to "
+            "come.",
+        ),
+    ] = 600.0
     num_processes: Annotated[
         int,
         Field(

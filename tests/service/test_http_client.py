@@ -263,6 +263,7 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         calls.subjects("g"), calls.subject("g", "s"), calls.remove_subject("g", "s"),
         calls.keys(), calls.create_key(role=Role.ADMIN), calls.revoke_key("k"), calls.models(),
         calls.ready(), calls.erasure("g", "s"), calls.audit(),
+        calls.import_gallery("g", b"x"),
     ]  # fmt: skip
     paths = {(call.method, call.path) for call in made}
     names = {"gallery": "g", "subject_id": "s", "key_id": "k"}
@@ -273,9 +274,13 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         if str(context.path).startswith("/v1") and method != "HEAD"
     }
     # Of the log as a file there is no call: its lines are for a file, not for an answer.
-    assert paths | {("GET", "/v1/audit/export")} == routes | {("GET", "/readyz")}
+    files = {("GET", "/v1/audit/export"), ("GET", calls.export_path("g"))}
+    assert paths | files == routes | {("GET", "/readyz")}
     for client in (HttpClient, AsyncHttpClient):
-        methods = {name for name in vars(client) if not name.startswith("_")} - {"send"}
+        methods = {name for name in vars(client) if not name.startswith("_")} - {
+            "send",
+            "export_gallery",
+        }
         assert len(methods) == len(made)
         assert all(hasattr(calls, name) for name in methods)
 
