@@ -15,6 +15,7 @@ from index.checks import check_fingerprint, check_gallery_name
 from index.filling import filling_name, is_filling_for
 from index.following import Follower
 from index.gallery import Gallery
+from index.gallery_erasure import erasure_of
 from index.housekeeping import Housekeeping
 from index.known_galleries import KnownGalleries
 from index.memory import SNAPSHOT_FROM, MemoryOptions
@@ -23,6 +24,7 @@ from index.repeats import Repeatable
 from index.sealing import ClearSealer, Sealer
 from index.store.audit_log import AuditLog
 from index.store.claims import Claims
+from index.store.deleted_galleries import DeletedGallery
 from index.store.folder import DataFolder
 from index.store.kept_answers import KeptAnswers
 from index.store.keys import ApiKeys
@@ -258,22 +260,40 @@ class Galleries(KnownGalleries):
             GalleryNotFound: no gallery with this name.
             GalleryReplaced: it has got another name a moment ago.
         """
+        return self._abandon_and_delete(name).num_templates
+
+    def erase(self, name: str) -> Erasure:
+        """Delete the gallery, as `delete` does; returns what a receipt tells of it."""
+        deleted = self._abandon_and_delete(name)
+        return erasure_of(deleted, store=self._store)
+
+    def erasure(self, name: str) -> Erasure:
+        """Return what a receipt tells now of the gallery of this name that was deleted last.
+
+        Raises:
+            GalleryNotFound: none was deleted.
+        """
+        with self._lock:
+            self._check_open()
+        return erasure_of(self._store.deleted_galleries.newest(name), store=self._store)
+
+    def _abandon_and_delete(self, name: str) -> DeletedGallery:
         self._know_names()
         self.abandon(name)
-        return self._delete(name)
+        return self._store.deleted_galleries.of(self._delete(name))
 
-    def _delete(self, name: str) -> int:
+    def _delete(self, name: str) -> str:
         with self._lock:
             self._check_open()
             gallery = self._galleries.get(name)
             if gallery is None:
                 raise GalleryNotFound("no gallery with this name; list those there are")
-            num_templates = gallery.delete()
+            gallery.delete()
             del self._galleries[name]
             self._housekeeping.expect_purge()
         self._tell_others()
         logger.info("deleted gallery %s", gallery.id)
-        return num_templates
+        return gallery.id
 
     def switch(self, name: str, new: Gallery, *, kept_name: str, sequence: int) -> None:
         """Give a gallery's name to another one, in one commit; whoever asks by name gets that.

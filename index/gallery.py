@@ -299,6 +299,7 @@ class Gallery(ChosenGallery):
             gallery_id=self.id,
             subject_id=subject_id,
             num_templates=found.num_templates,
+            num_subjects=1,
             removed_at=found.at,
             ledger_entry=ledger_entry,
             final=self._store.purged_sequence >= found.sequence

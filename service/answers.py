@@ -205,7 +205,7 @@ def receipt_answer(receipt: Receipt) -> schemas.ReceiptAnswer:
 
 
 def erased_answer(erasure: Erasure, galleries: Galleries) -> schemas.ErasedAnswer:
-    """A person's removal, with its receipt."""
+    """A removal, with its receipt."""
     return schemas.ErasedAnswer(
         num_templates=erasure.num_templates, receipt=receipt_answer(galleries.receipt(erasure))
     )

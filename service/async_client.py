@@ -83,9 +83,13 @@ class AsyncHttpClient:
         """As in `HttpClient`."""
         return await self.send(calls.create_gallery(name, model=model))
 
-    async def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    async def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.delete_gallery(name))
+
+    async def gallery_erasure(self, name: str) -> schemas.ReceiptAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.gallery_erasure(name))
 
     async def subjects(
         self, gallery: str, *, limit: int = 100, cursor: str | None = None

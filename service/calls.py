@@ -152,9 +152,14 @@ def create_gallery(name: str, *, model: str | None = None) -> Call[schemas.Galle
     )
 
 
-def delete_gallery(name: str) -> Call[schemas.RemovedAnswer]:
+def delete_gallery(name: str) -> Call[schemas.ErasedAnswer]:
     """Deletes a gallery; the second time it is not found, and what it held is not told."""
-    return _delete(schemas.RemovedAnswer, f"/v1/galleries/{_part(name)}", repeatable=False)
+    return _delete(schemas.ErasedAnswer, f"/v1/galleries/{_part(name)}", repeatable=False)
+
+
+def gallery_erasure(name: str) -> Call[schemas.ReceiptAnswer]:
+    """The receipt of the gallery of this name that was deleted last."""
+    return _get(schemas.ReceiptAnswer, f"/v1/galleries/{_part(name)}/erasure")
 
 
 def subjects(

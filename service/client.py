@@ -40,7 +40,7 @@ class Client(Protocol):
         """A new, empty gallery."""
         ...
 
-    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """Deletes a gallery with all its subjects."""
         ...
 

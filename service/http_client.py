@@ -86,9 +86,13 @@ class HttpClient:
         """A new, empty gallery."""
         return self.send(calls.create_gallery(name, model=model))
 
-    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """Deletes a gallery with all its subjects."""
         return self.send(calls.delete_gallery(name))
+
+    def gallery_erasure(self, name: str) -> schemas.ReceiptAnswer:
+        """The receipt of the gallery of this name that was deleted last."""
+        return self.send(calls.gallery_erasure(name))
 
     def subjects(
         self, gallery: str, *, limit: int = 100, cursor: str | None = None

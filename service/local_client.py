@@ -63,9 +63,9 @@ class LocalClient:
         gallery = self._parts.create_gallery(name, model=model)
         return answers.gallery_answer(gallery, self._parts.embedders)
 
-    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """As in `Client`."""
-        return schemas.RemovedAnswer(num_templates=self._parts.galleries.delete(name))
+        return answers.erased_answer(self._parts.galleries.erase(name), self._parts.galleries)
 
     def subjects(
         self, gallery: str, *, limit: int = 100, cursor: str | None = None

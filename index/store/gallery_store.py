@@ -6,6 +6,7 @@ Every public method is one transaction and thread safe; what it returned from is
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,8 @@ from index.ledger.entries import Removal, RemovalKind
 from index.records import Enrolled, NewSubject, Subject
 from index.repeats import Repeatable
 from index.store.capping import Surplus, remove_surplus
-from index.store.change_log import Change, Committed, begin_change, write_changes
+from index.store.change_log import Change, Committed, GalleryState, begin_change, write_changes
+from index.store.deleted_galleries import remember_deleted
 from index.store.enrolling import AddedTemplates, write_enroll
 from index.store.facts import (
     GalleryFact,
@@ -213,8 +215,9 @@ class GalleryStore(GalleryChoices):
 
         def remove(connection: Connection) -> tuple[int, list[Removal]]:
             state = begin_change(connection, self._row, name=self.gallery.name)
-            self._delete(connection)
-            return state.num_templates, [self._removal("gallery")]
+            removal = self._removal("gallery")
+            self._delete(connection, state, at=removal.at)
+            return state.num_templates, [removal]
 
         def finish(connection: Connection, num_templates: int, _: LedgerHead | None) -> int:
             facts = {"num_templates": num_templates}
@@ -254,7 +257,7 @@ class GalleryStore(GalleryChoices):
     def remove_again(self, connection: Connection, removal: Removal) -> None:
         """Carry out an entry of the ledger in a transaction; what is gone already stays so."""
         if removal.kind == "gallery":
-            self._delete(connection)
+            self._delete(connection, begin_change(connection, self._row), at=removal.at)
         elif removal.kind == "subject" and removal.subject_id is not None:
             with suppress(SubjectNotFound):
                 self._remove_subject(connection, removal.subject_id)
@@ -304,7 +307,8 @@ class GalleryStore(GalleryChoices):
             answer=repeatable.answer(done),
         )
 
-    def _delete(self, connection: Connection) -> None:
+    def _delete(self, connection: Connection, state: GalleryState, *, at: datetime) -> None:
+        remember_deleted(connection, self.gallery, state, at=at)
         connection.execute(delete(galleries).where(galleries.c.id == self._row))
         forget_gallery_facts(connection, self.gallery.id)
 

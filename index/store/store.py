@@ -24,6 +24,7 @@ from index.store.audit_log import AuditLog
 from index.store.change_log import anchor_at, begin_change
 from index.store.cursors import Cursors
 from index.store.database import Database
+from index.store.deleted_galleries import DeletedGalleries
 from index.store.erasures import Erasures, open_erasures
 from index.store.facts import database_id, first_fact
 from index.store.folder import DataFolder
@@ -101,6 +102,7 @@ class Store:
             self.close()
             raise
         self.keys = ApiKeys(self.database, audit=self.audit)
+        self.deleted_galleries = DeletedGalleries(self.database)
         self.kept_answers = KeptAnswers(self.database)
 
     @property

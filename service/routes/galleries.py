@@ -71,10 +71,24 @@ def delete_gallery(
     gallery: GalleryPath,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.MANAGE_GALLERIES))],
-) -> schemas.RemovedAnswer:
-    """Delete a gallery with all its subjects; none of them is ever matched again."""
+) -> schemas.ErasedAnswer:
+    """Delete a gallery with all its subjects; none of them is ever matched again.
+
+    The receipt becomes final a little later: ask for it again under `erasure`.
+    """
     caller.require_gallery(gallery)
-    return schemas.RemovedAnswer(num_templates=parts.galleries.delete(gallery))
+    return answers.erased_answer(parts.galleries.erase(gallery), parts.galleries)
+
+
+@router.get("/galleries/{gallery}/erasure", tags=TAGS, responses=problems(404))
+def get_gallery_erasure(
+    gallery: GalleryPath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.MANAGE_GALLERIES))],
+) -> schemas.ReceiptAnswer:
+    """Give the receipt of the gallery of this name that was deleted last, as it stands now."""
+    caller.require_gallery(gallery)
+    return answers.receipt_answer(parts.galleries.receipt(parts.galleries.erasure(gallery)))
 
 
 @router.get("/galleries/{gallery}/subjects", tags=TAGS, responses=problems(404))

@@ -263,7 +263,7 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         calls.subjects("g"), calls.subject("g", "s"), calls.remove_subject("g", "s"),
         calls.keys(), calls.create_key(role=Role.ADMIN), calls.revoke_key("k"), calls.models(),
         calls.ready(), calls.erasure("g", "s"), calls.audit(),
-        calls.import_gallery("g", b"x"),
+        calls.import_gallery("g", b"x"), calls.gallery_erasure("g"),
     ]  # fmt: skip
     paths = {(call.method, call.path) for call in made}
     names = {"gallery": "g", "subject_id": "s", "key_id": "k"}

@@ -57,6 +57,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
         roles=ADMIN, in_gallery=True, request={"json": {"name": "default"}}
     ),
     ("DELETE", "/v1/galleries/{gallery}"): Row(roles=ADMIN, in_gallery=True),
+    ("GET", "/v1/galleries/{gallery}/erasure"): Row(roles=ADMIN, in_gallery=True),
     ("GET", "/v1/galleries/{gallery}/export"): Row(roles=ADMIN, in_gallery=True),
     ("POST", "/v1/galleries/{gallery}/import"): Row(
         roles=ADMIN,
