@@ -19,7 +19,8 @@ from index.sealing import Sealer
 from index.store.stored_gallery import StoredGallery
 from service.auth import Keys
 from service.embedders import Embedders
-from service.limits import Allowance
+from service.limits import Allowance, Limits
+from service.limits_sharing import sharing
 from service.metrics import Metrics
 from service.metrics_state import state_of
 from service.recognizer import Recognizer
@@ -137,25 +138,27 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
         allowance = Allowance(
             per_minute=settings.key_max_per_minute, per_day=settings.key_max_per_day
         )
-        keys = Keys(galleries.keys, secret=secret, allowance=allowance)
+        limits = Limits()
+        keys = Keys(galleries.keys, secret=secret, allowance=allowance, limits=limits)
         if not galleries.list() and not keys.list():
             # Where services share a new database, another one may be quicker.
             with suppress(GalleryExists):
                 galleries.create(DEFAULT_GALLERY, fingerprint=embedders.named().fingerprint)
         metrics = Metrics(lambda: state_of(galleries), version=version())
         observers: tuple[Observer, ...] = (metrics,) if tracing is None else (metrics, tracing)
-        yield Parts(
-            settings=settings,
-            galleries=galleries,
-            embedders=embedders,
-            recognizer=Recognizer(
-                galleries, embedders, settings=settings, secret=secret, observers=observers
-            ),
-            keys=keys,
-            repeats=Repeats(galleries, settings=settings, secret=secret),
-            metrics=metrics,
-            tracing=tracing,
-        )
+        with sharing(limits, galleries.keys):
+            yield Parts(
+                settings=settings,
+                galleries=galleries,
+                embedders=embedders,
+                recognizer=Recognizer(
+                    galleries, embedders, settings=settings, secret=secret, observers=observers
+                ),
+                keys=keys,
+                repeats=Repeats(galleries, settings=settings, secret=secret),
+                metrics=metrics,
+                tracing=tracing,
+            )
 
 
 def sealer_of(settings: Settings) -> Sealer | None:
