@@ -35,7 +35,9 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── KeyInvalid                   malformed, unknown, expired or revoked
 │   ├── KeyNotFound                  no key with the id that is to be managed
 │   ├── KeyForbidden                 the key's role or galleries do not allow it
-│   └── KeyLimited                   the key has asked too often; carries `retry_after_s`
+│   ├── KeyLimited                   the key has asked too often; carries `retry_after_s`
+│   ├── SessionEnded                 signed out, too old, or its key is no longer good
+│   └── CrossOrigin                  a session's cookie on a request of another page
 ├── ServiceError                     the service does not do this now; carries `retry_after_s`
 │   ├── Overloaded                   as many requests wait as may
 │   ├── DeadlinePassed               waited too long for its turn; nothing was begun
@@ -295,6 +297,18 @@ class KeyLimited(AccessError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class SessionEnded(AccessError):
+    """A session that was signed out, is too old, or whose key was revoked or expired."""
+
+    code = "session_ended"
+
+
+class CrossOrigin(AccessError):
+    """A request with a session's cookie that does not come from the service's own page."""
+
+    code = "cross_origin"
 
 
 class ServiceError(FaceGalleryError):

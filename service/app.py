@@ -15,7 +15,7 @@ from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import audit, faces, galleries, keys, metrics, pages
+from service.routes import audit, faces, galleries, keys, metrics, pages, sessions
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
 from service.version import version
@@ -96,10 +96,11 @@ def create_app(
         keys.router,
         audit.router,
         metrics.router,
+        sessions.router,
         pages.router,
     ):
         app.include_router(router)
-    pages.mount_docs_files(app)
+    pages.mount_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     allow_origins(app, origins_of(settings.cors_origins))
     app.state.stopping = Stopping()

@@ -22,6 +22,7 @@ from service.metrics import Metrics
 from service.metrics_state import state_of
 from service.recognizer import Recognizer
 from service.results import Observer
+from service.sessions import Sessions
 from service.settings import ENV_PREFIX, Settings, check_settings
 from service.tracing import Tracing, open_tracing
 from service.version import version
@@ -41,6 +42,7 @@ class Parts:
         embedders: of this installation.
         recognizer: on both.
         keys: of the data folder.
+        sessions: of the page, on these keys.
         metrics: what is counted from now on.
         tracing: where spans go; None where the settings name no collector.
     """
@@ -50,6 +52,7 @@ class Parts:
     embedders: Embedders
     recognizer: Recognizer
     keys: Keys
+    sessions: Sessions
     metrics: Metrics
     tracing: Tracing | None
 
@@ -142,6 +145,12 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
                 galleries, embedders, settings=settings, secret=secret, observers=observers
             ),
             keys=keys,
+            sessions=Sessions(
+                keys,
+                secret=secret,
+                folder=settings.data_folder,
+                lifetime_s=settings.session_lifetime_s,
+            ),
             metrics=metrics,
             tracing=tracing,
         )

@@ -62,6 +62,8 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.KeyNotFound: 404,
     errors.KeyForbidden: 403,
     errors.KeyLimited: 429,
+    errors.SessionEnded: 401,
+    errors.CrossOrigin: 403,
     errors.ServiceError: 503,
     errors.Overloaded: 429,
     errors.DeadlinePassed: 503,
