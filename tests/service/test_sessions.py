@@ -87,7 +87,7 @@ def test_a_session_does_what_its_key_may(signed_in: FakeService) -> None:
     """With the page's headers the cookie stands for the key, in role and galleries."""
     http = signed_in.http
     assert http.get("/v1/galleries", headers=READING).status_code == 200
-    form = {"data": {"subject": "ann"}, "files": [("photos", ("a", PHOTO))]}
+    form: dict[str, Any] = {"data": {"subject": "ann"}, "files": [("photos", ("a", PHOTO))]}
     assert http.post("/v1/enroll", headers=PAGE, **form).status_code == 201
     sign_in(signed_in, signed_in.key(Role.IDENTIFIER, galleries=["default"]))
     found = http.post("/v1/identify", headers=PAGE, files={"photo": PHOTO}).json()["faces"][0]
@@ -189,7 +189,7 @@ def test_signing_out_ends_a_copied_cookie_too(signed_in: FakeService) -> None:
 def _sessions(service: FakeService, **given: Any) -> Sessions:
     """What another process on the same data folder has."""
     parts = service.parts
-    options = {
+    options: dict[str, Any] = {
         "secret": parts.galleries.secret("service"),
         "folder": service.settings.data_folder,
         "lifetime_s": 3600,
