@@ -37,7 +37,8 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── KeyForbidden                 the key's role or galleries do not allow it
 │   ├── KeyLimited                   the key has asked too often; carries `retry_after_s`
 │   ├── SessionEnded                 signed out, too old, or its key is no longer good
-│   └── CrossOrigin                  a session's cookie on a request of another page
+│   ├── CrossOrigin                  a session's cookie on a request of another page
+│   └── HttpsRequired                plain HTTP that no trusted proxy passed on
 ├── ServiceError                     the service does not do this now; carries `retry_after_s`
 │   ├── Overloaded                   as many requests wait as may
 │   ├── DeadlinePassed               waited too long for its turn; nothing was begun
@@ -309,6 +310,12 @@ class CrossOrigin(AccessError):
     """A request with a session's cookie that does not come from the service's own page."""
 
     code = "cross_origin"
+
+
+class HttpsRequired(AccessError):
+    """A request over plain HTTP that no trusted proxy passed on."""
+
+    code = "https_required"
 
 
 class ServiceError(FaceGalleryError):

@@ -18,6 +18,7 @@ from service.openapi import describe
 from service.routes import audit, faces, galleries, keys, metrics, pages, sessions
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
+from service.transport import OnlyFromProxies, networks_of
 from service.version import version
 
 DESCRIPTION = """\
@@ -105,6 +106,8 @@ def create_app(
     allow_origins(app, origins_of(settings.cors_origins))
     app.state.stopping = Stopping()
     app.add_middleware(RefuseWhenStopping, stopping=app.state.stopping)
+    if proxies := networks_of(settings.trusted_proxies):
+        app.add_middleware(OnlyFromProxies, proxies=proxies)
     app.add_middleware(RequestEnvelope)
     app.add_middleware(Measured)
     return app

@@ -64,6 +64,7 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.KeyLimited: 429,
     errors.SessionEnded: 401,
     errors.CrossOrigin: 403,
+    errors.HttpsRequired: 403,
     errors.ServiceError: 503,
     errors.Overloaded: 429,
     errors.DeadlinePassed: 503,
