@@ -170,12 +170,13 @@ export function enroll({ refresh }) {
       const reasons = inWords(face.quality.reasons, QUALITY_REASONS);
       photo.note.textContent = `Quality ${figure(face.quality.figure)}${reasons && `: ${reasons}`}`;
     }
-    const go = h("button", { type: "button", class: "primary large" }, `Enroll ${name.value.trim()}`);
-    go.addEventListener("click", () => run(go, save, failed));
     const concerns = concernsOf(answer);
+    const sure = concerns.length === 0;
+    const go = h("button", { type: "button", class: sure ? "primary large" : "large" }, `Enroll ${name.value.trim()}${sure ? "" : " all the same"}`);
+    go.addEventListener("click", () => run(go, save, failed));
     report.replaceChildren(
-      h("h2", {}, concerns.length === 0 ? "Nothing speaks against it" : "Look at this first"),
-      concerns.length === 0 ? "" : h("ul", { class: "concerns" }, concerns.map((each) => h("li", {}, each))),
+      h("h2", {}, sure ? "Nothing speaks against it" : "Look at this first"),
+      sure ? "" : h("ul", { class: "concerns" }, concerns.map((each) => h("li", {}, each))),
       h("p", {}, answer.created ? `${count(photos.length, "photo")} of a new person.` : `${count(photos.length, "photo")} more of a person who is enrolled under this name.`),
       h("div", { class: "actions" }, go),
     );
@@ -220,7 +221,7 @@ function concernsOf(answer) {
   const poor = answer.faces
     .filter((each) => each.quality.reasons.length > 0)
     .map((each) => `${at(each.photo)} is poor: ${inWords(each.quality.reasons, QUALITY_REASONS)}.`);
-  const groups = answer.groups.map((group) => group.map((each) => each + 1).join(", "));
-  const mixed = groups.length > 1 ? [`The photos may show several people: ${groups.join(" | ")}.`] : [];
+  const groups = answer.groups.map((group) => `${group.length > 1 ? "photos" : "photo"} ${group.map((each) => each + 1).join(", ")}`);
+  const mixed = groups.length > 1 ? [`These may be different people: ${groups.join("; ")}.`] : [];
   return [...conflicts, ...strangers, ...mixed, ...poor];
 }

@@ -125,7 +125,7 @@ export function identify() {
     verdict.className = `verdict ${only?.decision ?? (found.length === 0 ? "none" : "several")}`;
     verdict.replaceChildren(
       only ? mark(only.decision) : "",
-      h("span", {}, only && h("span", { class: "decided" }, `${DECISIONS[only.decision]} `), only ? whoIs(only) : summary(found)),
+      only ? twoLines(DECISIONS[only.decision], whoIs(only)) : twoLines(summary(found), namesOf(found)),
     );
     if (found.length === 0) {
       faces.replaceChildren(h("li", { class: "plain" }, h("p", {}, "Try a photo with more light, closer, and from the front.")));
@@ -152,6 +152,16 @@ export function identify() {
       photo?.release();
     },
   };
+}
+
+/** A small line over a large one; the large one alone where it is the only one. */
+function twoLines(small, large) {
+  return h("span", {}, large ? [h("span", { class: "decided" }, `${small} `), large] : small);
+}
+
+/** Who was named, from the left. */
+function namesOf(faces) {
+  return faces.filter((each) => each.decision === "match").map((each) => nameOf(each.subject)).join(", ");
 }
 
 /** The person in words; of an unknown face nobody. */

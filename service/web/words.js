@@ -39,9 +39,9 @@ export function nameOf(subject) {
 
 /** What a threshold stands for. */
 export function thresholdWords(threshold) {
-  const rate = `${oneIn(threshold.fpir)} strangers`;
-  const unsure = threshold.extrapolated ? ", estimated beyond what was measured" : "";
-  return `${figure(threshold.value)} and above (${rate} would reach it${unsure})`;
+  const unsure = threshold.extrapolated ? "; estimated beyond what was measured" : "";
+  const rate = (threshold.fpir * 100).toLocaleString();
+  return `${figure(threshold.value)} and above, which ${oneIn(threshold.fpir)} strangers would reach (FPIR ${rate} %${unsure})`;
 }
 
 /** A sentence about all faces of a photo. */

@@ -1,5 +1,6 @@
 """The page in a real browser, before a real server with the fake detector."""
 
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
+from service.session_cookie import SECURE_COOKIE
 from service.settings import Settings
-from tests.fakes import make_photo
-from tests.service.browsing import VIEWS, Desk, at_desk, open_browser
+from tests.fakes import BACKGROUND, make_photo, photo_bytes
+from tests.service.browsing import VIEWS, Desk, at_desk, open_browser, write_certificate
 from tests.service.test_server import Server, start
 
 if TYPE_CHECKING:
@@ -157,13 +160,30 @@ def test_refused_photos_say_why_and_what_helps(desk: Desk) -> None:
     desk.page.get_by_role("button", name="Enroll Ann").wait_for()
 
 
+def test_faces_are_numbered_from_the_left(desk: Desk) -> None:
+    """As people look at a photo, whatever the sizes of the faces."""
+    gallery = desk.gallery("numbers")
+    desk.enroll(ANN, "Ann", gallery=gallery)
+    small, large = (
+        Image.open(io.BytesIO(make_photo([name], face_px=face_px)))
+        for name, face_px in (("ben", 60), ("ann", 112))
+    )
+    both = Image.new("RGB", (small.width + large.width, large.height), BACKGROUND)
+    both.paste(small, (0, 0))
+    both.paste(large, (small.width, 0))
+    desk.sign_in(gallery=gallery)
+    desk.give(photo_bytes(both))
+    desk.verdict()
+    assert desk.page.locator(".decision").all_inner_texts() == ["1\nUnknown", "2\nMatch"]
+
+
 def test_faces_are_framed_where_they_are(desk: Desk) -> None:
     """Each face has a frame over it, numbered from the left, with its decision in words."""
     gallery = desk.gallery("frames")
     desk.enroll(ANN, "Ann", gallery=gallery)
     desk.sign_in(gallery=gallery)
     desk.give(make_photo(["ben", "ann"]))
-    assert desk.verdict() == "2 faces: 1 match, 1 unknown"
+    assert desk.verdict() == "2 faces: 1 match, 1 unknown\nAnn"
     frames = desk.page.locator(".box")
     assert [each.split() for each in frames.all_inner_texts()] == [["1", "Unknown"], ["2", "Ann"]]
     image = desk.page.locator(".photo img").bounding_box()
@@ -387,6 +407,30 @@ def test_views_have_names_and_fit_a_phone(browser: "Browser", server: Server, vi
         width = desk.page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"]
         assert desk.complaints == []
+
+
+def test_over_tls_the_cookie_is_bound_to_tls(
+    browser: "Browser", tmp_path: Path, fake_model: Path
+) -> None:
+    """Over HTTPS the browser takes the cookie as one that plain HTTP never sees."""
+    files = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key")}
+    write_certificate(**files)
+    settings = Settings(data_folder=tmp_path / "data", model=str(fake_model))
+    options = [f"--tls-{name}={path}" for name, path in files.items()]
+    running = start(settings, *options)
+    try:
+        with at_desk(browser, running.url, str(running.key), ignore_https_errors=True) as desk:
+            desk.sign_in()
+            (cookie,) = desk.page.context.cookies()
+            assert (cookie["name"], cookie["secure"]) == (SECURE_COOKIE, True)
+            desk.page.reload()
+            desk.page.get_by_role("button", name="Sign out").click()
+            desk.page.get_by_text("You are signed out.").wait_for()
+            assert desk.page.context.cookies() == []
+            assert desk.complaints == []
+    finally:
+        running.process.kill()
+        running.process.communicate()
 
 
 class _Elsewhere(BaseHTTPRequestHandler):
