@@ -25,6 +25,7 @@ from service.metrics_state import state_of
 from service.recognizer import Recognizer
 from service.repeats import Repeats
 from service.results import Observer
+from service.sessions import Sessions
 from service.settings import ENV_PREFIX, Settings, check_settings
 from service.tracing import Tracing, open_tracing
 from service.version import version
@@ -45,6 +46,7 @@ class Parts:
         recognizer: on both.
         keys: of the data folder.
         repeats: requests that come again.
+        sessions: of the page, on these keys.
         metrics: what is counted from now on.
         tracing: where spans go; None where the settings name no collector.
     """
@@ -55,6 +57,7 @@ class Parts:
     recognizer: Recognizer
     keys: Keys
     repeats: Repeats
+    sessions: Sessions
     metrics: Metrics
     tracing: Tracing | None
 
@@ -153,6 +156,12 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             ),
             keys=keys,
             repeats=Repeats(galleries, settings=settings, secret=secret),
+            sessions=Sessions(
+                keys,
+                secret=secret,
+                folder=settings.data_folder,
+                lifetime_s=settings.session_lifetime_s,
+            ),
             metrics=metrics,
             tracing=tracing,
         )

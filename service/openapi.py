@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import bodies
+from service import bodies, bodies_session
 from service.bodies import Body
 from service.errors import PROBLEM_JSON
 from service.reading import FILE_FIELDS
@@ -21,6 +21,7 @@ BODIES: tuple[type[Body], ...] = (
     bodies.DetectBody,
     bodies.GalleryBody,
     bodies.KeyBody,
+    bodies_session.SessionBody,
 )
 Responses = dict[int | str, dict[str, Any]]
 

@@ -23,6 +23,7 @@ from service.schemas.galleries import GalleriesAnswer, GalleryAnswer, ModelAnswe
 from service.schemas.identifying import CalibrationAnswer, IdentifiedFace, IdentifyAnswer
 from service.schemas.keys import KeyAnswer, KeysAnswer, NewKeyAnswer
 from service.schemas.operation import HealthAnswer, ReadyAnswer
+from service.schemas.sessions import SessionAnswer
 from service.schemas.subjects import (
     ErasedAnswer,
     ErasureContent,
@@ -68,6 +69,7 @@ __all__ = [
     "ReadyAnswer",
     "ReceiptAnswer",
     "RemovedAnswer",
+    "SessionAnswer",
     "StrangerAnswer",
     "SubjectAnswer",
     "SubjectsAnswer",
