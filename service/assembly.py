@@ -16,6 +16,8 @@ from index.key_ring import KeyRing
 from index.memory import MemoryOptions
 from index.sealing import Sealer
 from service.auth import Keys
+from service.calibrating import Calibrating
+from service.choosing import DEFAULT_GALLERY as DEFAULT_GALLERY
 from service.embedders import Embedders
 from service.limits import Allowance
 from service.metrics import Metrics
@@ -25,8 +27,6 @@ from service.results import Observer
 from service.settings import ENV_PREFIX, Settings, check_settings
 from service.tracing import Tracing, open_tracing
 from service.version import version
-
-DEFAULT_GALLERY = "default"
 
 _KEYS = f"{ENV_PREFIX}SEALING_KEYS"
 
@@ -40,6 +40,7 @@ class Parts:
         galleries: of the data folder.
         embedders: of this installation.
         recognizer: on both.
+        calibrating: likewise.
         keys: of the data folder.
         metrics: what is counted from now on.
         tracing: where spans go; None where the settings name no collector.
@@ -49,6 +50,7 @@ class Parts:
     galleries: Galleries
     embedders: Embedders
     recognizer: Recognizer
+    calibrating: Calibrating
     keys: Keys
     metrics: Metrics
     tracing: Tracing | None
@@ -141,6 +143,7 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             recognizer=Recognizer(
                 galleries, embedders, settings=settings, secret=secret, observers=observers
             ),
+            calibrating=Calibrating(galleries, embedders, settings=settings),
             keys=keys,
             metrics=metrics,
             tracing=tracing,

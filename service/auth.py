@@ -51,12 +51,15 @@ class Permission(enum.StrEnum):
 
     IDENTIFY = "identify"
     SEE_SIMILARITIES = "see_similarities"
+    CHOOSE_THRESHOLDS = "choose_thresholds"
+    VERIFY = "verify"
     DETECT = "detect"
     ENROLL = "enroll"
     READ_SUBJECTS = "read_subjects"
     REMOVE = "remove"
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"
+    CALIBRATE = "calibrate"
     MANAGE_KEYS = "manage_keys"
     READ_AUDIT = "read_audit"
 
@@ -64,7 +67,12 @@ class Permission(enum.StrEnum):
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.OPERATOR: frozenset(Permission)
-    - {Permission.MANAGE_GALLERIES, Permission.MANAGE_KEYS, Permission.READ_AUDIT},
+    - {
+        Permission.MANAGE_GALLERIES,
+        Permission.CALIBRATE,
+        Permission.MANAGE_KEYS,
+        Permission.READ_AUDIT,
+    },
     Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),
     Role.AUDITOR: frozenset({Permission.READ_AUDIT}),
 }
