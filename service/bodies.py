@@ -54,6 +54,12 @@ PhotoBytes = Annotated[
     BeforeValidator(_decode_photo_text),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "examples": ["/9j/4AAQ..."]}),
 ]
+SeveralGalleries = Annotated[
+    list[str],
+    BeforeValidator(_split_names),
+    Field(min_length=1, max_length=MAX_GALLERIES),
+]
+Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=SMALLEST_RATE, lt=1, allow_inf_nan=False, examples=[0.001])]
 YesOrNo = Annotated[bool, Field(strict=True), BeforeValidator(_read_word)]
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
@@ -104,11 +110,8 @@ class IdentifyBody(Body):
     photo: Annotated[PhotoBytes, Field(description="JPEG, PNG or WebP.")]
     gallery: GalleryName = "default"
     galleries: Annotated[
-        list[str] | None,
-        BeforeValidator(_split_names),
+        SeveralGalleries | None,
         Field(
-            min_length=1,
-            max_length=MAX_GALLERIES,
             description="Several galleries in the place of `gallery`, each once; in a form with "
             "commas. The answer is then that of several galleries.",
             examples=[["front-door", "staff"]],
@@ -133,11 +136,8 @@ class IdentifyBody(Body):
         ),
     ] = None
     threshold: Annotated[
-        float | None,
+        Similarity | None,
         Field(
-            ge=-1,
-            le=1,
-            allow_inf_nan=False,
             description="Smallest similarity of a `match`; excludes `fpir`. Not for identifier "
             "keys.",
             examples=[0.6],

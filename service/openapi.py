@@ -104,7 +104,8 @@ def _form_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     for name, field in schema["properties"].items():
         said = {"description": field["description"]} if "description" in field else {}
         if name == "photos":
-            properties[name] = {"type": "array", "items": file, "minItems": 1, **said}
+            most = {"maxItems": field["maxItems"]} if "maxItems" in field else {}
+            properties[name] = {"type": "array", "items": file, "minItems": 1, **most, **said}
         elif name == "galleries":
             properties[name] = {"type": "string", "examples": ["front-door,staff"], **said}
         elif name == "photo":

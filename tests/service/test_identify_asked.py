@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from service.auth import Role
 from service.identifying import MAX_GALLERIES
@@ -249,6 +252,39 @@ def test_json_with_a_list(several: FakeService) -> None:
             content=content,
         )
         check_problem(answer, 422, "request_invalid")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+FIELDS = {
+    "/v1/identify": ("gallery", "galleries", "face", "box", "fpir", "threshold", "turns"),
+    "/v1/verify": ("gallery", "subject", "subject_id", "external_id", "face", "box", "far"),
+    "/v1/galleries/default/calibrate": ("fpirs", "max_probes"),
+}
+
+
+@pytest.mark.usefixtures("nothing_is_written")
+@pytest.mark.parametrize("path", FIELDS)
+@given(data=st.data())
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_json(shared_service: FakeService, path: str, data: st.DataObject) -> None:
+    """Whatever stands in the fields is answered or refused, and never breaks the service."""
+    photo = base64.b64encode(ANN).decode()
+    body = {"/v1/identify": {"photo": photo}, "/v1/verify": {"photos": [photo]}}.get(path, {})
+    found = data.draw(st.dictionaries(st.sampled_from(FIELDS[path]), JSON))
+    answer = shared_service.http.post(
+        path,
+        headers={**shared_service.headers(), "Content-Type": "application/json"},
+        content=json.dumps({**body, **found}),
+    )
+    assert answer.status_code < 500
+    if answer.is_error:
+        assert answer.json()["code"]
 
 
 def test_each_gallery_is_audited(several: FakeService) -> None:
