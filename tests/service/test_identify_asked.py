@@ -275,7 +275,11 @@ FIELDS = {
 def test_any_json(shared_service: FakeService, path: str, data: st.DataObject) -> None:
     """Whatever stands in the fields is answered or refused, and never breaks the service."""
     photo = base64.b64encode(ANN).decode()
-    body = {"/v1/identify": {"photo": photo}, "/v1/verify": {"photos": [photo]}}.get(path, {})
+    photos: dict[str, dict[str, Any]] = {
+        "/v1/identify": {"photo": photo},
+        "/v1/verify": {"photos": [photo]},
+    }
+    body = photos.get(path, {})
     found = data.draw(st.dictionaries(st.sampled_from(FIELDS[path]), JSON))
     answer = shared_service.http.post(
         path,

@@ -128,6 +128,16 @@ def test_a_similarity_that_no_threshold_is_under_promises_nothing() -> None:
     assert found.review.value == 0.1
 
 
+def test_a_high_calibration_is_never_undercut_by_the_card(calibrated: Known) -> None:
+    """Where strangers look more alike than the card's did, its smaller rate is not the lower."""
+    made = calibrated.calibration
+    assert made is not None
+    points = tuple(replace(each, value=0.9, measured=0.9, high=0.95) for each in made.points)
+    found = for_fpir(replace(calibrated, calibration=replace(made, points=points)), 0.002)
+    assert found.match.value == pytest.approx(0.9)
+    assert found.match.low <= 0.9 <= found.match.high
+
+
 def test_figures_are_not_compared_with_similarities(calibrated: Known) -> None:
     """Under a normalised calibration the card decides about a rate and a similarity of others."""
     cohort = CohortNormalisation.of_vectors(unit_vectors(100, seed=43))
