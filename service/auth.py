@@ -61,6 +61,7 @@ class Permission(enum.StrEnum):
     MANAGE_GALLERIES = "manage_galleries"
     CALIBRATE = "calibrate"
     MANAGE_KEYS = "manage_keys"
+    TRANSFER = "transfer"
     READ_AUDIT = "read_audit"
 
 
@@ -71,6 +72,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
         Permission.MANAGE_GALLERIES,
         Permission.CALIBRATE,
         Permission.MANAGE_KEYS,
+        Permission.TRANSFER,
         Permission.READ_AUDIT,
     },
     Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),

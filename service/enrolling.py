@@ -1,181 +1,117 @@
-"""Enroll: photos of one person in, templates in a gallery out. No HTTP here."""
+"""Requests that make something, done once however often they come with the same key."""
 
-import hashlib
-import hmac
-import logging
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from embedding.choosing import FaceChoice, choose_face
-from embedding.detect import Box
-from embedding.embedder import FaceEmbedder
-from embedding.errors import (
-    FaceError,
-    PhotoError,
-    RequestInvalid,
-)
-from embedding.faces import Face
+from embedding.errors import SubjectNotFound
 from index.audit.entries import AuditEvent
-from index.conflicts import find_conflicts
-from index.fusion import fusion_rule
-from index.galleries import Galleries
-from index.gallery import Gallery
-from index.records import Enrolled, NewTemplate
-from service.choosing import SubjectChoice, at_photo, find_subject
-from service.embedders import Embedders
+from index.repeats import Repeatable
+from index.store.stored_gallery import StoredGallery
+from service import answers, schemas
+from service.assembly import Parts
+from service.bodies import EnrollBody, GalleryBody
+from service.choosing import SubjectChoice, box_of
+from service.repeats import Asked
 from service.results import Enrollment
-from service.settings import Settings
-from service.thresholds import usual_thresholds
-
-logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _ChosenFace:
-    """The face of a photo that is to become a template; the size is of the upright photo."""
+def enroll_once(
+    parts: Parts,
+    body: EnrollBody,
+    *,
+    caller: str,
+    key: str | None,
+    check: Callable[[], None],
+) -> tuple[schemas.EnrollAnswer, bool]:
+    """What the enroll did, and whether it was done before. A dry run is never remembered.
 
-    face: Face
-    photo: bytes
-    photo_size: tuple[int, int]
+    Args:
+        parts: of the service.
+        body: of the request.
+        caller: id of the API key.
+        key: the request's idempotency key; None without one.
+        check: see `Recognizer.enroll`.
 
+    Raises:
+        As `Recognizer.enroll` and `Repeats.once`.
+    """
 
-class Enrolling:
-    """Makes templates of photos; thread safe."""
-
-    def __init__(
-        self, galleries: Galleries, embedders: Embedders, *, settings: Settings, secret: bytes
-    ) -> None:
-        self._galleries = galleries
-        self._embedders = embedders
-        self._settings = settings
-        self._secret = secret
-
-    def enroll(
-        self,
-        photos: Sequence[bytes],
-        *,
-        gallery: str,
-        subject: SubjectChoice,
-        face: FaceChoice = "only",
-        force: bool = False,
-        dry_run: bool = False,
-    ) -> Enrollment:
-        """One template from each photo for one subject: all of them, or none and an error.
-
-        A photo without a face, or without one that is surely upright, is also tried in its
-        quarter turns.
-
-        Args:
-            photos: encoded photos of one person.
-            gallery: name of the gallery.
-            subject: whom the photos show.
-            face: which face of each photo: the only one, the largest, or the one at a box in
-                pixels of the upright photo (one photo then).
-            force: take faces of poor quality too.
-            dry_run: save nothing.
-
-        Raises:
-            PhotoError: a photo is not accepted.
-            FaceError: a photo has no face, several, none at the box, or a poor one.
-            GalleryError: no such gallery or subject, or a name that is not accepted.
-            RequestInvalid: no photo, too many, or arguments that exclude each other.
-            ModelError: the gallery's model is not installed or damaged.
-        """
-        self._check_enroll(photos, subject, face)
-        target = self._galleries.get(gallery)
-        known = find_subject(target, subject)
-        embedder = self._embedders.of_gallery(target.fingerprint)
-        chosen, timings = self._choose_faces(embedder, photos, face, force=force)
-        target.refresh()
-        templates = [self._template(each, embedder) for each in chosen]
-        thresholds = usual_thresholds(target, embedder, settings=self._settings)
-        conflicts = find_conflicts(
-            target,
-            templates,
-            subject_id=None if known is None else known.id,
-            other_threshold=[thresholds.for_probe(each.face.embedding)[0] for each in chosen],
-            # Of two photos: a gallery of one subject.
-            same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
-            fusion=fusion_rule(thresholds.rule),
+    def do(repeatable: Repeatable[Enrollment] | None) -> schemas.EnrollAnswer:
+        result = parts.recognizer.enroll(
+            body.photos,
+            gallery=body.gallery,
+            subject=SubjectChoice(
+                subject_id=body.subject_id, name=body.subject, external_id=body.external_id
+            ),
+            face=body.face if body.box is None else box_of(body.box),
+            force=body.force,
+            dry_run=body.dry_run,
+            repeatable=repeatable,
+            check=check,
         )
-        enrolled = None if dry_run else _save(target, templates, subject)
-        if enrolled is None:
-            # It changed nothing, but said who looks alike.
-            facts = {"num_photos": len(photos)}
-            self._galleries.audit.note(
-                AuditEvent(action="enroll.dry_run", gallery_id=target.id, facts=facts)
-            )
-        return Enrollment(
-            faces=tuple(each.face for each in chosen),
-            enrolled=enrolled,
-            would_create=known is None,
-            conflicts=conflicts,
-            threshold=thresholds.match,
-            card=embedder.card,
-            timings_ms=timings,
+        return answers.enroll_answer(result, gallery=body.gallery)
+
+    return parts.repeats.once(
+        Asked(
+            route="enroll",
+            caller=caller,
+            key=None if body.dry_run else key,
+            body=body,
+            do=do,
+            kept=lambda result: _without_names(answers.enroll_answer(result, gallery="")),
+            again=lambda kept: _enrolled_before(kept, parts, name=body.gallery),
         )
-
-    def _check_enroll(
-        self, photos: Sequence[bytes], subject: SubjectChoice, face: FaceChoice
-    ) -> None:
-        if not 1 <= len(photos) <= self._settings.max_photos:
-            raise RequestInvalid(
-                f"an enroll takes 1 to {self._settings.max_photos} photos, but got {len(photos)}"
-            )
-        if subject == SubjectChoice():
-            raise RequestInvalid("say whom the photos show: subject, subject_id or external_id")
-        if isinstance(face, Box) and len(photos) != 1:
-            raise RequestInvalid(f"a box goes with exactly one photo, but got {len(photos)}")
-
-    def _choose_faces(
-        self, embedder: FaceEmbedder, photos: Sequence[bytes], choice: FaceChoice, *, force: bool
-    ) -> tuple[list[_ChosenFace], dict[str, float]]:
-        """The face of each photo, and the time spent by stage; an error says which photo."""
-        chosen: list[_ChosenFace] = []
-        timings_ms: dict[str, float] = {}
-        for position, photo in enumerate(photos):
-            try:
-                found = embedder.analyze(photo, turns=True)
-                face = choose_face(found, choice, force=force)
-            except (PhotoError, FaceError) as error:
-                raise at_photo(error, position, len(photos)) from error
-            size = (found.width, found.height)
-            chosen.append(_ChosenFace(face=face, photo=photo, photo_size=size))
-            for stage, spent_ms in found.timings_ms.items():
-                timings_ms[stage] = timings_ms.get(stage, 0.0) + spent_ms
-        return chosen, timings_ms
-
-    def _template(self, chosen: _ChosenFace, embedder: FaceEmbedder) -> NewTemplate:
-        face = chosen.face
-        return NewTemplate(
-            embedding=face.embedding,
-            norm=face.norm,
-            fingerprint=embedder.fingerprint,
-            box=(face.box.left, face.box.top, face.box.right, face.box.bottom),
-            photo_size=chosen.photo_size,
-            landmarks=face.landmarks,
-            confidence=face.confidence,
-            quality=face.quality.figure,
-            face_id=uuid.uuid4().hex,
-            image_id=uuid.uuid4().hex,
-            image_hash=hmac.digest(self._secret, b"image\0" + chosen.photo, hashlib.sha256),
-        )
-
-
-def _save(gallery: Gallery, templates: Sequence[NewTemplate], subject: SubjectChoice) -> Enrolled:
-    """Stores the templates, all or none; returns once they are safe."""
-    enrolled = gallery.enroll(
-        templates,
-        subject_id=subject.subject_id,
-        name=subject.name,
-        external_id=subject.external_id,
     )
-    logger.info(
-        "enrolled gallery=%s subject=%s templates=%d dropped=%d",
-        gallery.id,
-        enrolled.subject_id,
-        len(templates),
-        len(enrolled.dropped_ids),
+
+
+def create_gallery_once(
+    parts: Parts, body: GalleryBody, *, caller: str, key: str | None
+) -> tuple[schemas.GalleryAnswer, bool]:
+    """The new gallery, and whether it was made before.
+
+    Raises:
+        As `Parts.create_gallery` and `Repeats.once`.
+    """
+
+    def do(repeatable: Repeatable[StoredGallery] | None) -> schemas.GalleryAnswer:
+        gallery = parts.create_gallery(body.name, model=body.model, repeatable=repeatable)
+        return answers.new_gallery_answer(gallery.stored, parts.embedders)
+
+    return parts.repeats.once(
+        Asked(
+            route="galleries",
+            caller=caller,
+            key=key,
+            body=body,
+            do=do,
+            kept=lambda made: answers.new_gallery_answer(made, parts.embedders).model_dump_json(),
+            again=schemas.GalleryAnswer.model_validate_json,
+        )
     )
-    return enrolled
+
+
+def _without_names(answer: schemas.EnrollAnswer) -> str:
+    """What is kept: ids stay, but no name, which would outlive a person who is erased."""
+    conflicts = [each.model_copy(update={"name": None}) for each in answer.conflicts]
+    return answer.model_copy(update={"conflicts": conflicts}).model_dump_json()
+
+
+def _enrolled_before(kept: str, parts: Parts, *, name: str) -> schemas.EnrollAnswer:
+    """The answer again, with people as they are called now; who was erased is left out."""
+    answer = schemas.EnrollAnswer.model_validate_json(kept)
+    gallery = parts.galleries.get(name)
+    names: dict[str, str | None] = {}
+    for subject_id in {each.subject_id for each in answer.conflicts}:
+        try:
+            names[subject_id] = gallery.subject(subject_id).name
+        except SubjectNotFound:
+            continue
+    conflicts = [
+        each.model_copy(update={"name": names[each.subject_id]})
+        for each in answer.conflicts
+        if each.subject_id in names
+    ]
+    whom = () if answer.subject_id is None else (answer.subject_id,)
+    parts.galleries.audit.note(
+        AuditEvent(action="enroll.repeat", gallery_id=gallery.id, subject_ids=whom)
+    )
+    return answer.model_copy(update={"gallery": name, "conflicts": conflicts})

@@ -1,13 +1,14 @@
 """Enroll, identify, verify and detect: photos in, templates or decisions out. No HTTP here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from embedding.choosing import FaceChoice
 from embedding.faces import PhotoFaces
 from index.galleries import Galleries
+from index.repeats import Repeatable
 from service.choosing import SubjectChoice
 from service.embedders import Embedders
-from service.enrolling import Enrolling
+from service.enrollment import Enrolling
 from service.identifying import FacesChoice, Identifying
 from service.results import (
     AcrossRecognition,
@@ -51,10 +52,19 @@ class Recognizer:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        repeatable: Repeatable[Enrollment] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> Enrollment:
         """One template from each photo for one subject; see `Enrolling.enroll`."""
         result = self._enrolling.enroll(
-            photos, gallery=gallery, subject=subject, face=face, force=force, dry_run=dry_run
+            photos,
+            gallery=gallery,
+            subject=subject,
+            face=face,
+            force=force,
+            dry_run=dry_run,
+            repeatable=repeatable,
+            check=check,
         )
         for observer in self._observers:
             observer.enrolled(result)

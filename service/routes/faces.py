@@ -10,7 +10,9 @@ from service.access import PartsOf, allowed
 from service.admission import admission_of, check_room
 from service.auth import Caller, Permission
 from service.bodies import DetectBody, EnrollBody, IdentifyBody
-from service.choosing import SubjectChoice, box_of
+from service.choosing import box_of
+from service.enrolling import enroll_once
+from service.idempotency_key import REPLAYED, SentKey
 from service.openapi import body_of, problems
 from service.reading import photo_body_bytes, read_body
 from service.thresholds import Asked
@@ -32,6 +34,7 @@ async def enroll(
     response: Response,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.ENROLL))],
+    key: SentKey,
 ) -> schemas.EnrollAnswer:
     """Save templates of one subject from photos of that person: all of them, or none."""
     with admission_of(request).place(request) as place:
@@ -44,20 +47,19 @@ async def enroll(
             )
         )
         caller.require_gallery(body.gallery)
-        result = await place.work(
-            parts.recognizer.enroll,
-            body.photos,
-            gallery=body.gallery,
-            subject=SubjectChoice(
-                subject_id=body.subject_id, name=body.subject, external_id=body.external_id
-            ),
-            face=body.face if body.box is None else box_of(body.box),
-            force=body.force,
-            dry_run=body.dry_run,
+        answer, again = await place.stoppable_work(
+            enroll_once,
+            parts,
+            body,
+            caller=caller.key_id,
+            key=key,
+            check=place.check_wanted,
         )
     if body.dry_run:
         response.status_code = 200
-    return answers.enroll_answer(result, gallery=body.gallery)
+    if again:
+        response.headers[REPLAYED] = "true"
+    return answer
 
 
 @router.post(

@@ -44,6 +44,7 @@ from service.schemas.subjects import (
     SubjectAnswer,
     SubjectsAnswer,
 )
+from service.schemas.transfer import ImportAnswer
 
 __all__ = [
     "CREATED",
@@ -73,6 +74,7 @@ __all__ = [
     "IdentifiedFace",
     "IdentifyAcrossAnswer",
     "IdentifyAnswer",
+    "ImportAnswer",
     "InGalleryAnswer",
     "KeptCalibrationAnswer",
     "KeyAnswer",
