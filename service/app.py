@@ -16,7 +16,17 @@ from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import audit, faces, galleries, keys, metrics, pages, sessions, transfer
+from service.routes import (
+    audit,
+    deciding,
+    faces,
+    galleries,
+    keys,
+    metrics,
+    pages,
+    sessions,
+    transfer,
+)
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
 from service.transport import OnlyFromProxies, networks_of
@@ -95,6 +105,7 @@ def create_app(
     errors.install(app)
     for router in (
         faces.router,
+        deciding.router,
         galleries.router,
         transfer.router,
         keys.router,
