@@ -1,5 +1,6 @@
 """``create_app``: the HTTP service on one data folder."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -15,7 +16,16 @@ from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import audit, faces, galleries, keys, metrics, pages, sessions
+from service.routes import (
+    audit,
+    faces,
+    galleries,
+    keys,
+    metrics,
+    pages,
+    sessions,
+    transfer,
+)
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
 from service.transport import OnlyFromProxies, networks_of
@@ -55,6 +65,7 @@ def create_app(
                 max_queued=settings.max_queued,
                 deadline_s=settings.deadline_s,
                 body_timeout_s=settings.body_timeout_s,
+                work_timeout_s=settings.work_timeout_s,
             )
 
             def load() -> Load:
@@ -94,6 +105,7 @@ def create_app(
     for router in (
         faces.router,
         galleries.router,
+        transfer.router,
         keys.router,
         audit.router,
         metrics.router,
@@ -105,6 +117,7 @@ def create_app(
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     allow_origins(app, origins_of(settings.cors_origins))
     app.state.stopping = Stopping()
+    app.state.importing = asyncio.Lock()
     app.add_middleware(RefuseWhenStopping, stopping=app.state.stopping)
     if proxies := networks_of(settings.trusted_proxies):
         app.add_middleware(OnlyFromProxies, proxies=proxies)

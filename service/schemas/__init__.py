@@ -32,6 +32,7 @@ from service.schemas.subjects import (
     SubjectAnswer,
     SubjectsAnswer,
 )
+from service.schemas.transfer import ImportAnswer
 
 __all__ = [
     "CREATED",
@@ -56,6 +57,7 @@ __all__ = [
     "HealthAnswer",
     "IdentifiedFace",
     "IdentifyAnswer",
+    "ImportAnswer",
     "KeyAnswer",
     "KeysAnswer",
     "ModelAnswer",
