@@ -19,6 +19,7 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── GalleryNotFound
 │   ├── GalleryExists
 │   ├── GalleryFilling               it is being filled to take another one's place; nobody asks it
+│   ├── CalibrationRunning           it is being calibrated; one at a time
 │   ├── GalleryReplaced              its name stands for another gallery since a moment ago
 │   ├── SubjectNotFound
 │   ├── TemplateNotFound
@@ -190,6 +191,12 @@ class GalleryFilling(GalleryError):
     """The gallery is being filled to take another one's place, and is not to be used before."""
 
     code = "gallery_filling"
+
+
+class CalibrationRunning(GalleryError):
+    """The gallery is being calibrated; a second time beside it would measure the same."""
+
+    code = "calibration_running"
 
 
 class SubjectNotFound(GalleryError):

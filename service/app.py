@@ -18,6 +18,7 @@ from service.middleware import RequestEnvelope
 from service.openapi import describe
 from service.routes import (
     audit,
+    deciding,
     faces,
     galleries,
     keys,
@@ -104,6 +105,7 @@ def create_app(
     errors.install(app)
     for router in (
         faces.router,
+        deciding.router,
         galleries.router,
         transfer.router,
         keys.router,

@@ -51,12 +51,15 @@ class Permission(enum.StrEnum):
 
     IDENTIFY = "identify"
     SEE_SIMILARITIES = "see_similarities"
+    CHOOSE_THRESHOLDS = "choose_thresholds"
+    VERIFY = "verify"
     DETECT = "detect"
     ENROLL = "enroll"
     READ_SUBJECTS = "read_subjects"
     REMOVE = "remove"
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"
+    CALIBRATE = "calibrate"
     MANAGE_KEYS = "manage_keys"
     TRANSFER = "transfer"
     READ_AUDIT = "read_audit"
@@ -67,6 +70,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.OPERATOR: frozenset(Permission)
     - {
         Permission.MANAGE_GALLERIES,
+        Permission.CALIBRATE,
         Permission.MANAGE_KEYS,
         Permission.TRANSFER,
         Permission.READ_AUDIT,

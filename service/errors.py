@@ -46,6 +46,7 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.GalleryExists: 409,
     errors.GalleryFilling: 409,
     errors.GalleryReplaced: 409,
+    errors.CalibrationRunning: 409,
     errors.SubjectNotFound: 404,
     errors.TemplateNotFound: 404,
     errors.NameInvalid: 422,

@@ -94,15 +94,6 @@ class Settings(BaseSettings):
     key_max_per_day: Annotated[
         int | None, Field(ge=1, description="Likewise a day, from midnight UTC.")
     ] = None
-    session_lifetime_s: Annotated[
-        int,
-        Field(
-            ge=60,
-            le=604_800,
-            description="Seconds from signing in on the page until it asks for the key again; 8 "
-            "hours are a shift.",
-        ),
-    ] = 28_800
     idempotency_hours: Annotated[
         float,
         Field(
@@ -121,6 +112,15 @@ class Settings(BaseSettings):
             "enroll takes about 1 kB a photo.",
         ),
     ] = 10_000
+    session_lifetime_s: Annotated[
+        int,
+        Field(
+            ge=60,
+            le=604_800,
+            description="Seconds from signing in on the page until it asks for the key again; 8 "
+            "hours are a shift.",
+        ),
+    ] = 28_800
     search_engine: Annotated[
         Literal["auto", "exact", "compressed"],
         Field(

@@ -35,7 +35,8 @@ def test_keys_and_problems_are_described(document: Any) -> None:
 def test_bodies_have_fields_with_descriptions(document: Any) -> None:
     """What a form and JSON may hold is said, field by field, and nothing else is allowed."""
     schemas = document["components"]["schemas"]
-    for name in ("EnrollBody", "EnrollForm", "IdentifyBody", "IdentifyForm", "DetectForm"):
+    names = ("EnrollBody", "EnrollForm", "IdentifyBody", "IdentifyForm", "DetectForm")
+    for name in (*names, "VerifyBody", "VerifyForm", "CalibrateBody"):
         assert schemas[name]["additionalProperties"] is False
         assert [f for f, s in schemas[name]["properties"].items() if "description" not in s] == []
     assert schemas["IdentifyForm"]["properties"]["photo"]["format"] == "binary"

@@ -52,12 +52,21 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("POST", "/v1/identify"): Row(
         roles=IDENTIFIERS, in_gallery=True, request={"files": {"photo": PHOTO}}
     ),
+    ("POST", "/v1/verify"): Row(
+        roles=OPERATORS,
+        in_gallery=True,
+        request={"data": {"subject": "ann"}, "files": [("photos", ("a", PHOTO))]},
+    ),
     ("POST", "/v1/detect"): Row(roles=OPERATORS, request={"files": {"photo": PHOTO}}),
     ("GET", "/v1/galleries"): Row(roles=OPERATORS),
     ("POST", "/v1/galleries"): Row(
         roles=ADMIN, in_gallery=True, request={"json": {"name": "default"}}
     ),
     ("DELETE", "/v1/galleries/{gallery}"): Row(roles=ADMIN, in_gallery=True),
+    ("POST", "/v1/galleries/{gallery}/calibrate"): Row(
+        roles=ADMIN, in_gallery=True, request={"json": {}}
+    ),
+    ("GET", "/v1/galleries/{gallery}/threshold"): Row(roles=OPERATORS, in_gallery=True),
     ("GET", "/v1/galleries/{gallery}/erasure"): Row(roles=ADMIN, in_gallery=True),
     ("GET", "/v1/galleries/{gallery}/export"): Row(roles=ADMIN, in_gallery=True),
     ("POST", "/v1/galleries/{gallery}/import"): Row(
