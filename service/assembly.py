@@ -21,7 +21,8 @@ from service.auth import Keys
 from service.calibrating import Calibrating
 from service.choosing import DEFAULT_GALLERY as DEFAULT_GALLERY
 from service.embedders import Embedders
-from service.limits import Allowance
+from service.limits import Allowance, Limits
+from service.limits_sharing import sharing
 from service.metrics import Metrics
 from service.metrics_state import state_of
 from service.recognizer import Recognizer
@@ -142,32 +143,34 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
         allowance = Allowance(
             per_minute=settings.key_max_per_minute, per_day=settings.key_max_per_day
         )
-        keys = Keys(galleries.keys, secret=secret, allowance=allowance)
+        limits = Limits()
+        keys = Keys(galleries.keys, secret=secret, allowance=allowance, limits=limits)
         if not galleries.list() and not keys.list():
             # Where services share a new database, another one may be quicker.
             with suppress(GalleryExists):
                 galleries.create(DEFAULT_GALLERY, fingerprint=embedders.named().fingerprint)
         metrics = Metrics(lambda: state_of(galleries), version=version())
         observers: tuple[Observer, ...] = (metrics,) if tracing is None else (metrics, tracing)
-        yield Parts(
-            settings=settings,
-            galleries=galleries,
-            embedders=embedders,
-            recognizer=Recognizer(
-                galleries, embedders, settings=settings, secret=secret, observers=observers
-            ),
-            calibrating=Calibrating(galleries, embedders, settings=settings),
-            keys=keys,
-            repeats=Repeats(galleries, settings=settings, secret=secret),
-            sessions=Sessions(
-                keys,
-                secret=secret,
-                folder=settings.data_folder,
-                lifetime_s=settings.session_lifetime_s,
-            ),
-            metrics=metrics,
-            tracing=tracing,
-        )
+        with sharing(limits, galleries.keys):
+            yield Parts(
+                settings=settings,
+                galleries=galleries,
+                embedders=embedders,
+                recognizer=Recognizer(
+                    galleries, embedders, settings=settings, secret=secret, observers=observers
+                ),
+                calibrating=Calibrating(galleries, embedders, settings=settings),
+                keys=keys,
+                repeats=Repeats(galleries, settings=settings, secret=secret),
+                sessions=Sessions(
+                    keys,
+                    secret=secret,
+                    folder=settings.data_folder,
+                    lifetime_s=settings.session_lifetime_s,
+                ),
+                metrics=metrics,
+                tracing=tracing,
+            )
 
 
 def sealer_of(settings: Settings) -> Sealer | None:

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         ),
     ] = None
     key_max_per_day: Annotated[
-        int | None, Field(ge=1, description="Likewise a day, from midnight UTC.")
+        int | None, Field(ge=1, description="Likewise a day, from midnight UTC, by all.")
     ] = None
     idempotency_hours: Annotated[
         float,
