@@ -216,6 +216,7 @@ def gallery_answer(gallery: Gallery, embedders: Embedders) -> schemas.GalleryAns
         model=names.get(gallery.fingerprint),
         fingerprint=gallery.fingerprint,
         created_at=gallery.created_at,
+        space=gallery.space_id is not None,
     )
 
 

@@ -15,7 +15,17 @@ from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import audit, faces, galleries, keys, metrics, pages
+from service.routes import (
+    audit,
+    faces,
+    galleries,
+    gallery_details,
+    keys,
+    looks,
+    metrics,
+    pages,
+    templates,
+)
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
 from service.version import version
@@ -93,6 +103,9 @@ def create_app(
     for router in (
         faces.router,
         galleries.router,
+        gallery_details.router,
+        templates.router,
+        looks.router,
         keys.router,
         audit.router,
         metrics.router,

@@ -60,16 +60,22 @@ class Parts:
             return self.settings.num_workers
         return num_cores()
 
-    def create_gallery(self, name: str, *, model: str | None = None) -> Gallery:
+    def create_gallery(
+        self, name: str, *, model: str | None = None, space: bool = False
+    ) -> Gallery:
         """A new, empty gallery of an installed model; None means the default one.
+
+        With ``space`` its vectors are stored in a secret space of their own, which needs sealing.
 
         Raises:
             GalleryExists: there is one with this name.
             NameInvalid: the name is not accepted.
             ModelError: the model is not installed or damaged.
+            RequestInvalid: a space without sealing.
         """
         check_gallery_name(name)
-        return self.galleries.create(name, fingerprint=self.embedders.named(model).fingerprint)
+        fingerprint = self.embedders.named(model).fingerprint
+        return self.galleries.create(name, fingerprint=fingerprint, space=space)
 
     def warm_up(self) -> None:
         """Opens the model of the default gallery, so that the first request does not wait for it.

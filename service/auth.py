@@ -54,17 +54,24 @@ class Permission(enum.StrEnum):
     DETECT = "detect"
     ENROLL = "enroll"
     READ_SUBJECTS = "read_subjects"
+    ARRANGE = "arrange"
     REMOVE = "remove"
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"
     MANAGE_KEYS = "manage_keys"
     READ_AUDIT = "read_audit"
+    SEE_EMBEDDINGS = "see_embeddings"
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.OPERATOR: frozenset(Permission)
-    - {Permission.MANAGE_GALLERIES, Permission.MANAGE_KEYS, Permission.READ_AUDIT},
+    - {
+        Permission.MANAGE_GALLERIES,
+        Permission.MANAGE_KEYS,
+        Permission.READ_AUDIT,
+        Permission.SEE_EMBEDDINGS,
+    },
     Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),
     Role.AUDITOR: frozenset({Permission.READ_AUDIT}),
 }

@@ -54,7 +54,9 @@ async def create_gallery(
     """Make an empty gallery; it keeps its model for good."""
     body = await read_body(request, GalleryBody, max_bytes=SMALL_BODY_BYTES)
     caller.require_gallery(body.name)
-    gallery = await in_worker(request, parts.create_gallery, body.name, model=body.model)
+    gallery = await in_worker(
+        request, parts.create_gallery, body.name, model=body.model, space=body.space
+    )
     return answers.gallery_answer(gallery, parts.embedders)
 
 

@@ -20,8 +20,10 @@ from service.schemas.enrolling import (
 )
 from service.schemas.faces import BoxAnswer, DetectAnswer, FaceAnswer, QualityAnswer
 from service.schemas.galleries import GalleriesAnswer, GalleryAnswer, ModelAnswer, ModelsAnswer
+from service.schemas.gallery_details import GalleryDetailsAnswer, RulesAnswer
 from service.schemas.identifying import CalibrationAnswer, IdentifiedFace, IdentifyAnswer
 from service.schemas.keys import KeyAnswer, KeysAnswer, NewKeyAnswer
+from service.schemas.looks import LookAlikeAnswer, LookAlikesAnswer, SubjectLookAlikesAnswer
 from service.schemas.operation import HealthAnswer, ReadyAnswer
 from service.schemas.subjects import (
     ErasedAnswer,
@@ -30,6 +32,14 @@ from service.schemas.subjects import (
     RemovedAnswer,
     SubjectAnswer,
     SubjectsAnswer,
+)
+from service.schemas.templates import (
+    ErasedTemplateAnswer,
+    MergeAnswer,
+    MoveAnswer,
+    MovedTemplateAnswer,
+    TemplateAnswer,
+    TemplatesAnswer,
 )
 
 __all__ = [
@@ -47,27 +57,38 @@ __all__ = [
     "EnrollAnswer",
     "EnrolledFace",
     "ErasedAnswer",
+    "ErasedTemplateAnswer",
     "ErasureContent",
     "FaceAnswer",
     "GalleriesAnswer",
     "GalleryAnswer",
+    "GalleryDetailsAnswer",
     "GalleryName",
     "HealthAnswer",
     "IdentifiedFace",
     "IdentifyAnswer",
     "KeyAnswer",
     "KeysAnswer",
+    "LookAlikeAnswer",
+    "LookAlikesAnswer",
+    "MergeAnswer",
     "ModelAnswer",
     "ModelRef",
     "ModelsAnswer",
+    "MoveAnswer",
+    "MovedTemplateAnswer",
     "NewKeyAnswer",
     "Problem",
     "QualityAnswer",
     "ReadyAnswer",
     "ReceiptAnswer",
     "RemovedAnswer",
+    "RulesAnswer",
     "StrangerAnswer",
     "SubjectAnswer",
+    "SubjectLookAlikesAnswer",
     "SubjectsAnswer",
+    "TemplateAnswer",
+    "TemplatesAnswer",
     "ThresholdAnswer",
 ]

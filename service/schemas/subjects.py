@@ -37,7 +37,9 @@ class ErasureContent(Answer):
     """What was erased, and how far it is; this is what is signed."""
 
     gallery_id: Annotated[str, Field(examples=[SUBJECT_ID])]
-    subject_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    subject_id: Annotated[
+        str | None, Field(description="None for a template of nobody.", examples=[SUBJECT_ID])
+    ]
     num_templates: Annotated[int, Field(examples=[3])]
     removed_at: Annotated[str, Field(description="Never matched since then.", examples=[CREATED])]
     ledger_entry: Annotated[
@@ -45,6 +47,10 @@ class ErasureContent(Answer):
     ]
     final: Annotated[
         bool, Field(description="The bytes are out of database, its log and snapshot, too.")
+    ]
+    template_id: Annotated[
+        str | None,
+        Field(description="The one that was removed; None for a whole person.", examples=[None]),
     ]
     database_id: Annotated[str, Field(examples=[SUBJECT_ID])]
     purge_due_at: Annotated[
