@@ -171,8 +171,8 @@ def _merged(parts: Parts, name: str, subject_id: str, body: MergeBody) -> Merged
 
 
 def _note_look(parts: Parts, gallery: Gallery, action: str, *subject_ids: str | None) -> None:
-    """Enter that somebody looked how alike two people are."""
-    parts.galleries.audit.note(
+    """Enter that somebody looked how alike two people are, while both are there."""
+    parts.galleries.audit.record(
         AuditEvent(
             action=action,
             gallery_id=gallery.id,

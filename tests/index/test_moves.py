@@ -1,9 +1,11 @@
 """Templates that get another subject, one by one or with a whole subject."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 
 from embedding.errors import (
@@ -15,10 +17,13 @@ from embedding.errors import (
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.inspection import inspect
+from index.key_ring import KeyRing
 from index.memory import MemoryOptions
 from index.place import Place
 from index.records import NewSubject
 from index.rules import GalleryRules
+from index.store.moved_rows import move_rows
+from index.store.subject_rows import FoundSubject, row_of
 from tests.index.conftest import OpenGalleries
 from tests.index.samples import FINGERPRINT, at_similarity, identify, new_template, unit_vectors
 from tests.index.sealed_place import SealedPlace
@@ -387,3 +392,44 @@ def test_a_large_subject_is_merged_whole(gallery: Gallery) -> None:
     assert len(merged.template_ids) == len(set(merged.template_ids)) == 1100
     assert merged.subject.num_templates == 1101
     assert merged.similarity == pytest.approx(0.9, abs=1e-4)
+
+
+@pytest.mark.postgres
+def test_a_template_that_moves_while_it_is_sealed_anew(tmp_path: Path, database_url: str) -> None:
+    """Whoever seals everything with the next key waits for the move, and reads the row again."""
+    place = SealedPlace(tmp_path, database_url)
+    with place.open() as galleries, place.open() as others:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        anna, bert = _enroll(gallery, 0, 1), _enroll(gallery, 2)
+        KeyRing.rotate(place.key_file)
+        others._store.refresh_keys()
+        database, store = galleries._store.database, gallery._store
+        with ThreadPoolExecutor(1) as pool:
+            with database.transaction() as connection:
+                old, new = (
+                    FoundSubject(
+                        row_id=row_of(connection, store._row, each),
+                        id=each,
+                        name=None,
+                        external_id=None,
+                        num_templates=1,
+                        created=False,
+                    )
+                    for each in (anna, bert)
+                )
+                move_rows(
+                    connection,
+                    store.gallery,
+                    old=(old.row_id, anna),
+                    new=new,
+                    sealer=galleries._store.sealer,
+                )
+                resealed = pool.submit(others.reseal)
+                with psycopg.connect(database_url, autocommit=True) as watcher:
+                    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    wait_until(lambda: watcher.execute(waiting).fetchone() is not None)
+            assert resealed.result() == 3
+        assert [_named(gallery, number) for number in range(3)] == [bert] * 3
+    with place.open() as galleries:
+        assert galleries.reseal() == 0
+        assert [_named(galleries.get("people"), number) for number in range(3)] == [bert] * 3
