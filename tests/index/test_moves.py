@@ -380,6 +380,28 @@ def test_templates_come_in_pages(gallery: Gallery) -> None:
         gallery.template_page("absent")
 
 
+@pytest.mark.parametrize("odd", ["a\0b", "\ud800", "%", "_" * 36, "x" * 5000, "merged:1:"])
+def test_odd_ids_are_nobody_s(gallery: Gallery, odd: str) -> None:
+    """Whatever the database makes of them: not found, or refused as no text."""
+    anna = _enroll(gallery, 0)
+    own = _ids(gallery, anna)
+    no_subject = (SubjectNotFound, RequestInvalid)
+    for ask in (gallery.subject, gallery.template_page, gallery.erase_subject):
+        with pytest.raises(no_subject):
+            ask(odd)
+    for one, other in ((odd, anna), (anna, odd)):
+        with pytest.raises(no_subject):
+            gallery.merge_subjects(one, into=other)
+        with pytest.raises((*no_subject, TemplateNotFound)):
+            gallery.move_templates(one, own, to_subject_id=other)
+    with pytest.raises((TemplateNotFound, RequestInvalid)):
+        gallery.move_templates(anna, [odd], to_name="New")
+    for look in (gallery.template, gallery.erase_template, gallery.template_erasure):
+        with pytest.raises((TemplateNotFound, RequestInvalid)):
+            look(odd)
+    assert _named(gallery, 0) == anna
+
+
 def test_a_large_subject_is_merged_whole(gallery: Gallery) -> None:
     """More templates than go into one statement, and than are compared at once."""
     anchor = unit_vectors(1, seed=5000)[0]
