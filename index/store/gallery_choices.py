@@ -51,12 +51,12 @@ class GalleryChoices(GalleryReads):
         Raises:
             GalleryNotFound: the gallery was deleted.
         """
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return read_rules(connection, self._row)
 
     def look_alikes(self) -> list[tuple[str, str]]:
         """Return all declared pairs, as public ids."""
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return look_alike_rows.pairs_of(connection, self._row)
 
     def look_alikes_page(
@@ -73,7 +73,7 @@ class GalleryChoices(GalleryReads):
             one, _, other = cursor.partition(".")
             first = self._cursors.read(one, gallery_id=scopes[0])
             second = self._cursors.read(other, gallery_id=scopes[1])
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             rows = look_alike_rows.some_pairs(
                 connection, self._row, after=(first, second), limit=limit + 1
             )
@@ -88,7 +88,7 @@ class GalleryChoices(GalleryReads):
 
     def look_alikes_of(self, public_id: str) -> list[str]:
         """Return the public ids of a subject's declared look-alikes."""
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return look_alike_rows.partners_of(connection, self._row, public_id)
 
     def set_rules(self, rules: GalleryRules) -> Committed | None:

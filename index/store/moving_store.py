@@ -80,7 +80,7 @@ class MovingStore(GalleryStore):
         """
         scope = f"{self.gallery.id} templates of {subject_id}"
         after = -1 if cursor is None else self._cursors.read(cursor, gallery_id=scope)
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             row_id = row_of(connection, self._row, subject_id)
             rows = connection.execute(
                 select(templates)
@@ -101,7 +101,7 @@ class MovingStore(GalleryStore):
         Raises:
             TemplateNotFound: none with this id was removed.
         """
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return removed_template(connection, self._row, public_id, sequence=sequence)
 
     def ledger_entry_of_template(self, public_id: str) -> int | None:
@@ -118,7 +118,7 @@ class MovingStore(GalleryStore):
             TemplateNotFound: no template with this id.
             StoreCorrupt: it does not fit its checksum.
         """
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             row_id = self._template_row(connection, public_id).id
         for _, embeddings_ND in self.load_some([row_id]):
             found: NDArray[np.float32] = embeddings_ND[0]

@@ -1,6 +1,6 @@
 """Templates that get another subject, one by one or with a whole subject."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from index.inspection import inspect
 from index.key_ring import KeyRing
 from index.memory import MemoryOptions
 from index.place import Place
-from index.records import NewSubject
+from index.records import NewSubject, Subject
 from index.rules import GalleryRules
+from index.store.gallery_reads import GalleryReads
 from index.store.moved_rows import move_rows
 from index.store.subject_rows import FoundSubject, row_of
 from tests.index.conftest import OpenGalleries
@@ -414,6 +415,33 @@ def test_a_large_subject_is_merged_whole(gallery: Gallery) -> None:
     assert len(merged.template_ids) == len(set(merged.template_ids)) == 1100
     assert merged.subject.num_templates == 1101
     assert merged.similarity == pytest.approx(0.9, abs=1e-4)
+
+
+@pytest.mark.postgres
+def test_a_merge_in_the_middle_of_an_identification(
+    data_folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is merged between two statements of it is named as whoever stays, not as nobody."""
+    with (
+        Galleries.open(data_folder, database_url=database_url) as ours,
+        Galleries.open(data_folder, database_url=database_url) as theirs,
+    ):
+        gallery = ours.create("people", fingerprint=FINGERPRINT)
+        anna, bert = _enroll(gallery, 0), _enroll(gallery, 1)
+        other = theirs.get("people")
+        wait_until(lambda: _counts(other) == (2, 2))
+        ask = GalleryReads.subjects_by_id
+        merged: list[str] = []
+
+        def merge_first(reads: GalleryReads, ids: Iterable[str]) -> dict[str, Subject]:
+            if not merged:
+                merged.append(anna)
+                gallery.merge_subjects(anna, into=bert)
+            return ask(reads, ids)
+
+        monkeypatch.setattr(GalleryReads, "subjects_by_id", merge_first)
+        assert _named(other, 0) == bert
+        assert merged
 
 
 @pytest.mark.postgres
