@@ -1,6 +1,5 @@
-"""Templates over HTTP: listed, shown, erased, moved; people merged; look-alikes declared."""
+"""Templates over HTTP: listed, shown, erased and moved."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -9,54 +8,22 @@ import pytest
 from index.receipts import Receipt, is_genuine
 from service.auth import Role
 from service.settings import Settings
-from tests.fakes import make_photo
 from tests.service.support import FakeService, check_problem, fake_service
-
-BASE = "/v1/galleries/default"
-
-
-def _templates(service: FakeService, subject_id: str) -> list[Any]:
-    answer = service.http.get(
-        f"{BASE}/subjects/{subject_id}/templates", headers=service.headers(Role.OPERATOR)
-    )
-    assert answer.status_code == 200
-    found: list[Any] = answer.json()["templates"]
-    return found
-
-
-def _ids(service: FakeService, subject_id: str) -> list[str]:
-    return [each["id"] for each in _templates(service, subject_id)]
-
-
-def _post(service: FakeService, path: str, body: object) -> Any:
-    return service.http.post(f"{BASE}/{path}", headers=service.headers(Role.OPERATOR), json=body)
-
-
-def _named(service: FakeService, person: str) -> str | None:
-    """The id of whoever a photo of a person is named as."""
-    answer = service.http.post(
-        "/v1/identify", headers=service.headers(), files={"photo": make_photo([person])}
-    )
-    subject = answer.json()["faces"][0]["subject"]
-    return None if subject is None else str(subject["id"])
-
-
-def _enroll_more(service: FakeService, subject_id: str, *people: str) -> None:
-    for person in people:
-        answer = service.http.post(
-            "/v1/enroll",
-            headers=service.headers(),
-            data={"subject_id": subject_id},
-            files=[("photos", ("photo", make_photo([person])))],
-        )
-        assert answer.status_code == 201
+from tests.service.template_support import (
+    BASE,
+    enroll_more,
+    ids_of,
+    named_as,
+    post,
+    templates_of,
+)
 
 
 def test_a_template_is_shown_without_its_vector(service: FakeService) -> None:
     """Box, size, quality and time; in pages that together are all of them."""
     ann = service.enroll("ann")["ann"]
-    _enroll_more(service, ann, "ann", "ben")
-    shown = _templates(service, ann)
+    enroll_more(service, ann, "ann", "ben")
+    shown = templates_of(service, ann)
     headers = service.headers(Role.OPERATOR)
     for each in shown:
         assert each["subject_id"] == ann
@@ -81,7 +48,7 @@ def test_cursors_hold_for_one_list(service: FakeService) -> None:
     ids = service.enroll("ann", "ben", "cat")
     headers = service.headers()
     for person in ("ann", "ben"):
-        _enroll_more(service, ids[person], person)
+        enroll_more(service, ids[person], person)
         path = f"{BASE}/subjects/{ids[person]}/look-alikes/{ids['cat']}"
         assert service.http.put(path, headers=headers).json() == {
             "declared": True,
@@ -121,7 +88,7 @@ def test_a_vector_is_given_to_an_admin_where_the_settings_say_so(
 ) -> None:
     """Not by default, and not to an operator; each time that it is given stands in the log."""
     ann = service.enroll("ann")["ann"]
-    template = _ids(service, ann)[0]
+    template = ids_of(service, ann)[0]
     path = f"{BASE}/templates/{template}?embedding=true"
     check_problem(service.http.get(path, headers=service.headers()), 403, "key_forbidden")
     service.http.__exit__(None, None, None)
@@ -152,9 +119,9 @@ def test_a_vector_is_given_to_an_admin_where_the_settings_say_so(
 def test_a_template_is_erased_with_a_receipt(service: FakeService) -> None:
     """It is found by nobody; with the last one the person stays, empty; the receipt gets final."""
     ann = service.enroll("ann")["ann"]
-    _enroll_more(service, ann, "ben")
+    enroll_more(service, ann, "ben")
     headers = service.headers(Role.OPERATOR)
-    for left, template in ((1, _ids(service, ann)[0]), (0, _ids(service, ann)[1])):
+    for left, template in ((1, ids_of(service, ann)[0]), (0, ids_of(service, ann)[1])):
         path = f"{BASE}/templates/{template}"
         early = service.http.get(f"{path}/erasure", headers=headers)
         check_problem(early, 404, "template_not_found")
@@ -165,7 +132,7 @@ def test_a_template_is_erased_with_a_receipt(service: FakeService) -> None:
         assert (content["template_id"], content["subject_id"]) == (template, ann)
         receipt = Receipt(**answer["receipt"])
         assert is_genuine(receipt, public_key=receipt.public_key)
-        assert _named(service, "ann") is None
+        assert named_as(service, "ann") is None
         check_problem(service.http.delete(path, headers=headers), 404, "template_not_found")
         check_problem(service.http.get(path, headers=headers), 404, "template_not_found")
     service.parts.galleries.maintain()
@@ -180,25 +147,25 @@ def test_a_moved_template_is_named_as_its_new_person(service: FakeService) -> No
     """In the very next identification; a dry run says the same and does nothing."""
     ids = service.enroll("ann", "cat")
     ann, cat = ids["ann"], ids["cat"]
-    _enroll_more(service, ann, "ben")
-    first, second = _ids(service, ann)
+    enroll_more(service, ann, "ben")
+    first, second = ids_of(service, ann)
     body = {"templates": [second], "to_subject_id": cat}
-    would = _post(service, f"subjects/{ann}/templates/move", {**body, "dry_run": True})
-    assert _named(service, "ben") == ann
-    moved = _post(service, f"subjects/{ann}/templates/move", body).json()
+    would = post(service, f"subjects/{ann}/templates/move", {**body, "dry_run": True})
+    assert named_as(service, "ben") == ann
+    moved = post(service, f"subjects/{ann}/templates/move", body).json()
     assert moved == {**would.json(), "dry_run": False}
     assert (moved["subject_id"], moved["created"], moved["num_left"]) == (cat, False, 1)
     assert moved["moved"][0]["template_id"] == second
     assert -1.0 <= moved["moved"][0]["similarity"] < 0.9
-    assert _named(service, "ben") == cat
-    assert _ids(service, ann) == [first]
-    made = _post(
+    assert named_as(service, "ben") == cat
+    assert ids_of(service, ann) == [first]
+    made = post(
         service,
         f"subjects/{cat}/templates/move",
         {"templates": [second], "to_name": "ben", "to_external_id": "b-1"},
     ).json()
     assert (made["created"], made["moved"][0]["similarity"]) == (True, None)
-    assert _named(service, "ben") == made["subject_id"]
+    assert named_as(service, "ben") == made["subject_id"]
     actions = [each.action for each in service.parts.galleries.audit.entries()]
     assert actions.count("template.move") == 2
     assert actions.count("template.move_dry_run") == 1
@@ -235,7 +202,7 @@ def test_moves_that_cannot_be_made(
 ) -> None:
     """Each is refused as what it is, and nothing is moved or made."""
     ids = service.enroll("ann", "ben")
-    template, other = (_ids(service, ids[person])[0] for person in ("ann", "ben"))
+    template, other = (ids_of(service, ids[person])[0] for person in ("ann", "ben"))
     meant = {"T": template, "A": ids["ann"], "B": ids["ben"], "O": other}
     meant["UPPER"] = template.upper()
     sent = {
@@ -246,158 +213,8 @@ def test_moves_that_cannot_be_made(
     }
     if dry_run:
         sent.setdefault("dry_run", True)
-    answer = _post(service, f"subjects/{ids['ann']}/templates/move", sent)
+    answer = post(service, f"subjects/{ids['ann']}/templates/move", sent)
     check_problem(answer, status, code)
-    assert _ids(service, ids["ann"]) == [template]
+    assert ids_of(service, ids["ann"]) == [template]
     gallery = service.parts.galleries.get("default")
     assert [each.name for each in gallery.subjects().subjects] == ["ann", "ben"]
-
-
-@pytest.mark.parametrize(
-    ("content", "headers", "status"),
-    [
-        (b"{", {}, 422),
-        (b"[" * 10_000, {}, 422),
-        (b'{"into": "\xff"}', {}, 422),
-        (b'{"into": NaN}', {}, 422),
-        (b'{"into": "' + b"x" * 70_000 + b'"}', {}, 413),
-        (b"into=x", {"Content-Type": "application/x-www-form-urlencoded"}, 415),
-        (b"", {}, 422),
-    ],
-)
-def test_bodies_that_are_none(
-    service: FakeService, content: bytes, headers: dict[str, str], status: int
-) -> None:
-    """Broken, deep, huge or other bodies of both routes are a plain refusal."""
-    ann = service.enroll("ann")["ann"]
-    for route in ("merge", "templates/move"):
-        answer = service.http.post(
-            f"{BASE}/subjects/{ann}/{route}",
-            headers={**service.headers(), "Content-Type": "application/json", **headers},
-            content=content,
-        )
-        assert answer.status_code == status
-        assert answer.headers["content-type"] == "application/problem+json"
-
-
-def test_merged_people_are_one(service: FakeService) -> None:
-    """Templates, look-alikes and what is missing go over; the id of before leads to who stays."""
-    ids = service.enroll("ann", "ben", "cat")
-    ann, ben, cat = (ids[each] for each in ("ann", "ben", "cat"))
-    headers = service.headers(Role.OPERATOR)
-    service.http.put(f"{BASE}/subjects/{ann}/look-alikes/{cat}", headers=headers)
-    would = _post(service, f"subjects/{ann}/merge", {"into": ben, "dry_run": True}).json()
-    assert _named(service, "ann") == ann
-    merged = _post(service, f"subjects/{ann}/merge", {"into": ben}).json()
-    assert merged == {**would, "dry_run": False}
-    assert (merged["subject"]["id"], merged["subject"]["name"]) == (ben, "ben")
-    assert merged["subject"]["num_templates"] == 2
-    assert (merged["merged_id"], merged["lost_name"]) == (ann, "ann")
-    assert (merged["num_templates"], merged["num_look_alikes"]) == (1, 1)
-    assert merged["similarity"] < 0.9
-    assert _named(service, "ann") == _named(service, "ben") == ben
-    gone = service.http.get(f"{BASE}/subjects/{ann}", headers=headers)
-    check_problem(gone, 404, "subject_not_found")
-    assert gone.json()["merged_into"] == ben
-    pairs = service.http.get(f"{BASE}/look-alikes", headers=headers).json()["pairs"]
-    assert [set(each) for each in pairs] == [{ben, cat}]
-    entries = {each.action: each for each in service.parts.galleries.audit.entries()}
-    assert len(entries["subject.merge"].subjects) == 2
-    assert entries["subject.merge"].facts["num_templates"] == 1
-    assert len(entries["subject.merge_dry_run"].subjects) == 2
-    assert "ann" not in json.dumps([each.line() for each in entries.values()])
-
-
-def test_merges_that_cannot_be_made(service: FakeService) -> None:
-    """Oneself, declared twins, strangers to the gallery, and ids that are none."""
-    ids = service.enroll("ann", "ben")
-    ann, ben = ids["ann"], ids["ben"]
-    service.http.put(f"{BASE}/subjects/{ben}/look-alikes/{ann}", headers=service.headers())
-    refused: list[tuple[str, object, int, str]] = [
-        (ann, {"into": ann}, 422, "request_invalid"),
-        (ann, {"into": ben}, 422, "request_invalid"),
-        (ann, {"into": ""}, 422, "request_invalid"),
-        (ann, {"into": None}, 422, "request_invalid"),
-        (ann, {"into": [ben]}, 422, "request_invalid"),
-        (ann, {}, 422, "request_invalid"),
-        (ann, [], 422, "request_invalid"),
-        (ann, {"into": ben, "dry_run": 1}, 422, "request_invalid"),
-        (ann, {"into": "absent"}, 404, "subject_not_found"),
-        (ann, {"into": ben.upper()}, 404, "subject_not_found"),
-        (ann.upper(), {"into": ben}, 404, "subject_not_found"),
-        ("absent", {"into": ben}, 404, "subject_not_found"),
-    ]
-    for subject, body, status, code in refused:
-        check_problem(_post(service, f"subjects/{subject}/merge", body), status, code)
-    assert [_named(service, each) for each in ("ann", "ben")] == [ann, ben]
-
-
-def test_nobody_of_another_gallery_is_reached(service: FakeService) -> None:
-    """Neither who gives, nor who gets, nor a template, nor a look-alike."""
-    ann = service.enroll("ann")["ann"]
-    template = _ids(service, ann)[0]
-    service.parts.create_gallery("mine")
-    service.http.post(
-        "/v1/enroll",
-        headers=service.headers(),
-        data={"subject": "ben", "gallery": "mine"},
-        files=[("photos", ("photo", make_photo(["ben"])))],
-    )
-    ben = service.parts.galleries.get("mine").subjects().subjects[0].id
-    headers = service.headers(Role.OPERATOR, galleries=["mine"])
-    mine = "/v1/galleries/mine"
-
-    def refused(method: str, path: str, code: str, body: object = None) -> None:
-        answer = service.http.request(method, f"{mine}/{path}", headers=headers, json=body)
-        check_problem(answer, 404, code)
-
-    move = f"subjects/{ben}/templates/move"
-    refused("POST", move, "template_not_found", {"templates": [template], "to_name": "cat"})
-    own = service.parts.galleries.get("mine").templates(ben)[0].id
-    refused("POST", move, "subject_not_found", {"templates": [own], "to_subject_id": ann})
-    refused("POST", f"subjects/{ben}/merge", "subject_not_found", {"into": ann})
-    refused("POST", f"subjects/{ann}/merge", "subject_not_found", {"into": ben})
-    for method in ("GET", "DELETE"):
-        refused(method, f"templates/{template}", "template_not_found")
-    for method in ("PUT", "DELETE"):
-        refused(method, f"subjects/{ben}/look-alikes/{ann}", "subject_not_found")
-        refused(method, f"subjects/{ann}/look-alikes/{ben}", "subject_not_found")
-    assert _named(service, "ann") == ann
-
-
-def test_look_alikes_are_declared_listed_and_taken_back(service: FakeService) -> None:
-    """In whatever order, and each says whether anything changed."""
-    ids = service.enroll("ann", "ben", "cat")
-    ann, ben, cat = (ids[each] for each in ("ann", "ben", "cat"))
-    headers = service.headers(Role.OPERATOR)
-
-    def asked(method: str, one: str, other: str) -> Any:
-        path = f"{BASE}/subjects/{one}/look-alikes/{other}"
-        return service.http.request(method, path, headers=headers)
-
-    def of(subject: str) -> set[str]:
-        path = f"{BASE}/subjects/{subject}/look-alikes"
-        return set(service.http.get(path, headers=headers).json()["subject_ids"])
-
-    assert asked("PUT", ann, ben).json() == {"declared": True, "changed": True}
-    assert asked("PUT", ben, ann).json() == {"declared": True, "changed": False}
-    asked("PUT", cat, ann)
-    assert (of(ann), of(ben), of(cat)) == ({ben, cat}, {ann}, {ann})
-    pages = []
-    query: dict[str, str] = {"limit": "1"}
-    while True:
-        page = service.http.get(f"{BASE}/look-alikes", headers=headers, params=query).json()
-        pages += page["pairs"]
-        if page["next_cursor"] is None:
-            break
-        query["cursor"] = page["next_cursor"]
-    assert [set(each) for each in pages] == [{ann, ben}, {ann, cat}]
-    assert asked("DELETE", ben, ann).json() == {"declared": False, "changed": True}
-    assert asked("DELETE", ben, ann).json() == {"declared": False, "changed": False}
-    assert of(ann) == {cat}
-    check_problem(asked("PUT", ann, ann), 422, "request_invalid")
-    for one, other in ((ann, "absent"), ("absent", ann), (ann.upper(), ben)):
-        for method in ("PUT", "DELETE"):
-            check_problem(asked(method, one, other), 404, "subject_not_found")
-    answer = service.http.get(f"{BASE}/subjects/absent/look-alikes", headers=headers)
-    check_problem(answer, 404, "subject_not_found")
