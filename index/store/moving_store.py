@@ -7,16 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from embedding.errors import RequestInvalid, TemplateNotFound
 from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal
-from index.moves import MergedSubjects, MovedTemplates, TemplatePage
+from index.moves import MergedSubjects, MovedTemplates
 from index.records import NewSubject
-from index.store import look_alike_rows, template_rows
+from index.store import look_alike_rows
 from index.store.capping import remove_surplus
 from index.store.change_log import (
     Change,
@@ -25,10 +23,9 @@ from index.store.change_log import (
     begin_change,
     write_changes,
 )
-from index.store.gallery_store import GalleryStore, RemovedTemplates
+from index.store.gallery_store import RemovedTemplates
 from index.store.merged_subjects import merged_into, note_merged
 from index.store.moved_rows import move_rows
-from index.store.removed_subjects import RemovedSubject, removed_template
 from index.store.rule_rows import read_rules
 from index.store.subject_rows import (
     FoundSubject,
@@ -39,6 +36,7 @@ from index.store.subject_rows import (
     subject_of,
 )
 from index.store.tables import subjects, templates, utc_now
+from index.store.template_store import TemplateStore
 
 _Done = TypeVar("_Done", bound="Moved | Merged")
 
@@ -68,62 +66,8 @@ class _UndoneError(Exception):
     """Ends a dry run, with nothing of it committed."""
 
 
-class MovingStore(GalleryStore):
+class MovingStore(TemplateStore):
     """One gallery in SQL, with its templates' moves between subjects."""
-
-    def template_page(self, subject_id: str, *, limit: int, cursor: str | None) -> TemplatePage:
-        """Return templates of a subject, the oldest first.
-
-        Raises:
-            RequestInvalid: the cursor is not of this subject.
-            SubjectNotFound: no subject with this id.
-        """
-        scope = f"{self.gallery.id} templates of {subject_id}"
-        after = -1 if cursor is None else self._cursors.read(cursor, gallery_id=scope)
-        with self._reading() as connection:
-            row_id = row_of(connection, self._row, subject_id)
-            rows = connection.execute(
-                select(templates)
-                .where(templates.c.subject_id == row_id, templates.c.id > after)
-                .order_by(templates.c.id)
-                .limit(limit + 1)
-            ).all()
-        more = len(rows) > limit
-        rows = rows[:limit]
-        return TemplatePage(
-            templates=tuple(template_rows.unpack(row, subject_id=subject_id) for row in rows),
-            next_cursor=self._cursors.write(rows[-1].id, gallery_id=scope) if more else None,
-        )
-
-    def removed_template(self, public_id: str, *, sequence: int | None = None) -> RemovedSubject:
-        """Return what is remembered of a template's removal; see `removed_template`.
-
-        Raises:
-            TemplateNotFound: none with this id was removed.
-        """
-        with self._reading() as connection:
-            return removed_template(connection, self._row, public_id, sequence=sequence)
-
-    def ledger_entry_of_template(self, public_id: str) -> int | None:
-        """Return the number of a removed template's entry in the ledger, from 1 on, or None."""
-        for number, removal in enumerate(self._erasures.all(), start=1):
-            if removal.kind == "template" and removal.template_id == public_id:
-                return number
-        return None
-
-    def embedding(self, public_id: str) -> NDArray[np.float32]:
-        """Return a template's vector (D,) as it is stored, verified.
-
-        Raises:
-            TemplateNotFound: no template with this id.
-            StoreCorrupt: it does not fit its checksum.
-        """
-        with self._reading() as connection:
-            row_id = self._template_row(connection, public_id).id
-        for _, embeddings_ND in self.load_some([row_id]):
-            found: NDArray[np.float32] = embeddings_ND[0]
-            return found
-        raise TemplateNotFound("no template with this id in the gallery")
 
     def move_templates(
         self, subject_id: str, template_ids: Sequence[str], *, to: NewSubject, dry_run: bool

@@ -110,3 +110,27 @@ def test_a_template_that_moves_while_it_is_sealed_anew(tmp_path: Path, database_
     with place.open() as galleries:
         assert galleries.reseal() == 0
         assert [named_as(galleries.get("people"), number) for number in range(3)] == [bert] * 3
+
+
+@pytest.mark.postgres
+def test_two_who_are_merged_into_each_other_at_once(data_folder: Path, database_url: str) -> None:
+    """One of the two calls is told that its subject is gone, and no template is lost."""
+    with (
+        Galleries.open(data_folder, database_url=database_url) as ours,
+        Galleries.open(data_folder, database_url=database_url) as theirs,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        gallery = ours.create("people", fingerprint=FINGERPRINT)
+        other = theirs.get("people")
+        for _ in range(5):
+            anna, bert = enroll(gallery, 0), enroll(gallery, 1)
+            calls = [
+                pool.submit(gallery.merge_subjects, anna, into=bert),
+                pool.submit(other.merge_subjects, bert, into=anna),
+            ]
+            errors = [each.exception() for each in calls]
+            assert [type(each) for each in errors if each is not None] == [SubjectNotFound]
+            (left,) = gallery.subjects().subjects
+            assert left.num_templates == 2
+            assert [named_as(gallery, number) for number in (0, 1)] == [left.id] * 2
+            gallery.remove_subject(left.id)
