@@ -19,6 +19,7 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── GalleryNotFound
 │   ├── GalleryExists
 │   ├── GalleryFilling               it is being filled to take another one's place; nobody asks it
+│   ├── CalibrationRunning           it is being calibrated; one at a time
 │   ├── GalleryReplaced              its name stands for another gallery since a moment ago
 │   ├── SubjectNotFound
 │   ├── TemplateNotFound
@@ -35,13 +36,20 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── KeyInvalid                   malformed, unknown, expired or revoked
 │   ├── KeyNotFound                  no key with the id that is to be managed
 │   ├── KeyForbidden                 the key's role or galleries do not allow it
-│   └── KeyLimited                   the key has asked too often; carries `retry_after_s`
+│   ├── TransferOff                  galleries are not given out, or taken in, over HTTP here
+│   ├── KeyLimited                   the key has asked too often; carries `retry_after_s`
+│   ├── SessionEnded                 signed out, too old, or its key is no longer good
+│   ├── CrossOrigin                  a session's cookie on a request of another page
+│   └── HttpsRequired                plain HTTP that no trusted proxy passed on
 ├── ServiceError                     the service does not do this now; carries `retry_after_s`
 │   ├── Overloaded                   as many requests wait as may
 │   ├── DeadlinePassed               waited too long for its turn; nothing was begun
 │   ├── BodyTooSlow                  the body of a request did not come in time
+│   ├── IdempotencyKeyInUse          a request with this key is being worked on
 │   └── ServiceStopping              shuts down and begins nothing new
 ├── RequestInvalid                   a value of the caller's that is out of range or ill formed
+│   ├── IdempotencyKeyReused         the key came with another request before
+│   └── IdempotencyKeySpent          what was done with the key was erased since
 ├── SettingsInvalid                  a setting that is missing, a placeholder or out of range
 ├── ServerUnreachable                a client found no service at the address
 └── TrainingError
@@ -185,6 +193,12 @@ class GalleryFilling(GalleryError):
     code = "gallery_filling"
 
 
+class CalibrationRunning(GalleryError):
+    """The gallery is being calibrated; a second time beside it would measure the same."""
+
+    code = "calibration_running"
+
+
 class SubjectNotFound(GalleryError):
     """No subject with this id in the gallery.
 
@@ -291,6 +305,12 @@ class KeyForbidden(AccessError):
     code = "key_forbidden"
 
 
+class TransferOff(AccessError):
+    """The service does not give galleries out, or take them in."""
+
+    code = "transfer_off"
+
+
 class KeyLimited(AccessError):
     """The key has asked more often than it may.
 
@@ -303,6 +323,24 @@ class KeyLimited(AccessError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class SessionEnded(AccessError):
+    """A session that was signed out, is too old, or whose key was revoked or expired."""
+
+    code = "session_ended"
+
+
+class CrossOrigin(AccessError):
+    """A request with a session's cookie that does not come from the service's own page."""
+
+    code = "cross_origin"
+
+
+class HttpsRequired(AccessError):
+    """A request over plain HTTP that no trusted proxy passed on."""
+
+    code = "https_required"
 
 
 class ServiceError(FaceGalleryError):
@@ -337,6 +375,12 @@ class BodyTooSlow(ServiceError):
     code = "body_too_slow"
 
 
+class IdempotencyKeyInUse(ServiceError):
+    """A request with the same idempotency key is being worked on; its answer comes later."""
+
+    code = "idempotency_key_in_use"
+
+
 class ServiceStopping(ServiceError):
     """The service shuts down and begins nothing new."""
 
@@ -347,6 +391,18 @@ class RequestInvalid(FaceGalleryError):
     """A value of the caller's that is out of range or ill formed."""
 
     code = "request_invalid"
+
+
+class IdempotencyKeyReused(RequestInvalid):
+    """The idempotency key came with another request before."""
+
+    code = "idempotency_key_reused"
+
+
+class IdempotencyKeySpent(RequestInvalid):
+    """What was done with the idempotency key was erased since; it does nothing any more."""
+
+    code = "idempotency_key_spent"
 
 
 class SettingsInvalid(FaceGalleryError):

@@ -206,6 +206,7 @@ class MovingGallery(ChosenGallery):
             subject_id=found.subject_id,
             template_id=template_id,
             num_templates=found.num_templates,
+            num_subjects=0,
             removed_at=found.at,
             ledger_entry=ledger_entry,
             final=self._store.purged_sequence >= found.sequence

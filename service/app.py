@@ -1,5 +1,6 @@
 """``create_app``: the HTTP service on one data folder."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -17,6 +18,7 @@ from service.middleware import RequestEnvelope
 from service.openapi import describe
 from service.routes import (
     audit,
+    deciding,
     faces,
     galleries,
     gallery_details,
@@ -24,10 +26,13 @@ from service.routes import (
     looks,
     metrics,
     pages,
+    sessions,
     templates,
+    transfer,
 )
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
+from service.transport import OnlyFromProxies, networks_of
 from service.version import version
 
 DESCRIPTION = """\
@@ -64,6 +69,7 @@ def create_app(
                 max_queued=settings.max_queued,
                 deadline_s=settings.deadline_s,
                 body_timeout_s=settings.body_timeout_s,
+                work_timeout_s=settings.work_timeout_s,
             )
 
             def load() -> Load:
@@ -102,21 +108,27 @@ def create_app(
     errors.install(app)
     for router in (
         faces.router,
+        deciding.router,
         galleries.router,
         gallery_details.router,
         templates.router,
         looks.router,
+        transfer.router,
         keys.router,
         audit.router,
         metrics.router,
+        sessions.router,
         pages.router,
     ):
         app.include_router(router)
-    pages.mount_docs_files(app)
+    pages.mount_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     allow_origins(app, origins_of(settings.cors_origins))
     app.state.stopping = Stopping()
+    app.state.importing = asyncio.Lock()
     app.add_middleware(RefuseWhenStopping, stopping=app.state.stopping)
+    if proxies := networks_of(settings.trusted_proxies):
+        app.add_middleware(OnlyFromProxies, proxies=proxies)
     app.add_middleware(RequestEnvelope)
     app.add_middleware(Measured)
     return app

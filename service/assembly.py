@@ -14,19 +14,23 @@ from index.gallery import Gallery
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
 from index.memory import MemoryOptions
+from index.repeats import Repeatable
 from index.sealing import Sealer
+from index.store.stored_gallery import StoredGallery
 from service.auth import Keys
+from service.calibrating import Calibrating
+from service.choosing import DEFAULT_GALLERY as DEFAULT_GALLERY
 from service.embedders import Embedders
 from service.limits import Allowance
 from service.metrics import Metrics
 from service.metrics_state import state_of
 from service.recognizer import Recognizer
+from service.repeats import Repeats
 from service.results import Observer
+from service.sessions import Sessions
 from service.settings import ENV_PREFIX, Settings, check_settings
 from service.tracing import Tracing, open_tracing
 from service.version import version
-
-DEFAULT_GALLERY = "default"
 
 _KEYS = f"{ENV_PREFIX}SEALING_KEYS"
 
@@ -40,7 +44,10 @@ class Parts:
         galleries: of the data folder.
         embedders: of this installation.
         recognizer: on both.
+        calibrating: likewise.
         keys: of the data folder.
+        repeats: requests that come again.
+        sessions: of the page, on these keys.
         metrics: what is counted from now on.
         tracing: where spans go; None where the settings name no collector.
     """
@@ -49,7 +56,10 @@ class Parts:
     galleries: Galleries
     embedders: Embedders
     recognizer: Recognizer
+    calibrating: Calibrating
     keys: Keys
+    repeats: Repeats
+    sessions: Sessions
     metrics: Metrics
     tracing: Tracing | None
 
@@ -61,11 +71,20 @@ class Parts:
         return num_cores()
 
     def create_gallery(
-        self, name: str, *, model: str | None = None, space: bool = False
+        self,
+        name: str,
+        *,
+        model: str | None = None,
+        space: bool = False,
+        repeatable: Repeatable[StoredGallery] | None = None,
     ) -> Gallery:
         """A new, empty gallery of an installed model; None means the default one.
 
-        With ``space`` its vectors are stored in a secret space of their own, which needs sealing.
+        Args:
+            name: of the gallery.
+            model: name or fingerprint.
+            space: store its vectors in a secret space of their own, which needs sealing.
+            repeatable: how it is remembered that it was made; None for not.
 
         Raises:
             GalleryExists: there is one with this name.
@@ -75,7 +94,9 @@ class Parts:
         """
         check_gallery_name(name)
         fingerprint = self.embedders.named(model).fingerprint
-        return self.galleries.create(name, fingerprint=fingerprint, space=space)
+        return self.galleries.create(
+            name, fingerprint=fingerprint, space=space, repeatable=repeatable
+        )
 
     def warm_up(self) -> None:
         """Opens the model of the default gallery, so that the first request does not wait for it.
@@ -139,7 +160,15 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             recognizer=Recognizer(
                 galleries, embedders, settings=settings, secret=secret, observers=observers
             ),
+            calibrating=Calibrating(galleries, embedders, settings=settings),
             keys=keys,
+            repeats=Repeats(galleries, settings=settings, secret=secret),
+            sessions=Sessions(
+                keys,
+                secret=secret,
+                folder=settings.data_folder,
+                lifetime_s=settings.session_lifetime_s,
+            ),
             metrics=metrics,
             tracing=tracing,
         )

@@ -4,16 +4,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import anyio
 import httpx
 
 from embedding.choosing import FaceChoice
 from service import calls, schemas
-from service.answering import answer_of, arguments_of, unreachable
+from service.answering import answer_of, arguments_of, refusal_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
 from service.http_client import PATIENT
+from service.identifying import FacesChoice
 from service.limits import Allowance
 from service.retrying import Retries
 
@@ -43,6 +45,7 @@ class AsyncHttpClient:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        idempotency_key: str | None = None,
     ) -> schemas.EnrollAnswer:
         """As in `HttpClient`."""
         return await self.send(
@@ -55,16 +58,93 @@ class AsyncHttpClient:
                 face=face,
                 force=force,
                 dry_run=dry_run,
+                idempotency_key=idempotency_key,
             )
         )
 
     async def identify(
-        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+        self,
+        photo: bytes,
+        *,
+        gallery: str,
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
     ) -> schemas.IdentifyAnswer:
         """As in `HttpClient`."""
         return await self.send(
-            calls.identify(photo, gallery=gallery, turns=turns, num_candidates=num_candidates)
+            calls.identify(
+                photo,
+                gallery=gallery,
+                turns=turns,
+                num_candidates=num_candidates,
+                face=face,
+                fpir=fpir,
+                threshold=threshold,
+            )
         )
+
+    async def identify_across(
+        self,
+        photo: bytes,
+        *,
+        galleries: Sequence[str],
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
+    ) -> schemas.IdentifyAcrossAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.identify_across(
+                photo,
+                galleries=galleries,
+                turns=turns,
+                num_candidates=num_candidates,
+                face=face,
+                fpir=fpir,
+                threshold=threshold,
+            )
+        )
+
+    async def verify(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str | None = None,
+        subject: str | None = None,
+        external_id: str | None = None,
+        subject_id: str | None = None,
+        face: FaceChoice = "only",
+        far: float | None = None,
+    ) -> schemas.VerifyAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.verify(
+                photos,
+                gallery=gallery,
+                subject=subject,
+                external_id=external_id,
+                subject_id=subject_id,
+                face=face,
+                far=far,
+            )
+        )
+
+    async def calibrate(
+        self, gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.calibrate(gallery, fpirs=fpirs, max_probes=max_probes))
+
+    async def threshold(
+        self, gallery: str, *, fpir: float | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.threshold(gallery, fpir=fpir))
 
     async def detect(self, photo: bytes, *, turns: bool = False) -> schemas.DetectAnswer:
         """As in `HttpClient`."""
@@ -80,9 +160,13 @@ class AsyncHttpClient:
         """As in `HttpClient`."""
         return await self.send(calls.create_gallery(name, model=model, space=space))
 
-    async def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    async def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.delete_gallery(name))
+
+    async def gallery_erasure(self, name: str) -> schemas.ReceiptAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.gallery_erasure(name))
 
     async def subjects(
         self, gallery: str, *, limit: int = 100, cursor: str | None = None
@@ -203,6 +287,22 @@ class AsyncHttpClient:
     ) -> schemas.LookAlikeAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.withdraw_look_alikes(gallery, one, other))
+
+    async def export_gallery(self, gallery: str, file: BinaryIO) -> None:
+        """As in `HttpClient`; the file is written between two parts, so it should be quick."""
+        try:
+            async with self._http.stream("GET", calls.export_path(gallery)) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise refusal_of(response)
+                async for part in response.aiter_raw():
+                    file.write(part)
+        except httpx.RequestError as error:
+            raise unreachable(self._http.base_url, error) from error
+
+    async def import_gallery(self, gallery: str, content: bytes) -> schemas.ImportAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.import_gallery(gallery, content))
 
     async def audit(self, *, limit: int = 100, cursor: str | None = None) -> schemas.AuditAnswer:
         """As in `HttpClient`."""

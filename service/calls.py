@@ -1,5 +1,6 @@
 """Every request that a client can make of the service, for any way of sending it."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,8 @@ from pydantic import BaseModel
 from embedding.choosing import FaceChoice
 from service import schemas
 from service.auth import Role
+from service.idempotency_key import HEADER as IDEMPOTENCY_KEY
+from service.identifying import FacesChoice
 from service.limits import Allowance
 
 AnyAnswer = TypeVar("AnyAnswer", bound=BaseModel)
@@ -32,6 +35,8 @@ class Call(Generic[AnyAnswer]):
         body: JSON.
         fields: of a form.
         files: of a form.
+        headers: beside those of every request.
+        content: instead of body and form.
     """
 
     answer_class: type[AnyAnswer]
@@ -42,6 +47,8 @@ class Call(Generic[AnyAnswer]):
     body: Mapping[str, object] | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     files: Files = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
 
     def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
         """The request that is sent, made anew for each try."""
@@ -52,6 +59,8 @@ class Call(Generic[AnyAnswer]):
             json=self.body,
             data=dict(self.fields) or None,
             files=list(self.files) or None,
+            content=self.content,
+            headers=dict(self.headers) or None,
         )
 
 
@@ -65,8 +74,21 @@ def enroll(
     face: FaceChoice = "only",
     force: bool = False,
     dry_run: bool = False,
+    idempotency_key: str | None = None,
 ) -> Call[schemas.EnrollAnswer]:
-    """Saves one template from each photo; twice it would save them twice."""
+    """Saves one template from each photo; with its key it may be sent again and again.
+
+    Args:
+        photos: of one person.
+        gallery: its name.
+        subject: name.
+        external_id: the caller's own id.
+        subject_id: opaque id.
+        face: which one of each photo.
+        force: take faces of poor quality too.
+        dry_run: save nothing.
+        idempotency_key: for a program that keeps it over its own restart; a new one if None.
+    """
     fields = {"gallery": gallery, "force": _word(yes=force), "dry_run": _word(yes=dry_run)}
     whom = {"subject": subject, "external_id": external_id, "subject_id": subject_id}
     fields |= {name: value for name, value in whom.items() if value is not None}
@@ -78,28 +100,115 @@ def enroll(
         answer_class=schemas.EnrollAnswer,
         method="POST",
         path="/v1/enroll",
-        repeatable=dry_run,
+        repeatable=True,
         fields=fields,
         files=tuple(("photos", (f"photo-{n}", photo)) for n, photo in enumerate(photos)),
+        headers={IDEMPOTENCY_KEY: idempotency_key or uuid.uuid4().hex},
     )
 
 
 def identify(
-    photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+    photo: bytes,
+    *,
+    gallery: str,
+    turns: bool = False,
+    num_candidates: int = 5,
+    face: FacesChoice = "all",
+    fpir: float | None = None,
+    threshold: float | None = None,
 ) -> Call[schemas.IdentifyAnswer]:
     """Who each face of a photo is."""
+    fields = {
+        "gallery": gallery,
+        "turns": _word(yes=turns),
+        "num_candidates": str(num_candidates),
+        **_numbers(fpir=fpir, threshold=threshold),
+        **_face(face, usual="all"),
+    }
     return Call(
         answer_class=schemas.IdentifyAnswer,
         method="POST",
         path="/v1/identify",
         repeatable=True,
-        fields={
-            "gallery": gallery,
-            "turns": _word(yes=turns),
-            "num_candidates": str(num_candidates),
-        },
+        fields=fields,
         files=(("photo", ("photo", photo)),),
     )
+
+
+def identify_across(
+    photo: bytes,
+    *,
+    galleries: Sequence[str],
+    turns: bool = False,
+    num_candidates: int = 5,
+    face: FacesChoice = "all",
+    fpir: float | None = None,
+    threshold: float | None = None,
+) -> Call[schemas.IdentifyAcrossAnswer]:
+    """Who each face of a photo is, asked of several galleries."""
+    fields = {
+        "galleries": ",".join(galleries),
+        "turns": _word(yes=turns),
+        "num_candidates": str(num_candidates),
+        **_numbers(fpir=fpir, threshold=threshold),
+        **_face(face, usual="all"),
+    }
+    return Call(
+        answer_class=schemas.IdentifyAcrossAnswer,
+        method="POST",
+        path="/v1/identify",
+        repeatable=True,
+        fields=fields,
+        files=(("photo", ("photo", photo)),),
+    )
+
+
+def verify(
+    photos: Sequence[bytes],
+    *,
+    gallery: str | None = None,
+    subject: str | None = None,
+    external_id: str | None = None,
+    subject_id: str | None = None,
+    face: FaceChoice = "only",
+    far: float | None = None,
+) -> Call[schemas.VerifyAnswer]:
+    """Whether two photos, or a photo and a subject, are one person."""
+    whom = {
+        "gallery": gallery,
+        "subject": subject,
+        "external_id": external_id,
+        "subject_id": subject_id,
+    }
+    fields = {name: value for name, value in whom.items() if value is not None}
+    return Call(
+        answer_class=schemas.VerifyAnswer,
+        method="POST",
+        path="/v1/verify",
+        repeatable=True,
+        fields={**fields, **_numbers(far=far), **_face(face, usual="only")},
+        files=tuple(("photos", (f"photo-{n}", photo)) for n, photo in enumerate(photos)),
+    )
+
+
+def calibrate(
+    gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
+) -> Call[schemas.GalleryThresholdAnswer]:
+    """Measures a gallery's thresholds; twice it would take twice as long."""
+    probes = {} if max_probes is None else {"max_probes": max_probes}
+    return Call(
+        answer_class=schemas.GalleryThresholdAnswer,
+        method="POST",
+        path=f"/v1/galleries/{_part(gallery)}/calibrate",
+        repeatable=False,
+        body={"fpirs": list(fpirs), **probes},
+    )
+
+
+def threshold(gallery: str, *, fpir: float | None = None) -> Call[schemas.GalleryThresholdAnswer]:
+    """The threshold for a wanted FPIR, and what it rests on."""
+    path = f"/v1/galleries/{_part(gallery)}/threshold"
+    return _get(schemas.GalleryThresholdAnswer, path, _numbers(fpir=fpir))
 
 
 def detect(photo: bytes, *, turns: bool = False) -> Call[schemas.DetectAnswer]:
@@ -159,9 +268,14 @@ def change_gallery(
     )
 
 
-def delete_gallery(name: str) -> Call[schemas.RemovedAnswer]:
+def delete_gallery(name: str) -> Call[schemas.ErasedAnswer]:
     """Deletes a gallery; the second time it is not found, and what it held is not told."""
-    return _delete(schemas.RemovedAnswer, f"/v1/galleries/{_part(name)}", repeatable=False)
+    return _delete(schemas.ErasedAnswer, f"/v1/galleries/{_part(name)}", repeatable=False)
+
+
+def gallery_erasure(name: str) -> Call[schemas.ReceiptAnswer]:
+    """The receipt of the gallery of this name that was deleted last."""
+    return _get(schemas.ReceiptAnswer, f"/v1/galleries/{_part(name)}/erasure")
 
 
 def templates(
@@ -283,6 +397,23 @@ def erasure(gallery: str, subject_id: str) -> Call[schemas.ReceiptAnswer]:
     return _get(schemas.ReceiptAnswer, f"{_subject_path(gallery, subject_id)}/erasure")
 
 
+def export_path(gallery: str) -> str:
+    """Where a gallery's file is fetched; it is no answer that lies in memory."""
+    return f"/v1/galleries/{_part(gallery)}/export"
+
+
+def import_gallery(gallery: str, content: bytes) -> Call[schemas.ImportAnswer]:
+    """Writes a file into a gallery; the second time all of it is there already."""
+    return Call(
+        answer_class=schemas.ImportAnswer,
+        method="POST",
+        path=f"/v1/galleries/{_part(gallery)}/import",
+        repeatable=False,
+        headers={"Content-Type": "application/vnd.apache.parquet"},
+        content=content,
+    )
+
+
 def audit(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.AuditAnswer]:
     """A page of the audit log."""
     return _get(schemas.AuditAnswer, "/v1/audit", _page(limit, cursor))
@@ -360,6 +491,18 @@ def _subject_path(gallery: str, subject_id: str) -> str:
 def _part(text: str) -> str:
     """One segment of a path."""
     return quote(text, safe="")
+
+
+def _numbers(**numbers: float | None) -> dict[str, str]:
+    """Those that are given, as text that is read back to the last digit."""
+    return {name: repr(float(each)) for name, each in numbers.items() if each is not None}
+
+
+def _face(face: FacesChoice, *, usual: str) -> dict[str, str]:
+    """The field that says which face; none for the usual choice."""
+    if isinstance(face, str):
+        return {} if face == usual else {"face": face}
+    return {"box": f"{face.left},{face.top},{face.right},{face.bottom}"}
 
 
 def _word(*, yes: bool) -> str:

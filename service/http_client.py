@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
 from embedding.choosing import FaceChoice
 from service import calls, schemas
-from service.answering import answer_of, arguments_of, unreachable
+from service.answering import answer_of, arguments_of, refusal_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
+from service.identifying import FacesChoice
 from service.limits import Allowance
 from service.retrying import Retries
 
@@ -48,6 +50,7 @@ class HttpClient:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        idempotency_key: str | None = None,
     ) -> schemas.EnrollAnswer:
         """Saves one template from each photo; see `Client.enroll` and `docs/http.md`."""
         return self.send(
@@ -60,16 +63,93 @@ class HttpClient:
                 face=face,
                 force=force,
                 dry_run=dry_run,
+                idempotency_key=idempotency_key,
             )
         )
 
     def identify(
-        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+        self,
+        photo: bytes,
+        *,
+        gallery: str,
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
     ) -> schemas.IdentifyAnswer:
         """Who each face of a photo is."""
         return self.send(
-            calls.identify(photo, gallery=gallery, turns=turns, num_candidates=num_candidates)
+            calls.identify(
+                photo,
+                gallery=gallery,
+                turns=turns,
+                num_candidates=num_candidates,
+                face=face,
+                fpir=fpir,
+                threshold=threshold,
+            )
         )
+
+    def identify_across(
+        self,
+        photo: bytes,
+        *,
+        galleries: Sequence[str],
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
+    ) -> schemas.IdentifyAcrossAnswer:
+        """Who each face of a photo is, asked of several galleries."""
+        return self.send(
+            calls.identify_across(
+                photo,
+                galleries=galleries,
+                turns=turns,
+                num_candidates=num_candidates,
+                face=face,
+                fpir=fpir,
+                threshold=threshold,
+            )
+        )
+
+    def verify(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str | None = None,
+        subject: str | None = None,
+        external_id: str | None = None,
+        subject_id: str | None = None,
+        face: FaceChoice = "only",
+        far: float | None = None,
+    ) -> schemas.VerifyAnswer:
+        """Whether two photos, or a photo and a subject, are one person."""
+        return self.send(
+            calls.verify(
+                photos,
+                gallery=gallery,
+                subject=subject,
+                external_id=external_id,
+                subject_id=subject_id,
+                face=face,
+                far=far,
+            )
+        )
+
+    def calibrate(
+        self, gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """Measures a gallery's thresholds on itself, and keeps them."""
+        return self.send(calls.calibrate(gallery, fpirs=fpirs, max_probes=max_probes))
+
+    def threshold(
+        self, gallery: str, *, fpir: float | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """The threshold for a wanted FPIR, and what it rests on."""
+        return self.send(calls.threshold(gallery, fpir=fpir))
 
     def detect(self, photo: bytes, *, turns: bool = False) -> schemas.DetectAnswer:
         """The faces of a photo with their quality."""
@@ -85,9 +165,13 @@ class HttpClient:
         """A new, empty gallery."""
         return self.send(calls.create_gallery(name, model=model, space=space))
 
-    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """Deletes a gallery with all its subjects."""
         return self.send(calls.delete_gallery(name))
+
+    def gallery_erasure(self, name: str) -> schemas.ReceiptAnswer:
+        """The receipt of the gallery of this name that was deleted last."""
+        return self.send(calls.gallery_erasure(name))
 
     def subjects(
         self, gallery: str, *, limit: int = 100, cursor: str | None = None
@@ -198,6 +282,22 @@ class HttpClient:
     def withdraw_look_alikes(self, gallery: str, one: str, other: str) -> schemas.LookAlikeAnswer:
         """Takes such a declaration back."""
         return self.send(calls.withdraw_look_alikes(gallery, one, other))
+
+    def export_gallery(self, gallery: str, file: BinaryIO) -> None:
+        """Writes a gallery's file as it comes; what is in it after an error is no whole file."""
+        try:
+            with self._http.stream("GET", calls.export_path(gallery)) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refusal_of(response)
+                for part in response.iter_raw():
+                    file.write(part)
+        except httpx.RequestError as error:
+            raise unreachable(self._http.base_url, error) from error
+
+    def import_gallery(self, gallery: str, content: bytes) -> schemas.ImportAnswer:
+        """Writes a gallery's file into a gallery."""
+        return self.send(calls.import_gallery(gallery, content))
 
     def audit(self, *, limit: int = 100, cursor: str | None = None) -> schemas.AuditAnswer:
         """A page of the audit log."""

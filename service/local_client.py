@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import BinaryIO
 
 from embedding.choosing import FaceChoice
-from service import answers, calls, schemas, template_answers
+from index.transfer import export_stream, import_into
+from service import answers, answers_deciding, calls, schemas, template_answers
 from service.assembly import Parts
 from service.auth import OWNER, Role
 from service.bodies_templates import GalleryChangeBody
+from service.calibrating import MAX_PROBES
 from service.choosing import SubjectChoice
 from service.gallery_changes import change_gallery
+from service.identifying import FacesChoice
 from service.limits import Allowance
+from service.thresholds import Asked
 
 
 class LocalClient:
@@ -41,13 +46,82 @@ class LocalClient:
         return answers.enroll_answer(result, gallery=gallery)
 
     def identify(
-        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+        self,
+        photo: bytes,
+        *,
+        gallery: str,
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
     ) -> schemas.IdentifyAnswer:
         """As in `Client`."""
         result = self._parts.recognizer.identify(
-            photo, gallery=gallery, turns=turns, num_candidates=num_candidates
+            photo,
+            gallery=gallery,
+            turns=turns,
+            num_candidates=num_candidates,
+            face=face,
+            asked=Asked(fpir=fpir, threshold=threshold),
         )
         return answers.identify_answer(result, gallery=gallery, similarities=True)
+
+    def identify_across(
+        self,
+        photo: bytes,
+        *,
+        galleries: Sequence[str],
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
+    ) -> schemas.IdentifyAcrossAnswer:
+        """As in `Client`."""
+        result = self._parts.recognizer.identify_across(
+            photo,
+            galleries=galleries,
+            turns=turns,
+            num_candidates=num_candidates,
+            face=face,
+            asked=Asked(fpir=fpir, threshold=threshold),
+        )
+        return answers_deciding.across_answer(result, similarities=True)
+
+    def verify(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str | None = None,
+        subject: str | None = None,
+        external_id: str | None = None,
+        subject_id: str | None = None,
+        face: FaceChoice = "only",
+        far: float | None = None,
+    ) -> schemas.VerifyAnswer:
+        """As in `Client`."""
+        whom = SubjectChoice(subject_id=subject_id, name=subject, external_id=external_id)
+        result = self._parts.recognizer.verify(
+            photos, gallery=gallery, subject=whom, face=face, far=far
+        )
+        return answers_deciding.verify_answer(result)
+
+    def calibrate(
+        self, gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """As in `Client`."""
+        found = self._parts.calibrating.calibrate(
+            gallery, fpirs=fpirs, max_probes=MAX_PROBES if max_probes is None else max_probes
+        )
+        return answers_deciding.gallery_threshold_answer(found)
+
+    def threshold(
+        self, gallery: str, *, fpir: float | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """As in `Client`."""
+        found = self._parts.calibrating.thresholds(gallery, fpir=fpir)
+        return answers_deciding.gallery_threshold_answer(found)
 
     def galleries(self) -> schemas.GalleriesAnswer:
         """As in `Client`."""
@@ -65,9 +139,9 @@ class LocalClient:
         gallery = self._parts.create_gallery(name, model=model, space=space)
         return answers.gallery_answer(gallery, self._parts.embedders)
 
-    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """As in `Client`."""
-        return schemas.RemovedAnswer(num_templates=self._parts.galleries.delete(name))
+        return answers.erased_answer(self._parts.galleries.erase(name), self._parts.galleries)
 
     def subjects(
         self, gallery: str, *, limit: int = 100, cursor: str | None = None
@@ -179,6 +253,17 @@ class LocalClient:
         """As in `Client`."""
         was_there = self._parts.galleries.get(gallery).withdraw_look_alikes(one, other)
         return schemas.LookAlikeAnswer(declared=False, changed=was_there)
+
+    def export_gallery(self, gallery: str, file: BinaryIO) -> None:
+        """As in `Client`."""
+        for part in export_stream(self._parts.galleries, gallery):
+            file.write(part)
+
+    def import_gallery(self, gallery: str, content: bytes) -> schemas.ImportAnswer:
+        """As in `Client`."""
+        galleries = self._parts.galleries
+        done = import_into(galleries, gallery, content)
+        return answers.import_answer(done, has_ledger=galleries.store.has_ledger)
 
     def keys(self) -> schemas.KeysAnswer:
         """As in `Client`."""

@@ -17,6 +17,7 @@ from embedding.quality import QualityLimits
 from service.headers import origins_of
 from service.logs import LogFormat
 from service.settings_file import FILE_VARIABLE, read_settings_file
+from service.transport import networks_of
 
 ENV_PREFIX = "FACEGALLERY_"
 KEY_VARIABLE = "FACEGALLERY_KEY"  # read by the command line alone, never a setting
@@ -99,6 +100,33 @@ class Settings(BaseSettings):
     key_max_per_day: Annotated[
         int | None, Field(ge=1, description="Likewise a day, from midnight UTC.")
     ] = None
+    idempotency_hours: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=24 * 366,
+            allow_inf_nan=False,
+            description="How long it is remembered what was done with an `Idempotency-Key`.",
+        ),
+    ] = 24.0
+    idempotency_max_keys: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Such keys that are remembered of one API key; the oldest make room. An "
+            "enroll takes about 1 kB a photo.",
+        ),
+    ] = 10_000
+    session_lifetime_s: Annotated[
+        int,
+        Field(
+            ge=60,
+            le=604_800,
+            description="Seconds from signing in on the page until it asks for the key again; 8 "
+            "hours are a shift.",
+        ),
+    ] = 28_800
     search_engine: Annotated[
         Literal["auto", "exact", "compressed"],
         Field(
@@ -116,8 +144,8 @@ class Settings(BaseSettings):
     host: Annotated[
         str,
         Field(
-            description="Address to listen on. One that is not loopback needs TLS files or "
-            "`insecure_listen`."
+            description="Address to listen on. One that is not loopback needs TLS files, "
+            "`trusted_proxies` or `insecure_listen`."
         ),
     ] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="TCP port; 0 takes a free one.")] = 8321
@@ -134,6 +162,13 @@ class Settings(BaseSettings):
             "served on an address that is not loopback."
         ),
     ] = False
+    trusted_proxies: Annotated[
+        str | None,
+        Field(
+            description="Addresses and networks of the proxies in front that terminate TLS, "
+            "commas between; plain HTTP is then answered to these and this machine alone."
+        ),
+    ] = None
     model: Annotated[
         str | None,
         Field(
@@ -180,6 +215,30 @@ class Settings(BaseSettings):
         int,
         Field(ge=2048, description="Largest body of an enroll request, all photos together."),
     ] = 64 * MiB
+    http_export: Annotated[
+        bool,
+        Field(
+            description="Lets admin keys fetch whole galleries over HTTP, templates and names in "
+            "clear text."
+        ),
+    ] = False
+    max_import_bytes: Annotated[
+        int,
+        Field(
+            ge=2048,
+            description="Largest file of a gallery that is taken in over HTTP; it lies in memory, "
+            "one at a time in a process.",
+        ),
+    ] = 256 * MiB
+    transfer_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that a gallery may take to be fetched over HTTP, or its file to "
+            "come.",
+        ),
+    ] = 600.0
     num_processes: Annotated[
         int,
         Field(
@@ -221,6 +280,15 @@ class Settings(BaseSettings):
             description="Seconds that the body of a request with photos may take to come.",
         ),
     ] = 60.0
+    work_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that the photos of an enroll may take together; it is stopped "
+            "between two photos then: 503, and nothing is saved.",
+        ),
+    ] = 120.0
     batch_wait_ms: Annotated[
         float,
         Field(
@@ -234,7 +302,8 @@ class Settings(BaseSettings):
         int | None,
         Field(
             ge=1,
-            description="Threads that one run of a net uses. Unset: the runtime decides, or with "
+            description="Threads that the nets use: all for a run of the embedding net, shared "
+            "out among the photos in work for the detector. Unset: the runtime decides, or with "
             "several processes their share of the cores.",
         ),
     ] = None
@@ -365,11 +434,13 @@ def check_settings(settings: Settings) -> None:
     for path in (settings.tls_certificate, settings.tls_key):
         if path is not None and not path.is_file():
             raise SettingsInvalid(f"there is no file {path}; expected a PEM file for TLS")
-    if not (is_loopback(settings.host) or settings.tls_certificate or settings.insecure_listen):
+    proxies = networks_of(settings.trusted_proxies)
+    is_safe = is_loopback(settings.host) or settings.tls_certificate or proxies
+    if not (is_safe or settings.insecure_listen):
         raise SettingsInvalid(
             f"{settings.host} is not a loopback address: keys and photos would cross the network "
-            "in clear. Give tls_certificate and tls_key, or set insecure_listen when a proxy in "
-            "front terminates TLS"
+            "in clear. Give tls_certificate and tls_key, list the proxies in front that terminate "
+            "TLS in trusted_proxies, or set insecure_listen when nobody but these reaches the port"
         )
 
 

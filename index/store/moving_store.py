@@ -24,6 +24,7 @@ from index.store.change_log import (
     write_changes,
 )
 from index.store.gallery_store import RemovedTemplates
+from index.store.kept_answers import forget_answers_of
 from index.store.merged_subjects import merged_into, note_merged
 from index.store.moved_rows import move_rows
 from index.store.rule_rows import read_rules
@@ -107,6 +108,8 @@ class MovingStore(TemplateStore):
                     f"{len(template_ids) - len(rows)} of the templates are not the subject's; "
                     f"nothing was moved"
                 )
+            # What an enroll of theirs answered is so no more.
+            forget_answers_of(connection, old)
             num_left = connection.scalar(select(func.count()).where(templates.c.subject_id == old))
             log = [Change(kind="subject_added", subject_id=new.id)] if new.created else []
             after = write_changes(

@@ -4,15 +4,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from embedding.detect import Box
-from service import answers, schemas
+from embedding.errors import RequestInvalid
+from service import answers, answers_deciding, schemas
 from service.access import PartsOf, allowed
 from service.admission import admission_of, check_room
 from service.auth import Caller, Permission
 from service.bodies import DetectBody, EnrollBody, IdentifyBody
-from service.choosing import SubjectChoice
+from service.choosing import box_of
+from service.enrolling import enroll_once
+from service.idempotency_key import REPLAYED, SentKey
 from service.openapi import body_of, problems
 from service.reading import photo_body_bytes, read_body
+from service.thresholds import Asked
 
 router = APIRouter(prefix="/v1", tags=["faces"], dependencies=[Depends(check_room)])
 
@@ -31,6 +34,7 @@ async def enroll(
     response: Response,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.ENROLL))],
+    key: SentKey,
 ) -> schemas.EnrollAnswer:
     """Save templates of one subject from photos of that person: all of them, or none."""
     with admission_of(request).place(request) as place:
@@ -43,20 +47,19 @@ async def enroll(
             )
         )
         caller.require_gallery(body.gallery)
-        result = await place.work(
-            parts.recognizer.enroll,
-            body.photos,
-            gallery=body.gallery,
-            subject=SubjectChoice(
-                subject_id=body.subject_id, name=body.subject, external_id=body.external_id
-            ),
-            face=body.face if body.box is None else _box(body.box),
-            force=body.force,
-            dry_run=body.dry_run,
+        answer, again = await place.stoppable_work(
+            enroll_once,
+            parts,
+            body,
+            caller=caller.key_id,
+            key=key,
+            check=place.check_wanted,
         )
     if body.dry_run:
         response.status_code = 200
-    return answers.enroll_answer(result, gallery=body.gallery)
+    if again:
+        response.headers[REPLAYED] = "true"
+    return answer
 
 
 @router.post(
@@ -68,25 +71,46 @@ async def identify(
     request: Request,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.IDENTIFY))],
-) -> schemas.IdentifyAnswer:
+) -> schemas.IdentifyAnswer | schemas.IdentifyAcrossAnswer:
     """Tell for each face of a photo who it is; nothing is saved.
 
-    Identifier keys get decisions: names of matches, without similarities and candidates.
+    Identifier keys get decisions: names of matches, without similarities and candidates. Asked of
+    several `galleries`, the answer says what each of them says, and one decision of all.
     """
+    similarities = caller.may(Permission.SEE_SIMILARITIES)
     max_bytes = photo_body_bytes(parts.settings.max_photo_bytes)
     with admission_of(request).place(request) as place:
         body = await place.read(read_body(request, IdentifyBody, max_bytes=max_bytes))
-        caller.require_gallery(body.gallery)
+        asked = Asked(fpir=body.fpir, threshold=body.threshold)
+        if asked.anything:
+            # Whoever may move the threshold learns the similarity by halves.
+            caller.require(Permission.CHOOSE_THRESHOLDS)
+        for gallery in body.galleries or [body.gallery]:
+            caller.require_gallery(gallery)
+        face = body.face if body.box is None else box_of(body.box)
+        if body.galleries is not None:
+            if "gallery" in body.model_fields_set:
+                raise RequestInvalid("give gallery or galleries, not both")
+            across = await place.work(
+                parts.recognizer.identify_across,
+                body.photo,
+                galleries=body.galleries,
+                turns=body.turns,
+                num_candidates=body.num_candidates,
+                face=face,
+                asked=asked,
+            )
+            return answers_deciding.across_answer(across, similarities=similarities)
         result = await place.work(
             parts.recognizer.identify,
             body.photo,
             gallery=body.gallery,
             turns=body.turns,
             num_candidates=body.num_candidates,
+            face=face,
+            asked=asked,
         )
-    return answers.identify_answer(
-        result, gallery=body.gallery, similarities=caller.may(Permission.SEE_SIMILARITIES)
-    )
+    return answers.identify_answer(result, gallery=body.gallery, similarities=similarities)
 
 
 @router.post(
@@ -105,7 +129,3 @@ async def detect(
         body = await place.read(read_body(request, DetectBody, max_bytes=max_bytes))
         found = await place.work(parts.recognizer.detect, body.photo, turns=body.turns)
     return answers.detect_answer(found)
-
-
-def _box(edges: tuple[float, float, float, float]) -> Box:
-    return Box(left=edges[0], top=edges[1], right=edges[2], bottom=edges[3])

@@ -11,6 +11,19 @@ from service.schemas.base import (
     Problem,
     ThresholdAnswer,
 )
+from service.schemas.deciding import (
+    AcrossCandidateAnswer,
+    AcrossFace,
+    CalibratedPointAnswer,
+    GalleryThresholdAnswer,
+    IdentifyAcrossAnswer,
+    InGalleryAnswer,
+    KeptCalibrationAnswer,
+    SearchedGalleryAnswer,
+    VerifiedFace,
+    VerifyAnswer,
+    VerifyThresholdAnswer,
+)
 from service.schemas.enrolling import (
     CandidateAnswer,
     ConflictAnswer,
@@ -25,6 +38,7 @@ from service.schemas.identifying import CalibrationAnswer, IdentifiedFace, Ident
 from service.schemas.keys import KeyAnswer, KeysAnswer, NewKeyAnswer
 from service.schemas.looks import LookAlikeAnswer, LookAlikesAnswer, SubjectLookAlikesAnswer
 from service.schemas.operation import HealthAnswer, ReadyAnswer
+from service.schemas.sessions import SessionAnswer
 from service.schemas.subjects import (
     ErasedAnswer,
     ErasureContent,
@@ -41,15 +55,19 @@ from service.schemas.templates import (
     TemplateAnswer,
     TemplatesAnswer,
 )
+from service.schemas.transfer import ImportAnswer
 
 __all__ = [
     "CREATED",
     "FINGERPRINT",
     "SUBJECT_ID",
+    "AcrossCandidateAnswer",
+    "AcrossFace",
     "Answer",
     "AuditAnswer",
     "AuditEntryAnswer",
     "BoxAnswer",
+    "CalibratedPointAnswer",
     "CalibrationAnswer",
     "CandidateAnswer",
     "ConflictAnswer",
@@ -64,9 +82,14 @@ __all__ = [
     "GalleryAnswer",
     "GalleryDetailsAnswer",
     "GalleryName",
+    "GalleryThresholdAnswer",
     "HealthAnswer",
     "IdentifiedFace",
+    "IdentifyAcrossAnswer",
     "IdentifyAnswer",
+    "ImportAnswer",
+    "InGalleryAnswer",
+    "KeptCalibrationAnswer",
     "KeyAnswer",
     "KeysAnswer",
     "LookAlikeAnswer",
@@ -84,6 +107,8 @@ __all__ = [
     "ReceiptAnswer",
     "RemovedAnswer",
     "RulesAnswer",
+    "SearchedGalleryAnswer",
+    "SessionAnswer",
     "StrangerAnswer",
     "SubjectAnswer",
     "SubjectLookAlikesAnswer",
@@ -91,4 +116,7 @@ __all__ = [
     "TemplateAnswer",
     "TemplatesAnswer",
     "ThresholdAnswer",
+    "VerifiedFace",
+    "VerifyAnswer",
+    "VerifyThresholdAnswer",
 ]

@@ -20,6 +20,7 @@ from embedding.errors import (
     FaceQualityTooLow,
     GalleryExists,
     KeyInvalid,
+    RequestInvalid,
     ServerUnreachable,
     SubjectNotFound,
 )
@@ -171,7 +172,6 @@ def test_patience_ends() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        calls.enroll([b"x"], gallery="g", subject="s"),
         calls.create_gallery("g"),
         calls.delete_gallery("g"),
         calls.remove_subject("g", "s"),
@@ -193,6 +193,16 @@ def test_what_must_not_happen_twice_is_sent_once(
         outcome, waits = ask(service, call, retries=Retries())
     assert isinstance(outcome, FaceGalleryError)
     assert waits == []
+
+
+def test_an_enroll_that_is_still_worked_on_is_asked_for_again() -> None:
+    """The first try goes on over a connection that broke; the client waits for its answer."""
+    in_use = json.dumps({"code": "idempotency_key_in_use", "detail": "not now"}).encode()
+    call = calls.enroll([b"x"], gallery="g", subject="s")
+    with scripted(None, (409, {"Retry-After": "1"}, in_use)) as service:
+        _, waits = ask(service, call, retries=Retries())
+    assert waits[1] == 1.0
+    assert len(waits) == 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500])
@@ -264,6 +274,9 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         calls.move_templates("g", "s", ["t"]), calls.merge_subjects("g", "s", into="o"),
         calls.look_alikes("g"), calls.look_alikes_of("g", "s"),
         calls.declare_look_alikes("g", "s", "o"), calls.withdraw_look_alikes("g", "s", "o"),
+        calls.verify([b"x", b"y"]),
+        calls.identify_across(b"x", galleries=["g"]), calls.calibrate("g"), calls.threshold("g"),
+        calls.import_gallery("g", b"x"), calls.gallery_erasure("g"),
     ]  # fmt: skip
     paths = {(call.method, call.path) for call in made}
     names = {
@@ -276,9 +289,13 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         if str(context.path).startswith("/v1") and method != "HEAD"
     }
     # Of the log as a file there is no call: its lines are for a file, not for an answer.
-    assert paths | {("GET", "/v1/audit/export")} == routes | {("GET", "/readyz")}
+    files = {("GET", "/v1/audit/export"), ("GET", calls.export_path("g"))}
+    assert paths | files == routes | {("GET", "/readyz")}
     for client in (HttpClient, AsyncHttpClient):
-        methods = {name for name in vars(client) if not name.startswith("_")} - {"send"}
+        methods = {name for name in vars(client) if not name.startswith("_")} - {
+            "send",
+            "export_gallery",
+        }
         assert len(methods) == len(made)
         assert all(hasattr(calls, name) for name in methods)
 
@@ -300,6 +317,17 @@ def test_all_of_it_against_a_real_service(running: Server) -> None:
         found = client.identify(photo, gallery="default")
         assert found.faces[0].decision == "match"
         assert len(client.detect(photo).faces) == 1
+        for far in (None, 0.001):
+            verified = client.verify([photo], subject_id=enrolled.subject_id, far=far)
+            assert (verified.decision, verified.match.far) == ("match", far or 0.01)
+        assert client.verify([photo, make_photo(["ben"])]).decision == "no_match"
+        asked = client.identify(photo, gallery="default", face="largest", fpir=0.001)
+        assert asked.match.fpir == 0.001
+        across = client.identify_across(photo, galleries=["default"], threshold=0.9)
+        assert (across.faces[0].gallery, across.galleries[0].match.value) == ("default", 0.9)
+        assert client.threshold("default").calibration is None
+        with pytest.raises(RequestInvalid):
+            client.calibrate("default")
         one = client.subject("default", str(enrolled.subject_id))
         assert (one.name, one.external_id, one.num_templates) == ("ann", "a-1", 2)
         assert client.subjects("default").subjects == [one]
