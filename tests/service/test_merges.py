@@ -71,6 +71,33 @@ def test_merged_people_are_one(service: FakeService) -> None:
     assert "ann" not in json.dumps([each.line() for each in entries.values()])
 
 
+@pytest.mark.parametrize("how", ["move", "merge"])
+def test_an_enroll_that_comes_again_brings_nobody_back(service: FakeService, how: str) -> None:
+    """Its key is spent once its template is another person's."""
+    ben = service.enroll("ben")["ben"]
+
+    def enroll_ann() -> Any:
+        return service.http.post(
+            "/v1/enroll",
+            headers={**headers, "Idempotency-Key": "once"},
+            data={"subject": "ann"},
+            files=[("photos", ("photo", make_photo(["ann"])))],
+        )
+
+    headers = service.headers()
+    enrolled = enroll_ann().json()
+    ann = enrolled["subject_id"]
+    assert enroll_ann().json() == enrolled
+    if how == "move":
+        body = {"templates": ids_of(service, ann), "to_subject_id": ben}
+        assert post(service, f"subjects/{ann}/templates/move", body).status_code == 200
+    else:
+        assert post(service, f"subjects/{ann}/merge", {"into": ben}).status_code == 200
+    check_problem(enroll_ann(), 409, "idempotency_key_spent")
+    assert named_as(service, "ann") == ben
+    assert service.num_templates() == 2
+
+
 def test_merges_that_cannot_be_made(service: FakeService) -> None:
     """Oneself, declared twins, strangers to the gallery, and ids that are none."""
     ids = service.enroll("ann", "ben")
