@@ -22,9 +22,9 @@ from index.checks import (
     check_new_templates,
     check_unit_vectors,
 )
-from index.chosen_gallery import ChosenGallery
 from index.decision import Identification, check_doubts, check_thresholds, identification
 from index.fusion import FusionRule
+from index.moving_gallery import MovingGallery
 from index.receipts import Erasure
 from index.records import (
     EMBEDDING_DIMENSION,
@@ -48,7 +48,7 @@ MAX_PAGE = 1000
 """The most subjects on one page: about 200 kB of JSON."""
 
 
-class Gallery(ChosenGallery):
+class Gallery(MovingGallery):
     """The subjects of one model's gallery; every method is thread safe.
 
     Got from `Galleries`, never made by hand.

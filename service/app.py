@@ -21,10 +21,13 @@ from service.routes import (
     deciding,
     faces,
     galleries,
+    gallery_details,
     keys,
+    looks,
     metrics,
     pages,
     sessions,
+    templates,
     transfer,
 )
 from service.settings import Settings
@@ -107,6 +110,9 @@ def create_app(
         faces.router,
         deciding.router,
         galleries.router,
+        gallery_details.router,
+        templates.router,
+        looks.router,
         transfer.router,
         keys.router,
         audit.router,

@@ -76,6 +76,7 @@ class Parts:
         name: str,
         *,
         model: str | None = None,
+        space: bool = False,
         repeatable: Repeatable[StoredGallery] | None = None,
     ) -> Gallery:
         """A new, empty gallery of an installed model; None means the default one.
@@ -83,16 +84,19 @@ class Parts:
         Args:
             name: of the gallery.
             model: name or fingerprint.
+            space: store its vectors in a secret space of their own, which needs sealing.
             repeatable: how it is remembered that it was made; None for not.
 
         Raises:
             GalleryExists: there is one with this name.
             NameInvalid: the name is not accepted.
             ModelError: the model is not installed or damaged.
+            RequestInvalid: a space without sealing.
         """
         check_gallery_name(name)
+        fingerprint = self.embedders.named(model).fingerprint
         return self.galleries.create(
-            name, fingerprint=self.embedders.named(model).fingerprint, repeatable=repeatable
+            name, fingerprint=fingerprint, space=space, repeatable=repeatable
         )
 
     def warm_up(self) -> None:

@@ -56,6 +56,7 @@ class Permission(enum.StrEnum):
     DETECT = "detect"
     ENROLL = "enroll"
     READ_SUBJECTS = "read_subjects"
+    ARRANGE = "arrange"
     REMOVE = "remove"
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"
@@ -63,6 +64,7 @@ class Permission(enum.StrEnum):
     MANAGE_KEYS = "manage_keys"
     TRANSFER = "transfer"
     READ_AUDIT = "read_audit"
+    SEE_EMBEDDINGS = "see_embeddings"
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
@@ -74,6 +76,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
         Permission.MANAGE_KEYS,
         Permission.TRANSFER,
         Permission.READ_AUDIT,
+        Permission.SEE_EMBEDDINGS,
     },
     Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),
     Role.AUDITOR: frozenset({Permission.READ_AUDIT}),

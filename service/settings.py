@@ -76,6 +76,12 @@ class Settings(BaseSettings):
     audit_identifies: Annotated[
         bool, Field(description="Enter every identification into the audit log, too.")
     ] = True
+    embeddings_over_http: Annotated[
+        bool,
+        Field(
+            description="Let admin keys ask for templates' vectors, which are faces, in the clear."
+        ),
+    ] = False
     cors_origins: Annotated[
         str | None,
         Field(

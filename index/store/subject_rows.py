@@ -13,6 +13,7 @@ from index.exchange.rows import ExchangeRow
 from index.records import NewSubject, Subject
 from index.store.bulk import driver_time, insert_numbered
 from index.store.ids import new_ids
+from index.store.merged_subjects import merged_into
 from index.store.tables import subjects, templates, utc_now
 
 _Value = TypeVar("_Value")
@@ -81,7 +82,7 @@ def row_of(connection: Connection, gallery: int, public_id: str) -> int:
         )
     )
     if row_id is None:
-        raise subject_not_found()
+        raise subject_not_found(merged_into(connection, gallery, public_id))
     return row_id
 
 
@@ -100,8 +101,16 @@ def find_or_create(
     return found
 
 
-def subject_not_found() -> SubjectNotFound:
-    """Return the error; an id is not repeated, because it may be anything."""
+def subject_not_found(merged: str | None = None) -> SubjectNotFound:
+    """Return the error; an id is not repeated, because it may be anything.
+
+    Args:
+        merged: id of the subject that it was merged into, if it was.
+    """
+    if merged is not None:
+        return SubjectNotFound(
+            f"this subject was merged into {merged}; use that id", merged_into=merged
+        )
     return SubjectNotFound("no subject with this id in the gallery; list its subjects")
 
 
