@@ -260,7 +260,9 @@ def test_galleries(run: Run, people: Path) -> None:
     listed = run("galleries", "list", "--json").json["galleries"]
     assert {each["name"]: each["num_subjects"] for each in listed} == {"default": 0, "door": 2}
     assert "door" in run("galleries", "list").out
-    assert run("galleries", "delete", "door", "--yes", "--json").json == {"num_templates": 3}
+    deleted = run("galleries", "delete", "door", "--yes", "--json").json
+    assert deleted["num_templates"] == 3
+    assert deleted["receipt"]["content"]["gallery_id"]
     assert run("subjects", "list", "-g", "door").code == 3
 
 
