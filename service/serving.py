@@ -33,6 +33,7 @@ _LAST_ANSWERS_S = 2
 STOP_WITHIN_S = GRACEFUL_SHUTDOWN_S + _LAST_ANSWERS_S
 """From the signal to the end, apart from work that was begun and is finished."""
 
+# What a person can open in place of a wildcard; nothing is bound to it here.
 _LOCAL_OF_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
