@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from embedding.choosing import FaceChoice, choose_face
 from embedding.detect import Box
@@ -17,6 +18,7 @@ from embedding.errors import (
     FaceQualityTooLow,
     PhotoError,
     RequestInvalid,
+    SubjectNotFound,
 )
 from embedding.faces import Face, PhotoFaces
 from index.audit.entries import AuditEvent
@@ -104,15 +106,22 @@ class Recognizer:
         target.refresh()
         templates = [self._template(each, embedder) for each in chosen]
         thresholds = self._thresholds(target, embedder)
-        conflicts = find_conflicts(
+        find = partial(
+            find_conflicts,
             target,
             templates,
-            subject_id=None if known is None else known.id,
             other_threshold=[thresholds.for_probe(each.face.embedding)[0] for each in chosen],
             # Of two photos: a gallery of one subject.
             same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
             fusion=fusion_rule(thresholds.rule),
         )
+        try:
+            conflicts = find(subject_id=None if known is None else known.id)
+        except SubjectNotFound:
+            if subject.subject_id is not None:
+                raise
+            # Removed meanwhile; with the name comes somebody new.
+            known, conflicts = None, find(subject_id=None)
         enrolled = None if dry_run else _save(target, templates, subject)
         if enrolled is None:
             # It changed nothing, but said who looks alike.
