@@ -176,6 +176,18 @@ def test_numbers_that_are_none(service: FakeService, field: str, number: str) ->
         check_problem(answer, 422, "request_invalid")
 
 
+def test_whole_numbers_as_json_writes_them(service: FakeService) -> None:
+    """5.0 is a whole number in JSON, and taken as 5; the text 5 is none."""
+    photo = base64.b64encode(ANN).decode()
+    for number, status in (("5.0", 200), ("1e1", 200), ("5.5", 422), ('"5"', 422), ("1e30", 422)):
+        answer = service.http.post(
+            "/v1/identify",
+            headers=service.headers() | {"Content-Type": "application/json"},
+            content=f'{{"photo": "{photo}", "num_candidates": {number}}}',
+        )
+        assert answer.status_code == status
+
+
 @pytest.mark.parametrize("limit", ["NaN", "1e309", "1e2", "0x10", "\uff11\uff10", "1" * 5000, ""])
 @pytest.mark.parametrize("path", [SUBJECTS, "/v1/audit"])
 def test_limits_that_are_no_numbers(service: FakeService, path: str, limit: str) -> None:
