@@ -29,7 +29,7 @@ from benchmarks.http import resident_mb_of
 from benchmarks.report import print_report, print_table
 from benchmarks.samples import find_samples
 from benchmarks.server import RunningServer, running_server
-from service.assembly import num_cores
+from embedding.cores import num_cores
 from service.settings import Settings
 
 MiB = 1024 * 1024

@@ -36,6 +36,7 @@ from index.records import (
     Template,
 )
 from index.references import References, references_of
+from index.repeats import Repeatable
 from index.search import best_candidates, candidates_of
 from index.store.photo_changes import PhotoChange
 from index.store.removed_subjects import RemovedSubject
@@ -60,6 +61,7 @@ class Gallery(ChosenGallery):
         subject_id: str | None = None,
         name: str | None = None,
         external_id: str | None = None,
+        repeatable: Repeatable[Enrolled] | None = None,
     ) -> Enrolled:
         """Store templates of one subject, all or none; returns after the commit is on disk.
 
@@ -72,8 +74,10 @@ class Gallery(ChosenGallery):
             name: found or created under this name.
             external_id: found or created under this id. With both, they must belong to one
                 subject, or both be new. With none of the three, a new subject without a name.
+            repeatable: how it is remembered, in the same commit, what was done; None for not.
 
         Raises:
+            IdempotencyKeyInUse: a request with the same key was quicker; nothing was done.
             EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
             ModelMismatch: a template of another model.
             NameInvalid: the name or external id is empty, too long or holds forbidden characters.
@@ -88,11 +92,18 @@ class Gallery(ChosenGallery):
                     external_id=external_id,
                     templates=tuple(templates),
                 )
-            ]
+            ],
+            repeatable=repeatable,
         )[0]
 
-    def enroll_many(self, new: Sequence[NewSubject]) -> tuple[Enrolled, ...]:
+    def enroll_many(
+        self, new: Sequence[NewSubject], *, repeatable: Repeatable[Enrolled] | None = None
+    ) -> tuple[Enrolled, ...]:
         """Store templates of many subjects in one commit, all or none, in their order.
+
+        Args:
+            new: the subjects; one where it is to be remembered what was done.
+            repeatable: as in `enroll`.
 
         Raises:
             As `enroll`; nothing of any subject is stored then.
@@ -106,7 +117,7 @@ class Gallery(ChosenGallery):
         )
         embeddings_ND = self._stored_form(embeddings_ND)
         with self._changing():
-            added = self._store.enroll(checked, embeddings_ND)
+            added = self._store.enroll(checked, embeddings_ND, repeatable=repeatable)
             self._made(added, added=(added.row_ids, embeddings_ND), removed=added.dropped_row_ids)
         return added.enrolled
 
@@ -153,28 +164,30 @@ class Gallery(ChosenGallery):
         probe_1D = np.asarray(embedding)[np.newaxis]
         check_unit_vectors(probe_1D, dimension=EMBEDDING_DIMENSION)
         probe_D = self._stored_form(probe_1D)[0]
-        rules = self._store.rules()
-        rule = rules.rule if fusion is None else fusion
-        lead = rules.smallest_lead if smallest_lead is None else smallest_lead
+        rule, lead = fusion, smallest_lead
+        if rule is None or lead is None:
+            rules = self._store.rules()
+            rule = rules.rule if rule is None else rule
+            lead = rules.smallest_lead if lead is None else lead
         check_doubts(smallest_lead=lead, look_alikes=())
-        candidates = best_candidates(
+        pairs: list[tuple[str, str]] = []
+        with best_candidates(
             probe_D,
             matrix=self._memory.matrix,
             store=self._store,
             # The runner-up is looked at, also where one candidate is asked for.
             num_candidates=max(num_candidates, 2) if lead > 0.0 else num_candidates,
             rule=rule,
-        )
-        pairs = []
-        if candidates and candidates[0].similarity >= review_threshold:
-            best = candidates[0].subject_id
-            pairs = [(best, other) for other in self._store.look_alikes_of(best)]
-            known = {each.subject_id for each in candidates}
-            missing = [other for _, other in pairs if other not in known]
-            if missing:
-                candidates += candidates_of(
-                    missing, probe_D, matrix=self._memory.matrix, store=self._store, rule=rule
-                )
+        ) as (candidates, reading):
+            if candidates and candidates[0].similarity >= review_threshold:
+                best = candidates[0].subject_id
+                pairs = [(best, other) for other in reading.look_alikes_of(best)]
+                known = {each.subject_id for each in candidates}
+                missing = [other for _, other in pairs if other not in known]
+                if missing:
+                    candidates += candidates_of(
+                        missing, probe_D, matrix=self._memory.matrix, store=reading, rule=rule
+                    )
         answer = identification(
             candidates,
             match_threshold=match_threshold,
@@ -288,6 +301,7 @@ class Gallery(ChosenGallery):
             gallery_id=self.id,
             subject_id=subject_id,
             num_templates=found.num_templates,
+            num_subjects=1,
             removed_at=found.at,
             ledger_entry=ledger_entry,
             final=self._store.purged_sequence >= found.sequence

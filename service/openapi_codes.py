@@ -22,7 +22,7 @@ _STATUS_OF: Final[Mapping[str, int]] = {
     "not_ready": 503,
 }
 _PHOTO: Final = frozenset({"photo", "photos"})
-_IN_QUEUE: Final = frozenset({"overloaded", "deadline_passed"})
+_READ_HERE: Final = frozenset({"application/json", "multipart/form-data"})
 
 
 def codes_of(path: str, operation: Mapping[str, Any], fields: frozenset[str]) -> set[str]:
@@ -47,6 +47,8 @@ def codes_of(path: str, operation: Mapping[str, Any], fields: frozenset[str]) ->
 def _fits(code: str, path: str, operation: Mapping[str, Any], asked: frozenset[str]) -> bool:
     """Whether an operation has what a code is about."""
     has_body, has_photo = "requestBody" in operation, bool(asked & _PHOTO)
+    # A file of a gallery holds embeddings and names.
+    has_file = has_body and not _READ_HERE & operation["requestBody"]["content"].keys()
     if path == "/readyz":
         return code in {"not_ready", "stopping"}
     if path == "/metrics":
@@ -56,18 +58,20 @@ def _fits(code: str, path: str, operation: Mapping[str, Any], asked: frozenset[s
     thing = re.fullmatch(r"(\w+)_not_found", code)
     if thing and code != errors.ModelNotFound.code:
         return {thing[1], f"{thing[1]}_id", f"{thing[1]}s"} & asked != set()
-    if code in _codes_under(errors.PhotoError) or code in _IN_QUEUE:
+    if code in _codes_under(errors.PhotoError) or code == errors.DeadlinePassed.code:
         return has_photo
+    if code == errors.Overloaded.code:
+        return has_photo or "gallery" in asked
     if code in _codes_under(errors.FaceError):
         return has_photo and "face" in asked
     if code in _codes_under(errors.ModelError):
-        return has_photo or "model" in asked
+        return has_photo or has_file or "model" in asked
     if code in {"request_malformed", "request_too_large", "unsupported_media_type"}:
         return has_body
     if code == errors.BodyTooSlow.code:
         return has_body
     if code == errors.EmbeddingInvalid.code:
-        return has_photo
+        return has_photo or has_file
     if code == errors.GalleryExists.code:
         return "name" in asked
     if code in {errors.NameInvalid.code, errors.GalleryError.code}:

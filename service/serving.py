@@ -131,7 +131,9 @@ def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves the app."""
     return uvicorn.Config(
         app,
-        http=protocol_within(body_timeout_s=settings.body_timeout_s),
+        http=protocol_within(
+            body_timeout_s=max(settings.body_timeout_s, settings.transfer_timeout_s)
+        ),
         ws="none",
         log_config=None,
         access_log=False,

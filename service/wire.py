@@ -36,7 +36,7 @@ def protocol_within(*, body_timeout_s: float) -> type[H11Protocol]:
     """The protocol that uvicorn makes for each connection.
 
     Args:
-        body_timeout_s: how long the app waits for a body.
+        body_timeout_s: how long the app waits for a body at the most.
     """
 
     class Timed(PatientProtocol):

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from embedding.errors import RequestInvalid, StoreCorrupt, StoreError
+from index.store.claims import Claims
 
 _DAMAGE = ("malformed", "not a database", "corrupt")
 _CORRUPT = "the database is damaged (%s); restore the data folder from a backup"
@@ -30,6 +31,11 @@ class Database(ABC):
     def shared(self) -> bool:
         """Whether other processes may change it while this one has it open."""
 
+    @property
+    @abstractmethod
+    def claims(self) -> Claims:
+        """What only one of all processes does at a time."""
+
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Connection]:
         """Run a block in one transaction: committed and on disk at its end, or undone.
@@ -39,6 +45,17 @@ class Database(ABC):
                 with U+0000, which PostgreSQL cannot.
             StoreCorrupt: the database is damaged.
             StoreError: it cannot be read or written, or was closed.
+        """
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Run a block that only reads, in one transaction; it keeps no change waiting on disk.
+
+        Each statement sees at least all that was committed when the block began.
+
+        Raises:
+            StoreCorrupt: the database is damaged.
+            StoreError: it cannot be read, or was closed.
         """
 
     @abstractmethod

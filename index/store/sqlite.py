@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from embedding.errors import StoreError
+from index.store.claims import Claims, OwnClaims
 from index.store.database import Database, begun, check_open
 from index.store.migrate import migrate
 
@@ -22,6 +23,9 @@ _BUSY_TIMEOUT_MS = 5_000
 """How long a transaction waits for a person's own SQLite shell before it gives up."""
 
 _PURGE_TIMEOUT_MS = 100
+
+_READS = "facegallery_reads"
+"""Execution option: the transaction takes no lock that a writer would wait for."""
 
 _PRAGMAS = (
     # Of a new file: three templates to a page. With the usual 4096 bytes each has a page of its
@@ -74,7 +78,10 @@ class SqliteDatabase(Database):
         self._path = path
         self._lock = threading.Lock()
         self._closed = False
+        self._claims = OwnClaims()
         self._engine = sqlite_engine(path)
+        # The same connection; only its transactions begin otherwise.
+        self._readers = self._engine.execution_options(**{_READS: True})
         try:
             with self.transaction() as connection:
                 migrate(connection)
@@ -87,12 +94,25 @@ class SqliteDatabase(Database):
         """False: the data folder is locked."""
         return False
 
+    @property
+    def claims(self) -> Claims:
+        """See `Database.claims`; nobody else has the folder."""
+        return self._claims
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """See `Database.transaction`."""
         with self._lock:
             check_open(closed=self._closed)
             with begun(self._engine) as connection:
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """See `Database.reading`; the one connection is the block's meanwhile, so be quick."""
+        with self._lock:
+            check_open(closed=self._closed)
+            with begun(self._readers) as connection:
                 yield connection
 
     def picture(self) -> AbstractContextManager[Connection]:
@@ -162,4 +182,5 @@ def _configure(connection: SqliteConnection, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -31,6 +31,7 @@ from service.schemas.subjects import (
     SubjectAnswer,
     SubjectsAnswer,
 )
+from service.schemas.transfer import ImportAnswer
 
 __all__ = [
     "CREATED",
@@ -55,6 +56,7 @@ __all__ = [
     "HealthAnswer",
     "IdentifiedFace",
     "IdentifyAnswer",
+    "ImportAnswer",
     "KeyAnswer",
     "KeysAnswer",
     "ModelAnswer",

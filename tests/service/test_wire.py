@@ -15,7 +15,7 @@ from service import wire
 from service.app import create_app
 from service.settings import Settings
 from tests.fakes import make_photo
-from tests.service.listening import LONG_S, Running, everything, listening
+from tests.service.listening import LONG_S, Running, everything, listening, until
 
 SOON_S = 0.1
 HOST = b"Host: localhost\r\n"
@@ -37,7 +37,11 @@ def impatient(
     monkeypatch.setattr(wire, "HEADERS_WITHIN_S", SOON_S)
     monkeypatch.setattr(wire, "_SPARE_S", SOON_S)
     settings = Settings(
-        data_folder=tmp_path / "data", model=str(fake_model), body_timeout_s=SOON_S
+        data_folder=tmp_path / "data",
+        model=str(fake_model),
+        body_timeout_s=SOON_S,
+        transfer_timeout_s=SOON_S,
+        http_export=True,
     )
     with listening(settings) as started:
         yield started
@@ -140,7 +144,7 @@ def test_who_hangs_up_in_the_middle_of_a_body(running: Running) -> None:
         caller.sendall(head + body[:-10])
         caller.shutdown(socket.SHUT_WR)
         everything(caller)
-    assert running.queue.num_queued == 0
+    until(lambda: running.queue.num_queued == 0)
     assert running.parts.galleries.get("default").num_subjects == 0
     assert running.identify().status_code == 200
 
