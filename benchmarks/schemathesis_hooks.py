@@ -38,6 +38,12 @@ schemathesis.openapi.format("gallery-name", st.just("default") | NEW_GALLERIES)
 schemathesis.openapi.format("name", st.from_regex(r"\A\w[\w .'-]{0,40}\w\Z"))
 
 
+@schemathesis.serializer("application/vnd.apache.parquet")
+def as_it_is(_context: Any, value: Any) -> bytes:  # noqa: ANN401
+    """A file's bytes, or the text of what is none."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _kwargs: Any) -> None:  # noqa: ANN401
     """Keeps the gallery of all the other requests, and says whom a good enroll shows."""

@@ -29,12 +29,16 @@ STREAMS: Final = ("/v1/events",)
 
 MAY_REFUSE: Final[Mapping[str, str]] = {
     "enroll": "a face, the box around it, and whom it shows",
+    "identify": "a rate or a threshold, one gallery or several, and not both",
+    "verify": "two photos, or a photo and whom it shows; a face in each",
+    "calibrate": "at least two people, or photos of strangers",
+    "import_gallery": "a file of the exchange format",
     "create_key": "a time in the future",
 }
-"""Operations that may answer 422 to what fits their schema, and what no schema can say of them.
+"""Operations that may answer 422 to what fits their schema, and what no schema can say of them."""
 
-Those that take a cursor may do so as well: it is opaque.
-"""
+OPAQUE: Final = frozenset({"cursor", "idempotency-key"})
+"""Parameters that are good only where they came from: operations that have one may do so, too."""
 
 _KEY, _TOKEN = "SCHEMATHESIS_KEY", "SCHEMATHESIS_TOKEN"
 _TAKEN: Final = ("2xx", "3xx", "401", "403", "404", "409", "429", "5xx")
@@ -130,7 +134,7 @@ def _configuration(document: Mapping[str, Any]) -> str:
     for path in STREAMS:
         lines += ["[[operations]]", f'include-path = "{path}"', "enabled = false"]
     taken = ", ".join(f'"{status}"' for status in (*_TAKEN, "422"))
-    for operation in sorted({*MAY_REFUSE, *_with_cursor(document)}):
+    for operation in sorted({*MAY_REFUSE, *_with_opaque(document)}):
         lines += [
             "[[operations]]",
             f'include-operation-id = "{operation}"',
@@ -139,12 +143,12 @@ def _configuration(document: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _with_cursor(document: Mapping[str, Any]) -> set[str]:
+def _with_opaque(document: Mapping[str, Any]) -> set[str]:
     return {
         operation["operationId"]
         for operations in document["paths"].values()
         for operation in operations.values()
-        if any(each["name"] == "cursor" for each in operation.get("parameters", ()))
+        if OPAQUE & {each["name"].lower() for each in operation.get("parameters", ())}
     }
 
 
@@ -163,7 +167,10 @@ def main() -> None:
         token = secrets.token_urlsafe(32)
         token_file.write_text(f"{token}\n")
         token_file.chmod(0o600)
-        variables = {"FACEGALLERY_METRICS_TOKEN_FILE": str(token_file)}
+        variables = {
+            "FACEGALLERY_METRICS_TOKEN_FILE": str(token_file),
+            "FACEGALLERY_HTTP_EXPORT": "true",
+        }
         with running_server(folder / "data", log=log, variables=variables) as server:
             server.api.enroll([face.read_bytes()], gallery="default", subject="the person")
             document = server.client.get("/openapi.json").raise_for_status().json()

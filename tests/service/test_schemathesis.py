@@ -21,7 +21,9 @@ def test_answers_are_what_the_openapi_says(settings: Settings, tmp_path: Path) -
     portrait.write_bytes(make_photo(["ann"]))
     token.write_text(f"{TOKEN}\n")
     token.chmod(0o600)
-    with listening(settings.model_copy(update={"metrics_token_file": token})) as running:
+    with listening(
+        settings.model_copy(update={"metrics_token_file": token, "http_export": True})
+    ) as running:
         verdict = attack(
             running.url,
             running.app.openapi(),
