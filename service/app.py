@@ -41,7 +41,8 @@ Open-set face recognition: a photo in, for each face a name or *unknown* out.
 There is no liveness detection: a printed photo may pass. Photos are never stored.
 
 Keys go into the header `Authorization: Bearer fg_...`; errors are problem documents (RFC 9457)
-with a stable `code`.
+with a stable `code`. Any request may also get `request_malformed` (400), `not_found` (404),
+`method_not_allowed` (405), `request_too_slow` (408) and `headers_too_large` (431).
 """
 
 
@@ -97,6 +98,8 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Programs are generated from these; a route's function keeps its name.
+        generate_unique_id_function=lambda route: route.name,
         telemetry={
             "tracing": False,
             "metrics": False,

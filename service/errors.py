@@ -101,8 +101,10 @@ CODE_BY_STATUS: Mapping[int, str] = {
     400: "request_malformed",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_too_slow",
     413: REQUEST_TOO_LARGE,
     415: "unsupported_media_type",
+    431: "headers_too_large",
 }
 
 

@@ -11,6 +11,8 @@ from pydantic.json_schema import models_json_schema
 from service import bodies, bodies_decisions, bodies_session, bodies_templates
 from service.bodies import Body
 from service.errors import PROBLEM_JSON
+from service.examples import add_examples
+from service.openapi_codes import name_codes, operations_of
 from service.reading import FILE_FIELDS
 from service.schemas import Problem
 
@@ -45,7 +47,7 @@ _MEANINGS = {
     503: "Not begun: it waited too long, or the service stops; send it again.",
 }
 
-_ALWAYS = (401, 403, 422, 429, 500)
+_ALWAYS = (401, 403, 422, 429, 500, 503)
 
 
 def problems(*statuses: int) -> Responses:
@@ -93,8 +95,26 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 schemas[_form_name(name)] = _form_schema(schemas[name])
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
+        for path, operation in operations_of(document):
+            _add_problems(path, operation)
+        add_examples(document)
+        fields_of = {name: frozenset(each.get("properties", ())) for name, each in schemas.items()}
+        name_codes(document, fields_of)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _add_problems(path: str, operation: dict[str, Any]) -> None:
+    """What each route has that takes a body, or works in a gallery that its path names."""
+    content = operation.get("requestBody", {}).get("content", {})
+    statuses = [408, 413, 415] if content else []
+    if "{gallery}" in path:
+        statuses += [404, 409]
+    if "multipart/form-data" in content:
+        statuses.append(400)
+    for status, said in problems(*statuses).items():
+        if status in statuses:
+            operation["responses"].setdefault(str(status), said)
 
 
 def _form_name(name: str) -> str:

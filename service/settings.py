@@ -277,7 +277,7 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             allow_inf_nan=False,
-            description="Seconds that the body of a request with photos may take to come.",
+            description="Seconds that the body of a request may take to come.",
         ),
     ] = 60.0
     work_timeout_s: Annotated[
