@@ -48,6 +48,9 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.GalleryReplaced: 409,
     errors.SubjectNotFound: 404,
     errors.TemplateNotFound: 404,
+    errors.ReviewNotFound: 404,
+    errors.ReviewClaimed: 409,
+    errors.ReviewDecided: 409,
     errors.NameInvalid: 422,
     errors.StoreError: 500,
     errors.StoreInUse: 503,
@@ -68,6 +71,8 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.BodyTooSlow: 408,
     errors.ServiceStopping: 503,
     errors.RequestInvalid: 422,
+    errors.CursorExpired: 410,
+    errors.FeatureOff: 409,
     errors.SettingsInvalid: 500,
     errors.ServerUnreachable: 502,
     # Training never runs behind HTTP; these rows keep the table whole.

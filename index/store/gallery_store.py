@@ -20,6 +20,7 @@ from index.records import Enrolled, NewSubject, Subject
 from index.store.capping import Surplus, remove_surplus
 from index.store.change_log import Change, Committed, begin_change, write_changes
 from index.store.enrolling import AddedTemplates, write_enroll
+from index.store.event_rows import forget_gallery_events
 from index.store.facts import (
     GalleryFact,
     delete_fact,
@@ -281,6 +282,7 @@ class GalleryStore(GalleryChoices):
     def _delete(self, connection: Connection) -> None:
         connection.execute(delete(galleries).where(galleries.c.id == self._row))
         forget_gallery_facts(connection, self.gallery.id)
+        forget_gallery_events(connection, self.gallery.id)
 
     def _remove_subject(self, connection: Connection, public_id: str) -> RemovedTemplates:
         before = begin_change(connection, self._row, name=self.gallery.name)

@@ -33,8 +33,8 @@ _OLDER_WITHIN_S = 5.0
 
 _POLL_S = 0.02
 
-_PURGED = ("templates", "subjects")
-"""The tables whose rows are biometric data or names."""
+_PURGED = ("templates", "subjects", "events", "reviews")
+"""The tables whose rows are biometric data or names, or tell of a person."""
 
 # All that keeps a vacuum from a row: sessions, those of standbys too, which are of no database,
 # prepared transactions, and the slots of standbys that are away.
@@ -106,7 +106,7 @@ class PostgresDatabase(Database):
             yield connection
 
     def purge(self, *, full: bool = False) -> bool:
-        """Vacuum templates and subjects; write-ahead logs and archives keep what they keep.
+        """Vacuum what tells of people; write-ahead logs and archives keep what they keep.
 
         A plain vacuum lets old bytes lie in the free space of pages until new rows take it. A
         table that is small is written anew instead, which stops its readers for a moment.

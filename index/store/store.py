@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from embedding.errors import GalleryExists, RequestInvalid, StoreError
 from index.audit.anchor import ANCHOR_NAME
 from index.audit.entries import AuditEvent, Codes
+from index.events import EventRules
 from index.key_file import KeyFileSealer
 from index.ledger.entries import Removal
 from index.places import check_outside
@@ -24,6 +25,7 @@ from index.store.change_log import anchor_at, begin_change
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.erasures import Erasures, open_erasures
+from index.store.event_log import EventLog
 from index.store.facts import database_id, first_fact
 from index.store.folder import DataFolder
 from index.store.gallery_store import GalleryStore
@@ -31,6 +33,7 @@ from index.store.ids import new_ids
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
 from index.store.resealing import FirstSealing, reseal_gallery
+from index.store.review_queue import ReviewQueue
 from index.store.seal_mark import check_sealer, mark_is_current, new_mark, write_mark
 from index.store.spaces import new_space
 from index.store.sqlite import SqliteDatabase
@@ -57,6 +60,7 @@ class Store:
         database_url: str | None = None,
         ledger: Path | None = None,
         audit_anchor: Path | None = None,
+        event_rules: EventRules | None = None,
     ) -> None:
         """Open the database, with its schema brought up to date.
 
@@ -68,6 +72,7 @@ class Store:
                 holds and the database has not done is carried out.
             audit_anchor: file that remembers how far the audit log went; None for one in the
                 data folder.
+            event_rules: how long events and reviews are kept; the usual ones by default.
 
         Raises:
             SettingsInvalid: a URL of another kind, or ledger or anchor in the data folder.
@@ -99,6 +104,14 @@ class Store:
             self.close()
             raise
         self.keys = ApiKeys(self.database, audit=self.audit)
+        self.events = EventLog(
+            self.database, cursors=self._cursors, rules=event_rules or EventRules()
+        )
+        """What was decided, for those who act on it."""
+        self.reviews = ReviewQueue(
+            self.database, events=self.events, audit=self.audit, cursors=self._cursors
+        )
+        """Faces that a person looks at."""
 
     @property
     def path(self) -> Path:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0004"
+REVISION = "0008"
 """The newest migration: what `METADATA` describes."""
 
 METADATA = MetaData(
@@ -221,4 +221,50 @@ audit = Table(
     Column("subjects", String, nullable=False),
     Column("facts", String, nullable=False),
     Column("code", LargeBinary(32), nullable=False),
+)
+
+events = Table(
+    "events",
+    METADATA,
+    # Given out under the fact of their head, so that numbers commit in their order.
+    Column("number", RowId, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("kind", String(32), nullable=False),
+    # Public id, no foreign key: its check would wait for whoever changes the gallery.
+    Column("gallery", String(36), nullable=False),
+    # Gone with the person, the whole row: without whom it was about it says nothing.
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), index=True),
+    Column("decision", String(32), nullable=False),
+    Column("face", Integer, nullable=False),
+    Column("source", String(64)),
+    Column("request", String(64)),
+    # Public id; the review may be gone.
+    Column("review", String(36)),
+    Column("verdict", String(32)),
+)
+
+reviews = Table(
+    "reviews",
+    METADATA,
+    Column("id", RowId, primary_key=True),
+    Column("public_id", String(36), nullable=False, unique=True),
+    # Of the gallery that the review is in, too.
+    Column(
+        "subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    Column("similarity", Double, nullable=False),
+    # A JSON list.
+    Column("reasons", String, nullable=False),
+    Column("face", Integer, nullable=False),
+    Column("source", String(64)),
+    Column("request", String(64)),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    # Ids of keys, or "local".
+    Column("claimed_by", String(64)),
+    Column("claimed_until", UtcTime),
+    Column("verdict", String(32)),
+    Column("decided_by", String(64)),
+    Column("decided_at", UtcTime),
+    sqlite_autoincrement=True,
 )
