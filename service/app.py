@@ -11,11 +11,12 @@ from service import errors
 from service.admission import Admission
 from service.assembly import Parts, open_parts
 from service.headers import allow_origins, origins_of
+from service.listening import Listeners
 from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import audit, faces, galleries, keys, metrics, pages
+from service.routes import audit, events, faces, galleries, keys, metrics, pages, reviews
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
 from service.version import version
@@ -56,6 +57,12 @@ def create_app(
                 body_timeout_s=settings.body_timeout_s,
             )
 
+            listeners = app.state.listeners = Listeners(
+                opened.galleries.events,
+                max_in_all=settings.max_listeners,
+                max_per_key=settings.max_listeners_per_key,
+            )
+
             def load() -> Load:
                 num_runs, num_crops = opened.embedders.batch_counts
                 return Load(
@@ -71,6 +78,7 @@ def create_app(
                 yield
             finally:
                 app.state.admission.close()
+                listeners.close()
                 app.state.parts = None
                 opened.metrics.watch_load(None)
 
@@ -95,6 +103,8 @@ def create_app(
         galleries.router,
         keys.router,
         audit.router,
+        events.router,
+        reviews.router,
         metrics.router,
         pages.router,
     ):

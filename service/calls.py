@@ -10,6 +10,7 @@ import httpx
 from pydantic import BaseModel
 
 from embedding.choosing import FaceChoice
+from index.events import ReviewState, Verdict
 from service import schemas
 from service.auth import Role
 from service.limits import Allowance
@@ -85,18 +86,28 @@ def enroll(
 
 
 def identify(
-    photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+    photo: bytes,
+    *,
+    gallery: str,
+    turns: bool = False,
+    num_candidates: int = 5,
+    source: str | None = None,
+    queue_reviews: bool = False,
 ) -> Call[schemas.IdentifyAnswer]:
-    """Who each face of a photo is."""
+    """Who each face of a photo is; sent twice it would be told and queued twice."""
+    more = {} if source is None else {"source": source}
+    if queue_reviews:
+        more["queue_reviews"] = _word(yes=True)
     return Call(
         answer_class=schemas.IdentifyAnswer,
         method="POST",
         path="/v1/identify",
-        repeatable=True,
+        repeatable=not more,
         fields={
             "gallery": gallery,
             "turns": _word(yes=turns),
             "num_candidates": str(num_candidates),
+            **more,
         },
         files=(("photo", ("photo", photo)),),
     )
@@ -164,6 +175,58 @@ def audit(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.AuditA
     return _get(schemas.AuditAnswer, "/v1/audit", query)
 
 
+def events(
+    *, after: str | None = None, gallery: str | None = None, limit: int = 100
+) -> Call[schemas.EventsAnswer]:
+    """A page of events behind a cursor; without one there are none, only where to go on."""
+    query = {"wait": "0", "limit": str(limit)} | _given(after=after, gallery=gallery)
+    return _get(schemas.EventsAnswer, "/v1/events", query)
+
+
+def reviews(
+    *,
+    state: ReviewState | None = None,
+    gallery: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Call[schemas.ReviewsAnswer]:
+    """A page of reviews."""
+    query = {"limit": str(limit)} | _given(state=state, gallery=gallery, cursor=cursor)
+    return _get(schemas.ReviewsAnswer, "/v1/reviews", query)
+
+
+def review(review_id: str) -> Call[schemas.ReviewAnswer]:
+    """A review."""
+    return _get(schemas.ReviewAnswer, _review_path(review_id))
+
+
+def claim_review(review_id: str) -> Call[schemas.ReviewAnswer]:
+    """Claims a review; a second time it is claimed for longer."""
+    return Call(
+        answer_class=schemas.ReviewAnswer,
+        method="POST",
+        path=f"{_review_path(review_id)}/claim",
+        repeatable=True,
+    )
+
+
+def release_review(review_id: str) -> Call[schemas.ReviewAnswer]:
+    """Gives a claimed review back; a second time nothing changes."""
+    path = f"{_review_path(review_id)}/claim"
+    return _delete(schemas.ReviewAnswer, path, repeatable=True)
+
+
+def decide_review(review_id: str, verdict: Verdict) -> Call[schemas.ReviewAnswer]:
+    """Decides a review; the same a second time changes nothing."""
+    return Call(
+        answer_class=schemas.ReviewAnswer,
+        method="POST",
+        path=f"{_review_path(review_id)}/decision",
+        repeatable=True,
+        body={"verdict": verdict},
+    )
+
+
 def keys() -> Call[schemas.KeysAnswer]:
     """All keys, without their secrets."""
     return _get(schemas.KeysAnswer, "/v1/keys")
@@ -223,6 +286,14 @@ def _delete(answer_class: type[AnyAnswer], path: str, *, repeatable: bool) -> Ca
 
 def _subject_path(gallery: str, subject_id: str) -> str:
     return f"/v1/galleries/{_part(gallery)}/subjects/{_part(subject_id)}"
+
+
+def _review_path(review_id: str) -> str:
+    return f"/v1/reviews/{_part(review_id)}"
+
+
+def _given(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _part(text: str) -> str:

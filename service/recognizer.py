@@ -29,10 +29,13 @@ from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
 from service.choosing import SubjectChoice
 from service.embedders import Embedders
+from service.recording import Asked, Recorder
 from service.results import Enrollment, Observer, Recognition
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+NOTHING_ASKED = Asked()
 
 MAX_CANDIDATES = 100
 """In one answer; a list for a person to look through is shorter."""
@@ -64,6 +67,7 @@ class Recognizer:
         self._settings = settings
         self._secret = secret
         self._observers = observers
+        self._recorder = Recorder(galleries, settings=settings)
 
     def enroll(
         self,
@@ -134,23 +138,33 @@ class Recognizer:
         return result
 
     def identify(
-        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+        self,
+        photo: bytes,
+        *,
+        gallery: str,
+        turns: bool = False,
+        num_candidates: int = 5,
+        asked: Asked = NOTHING_ASKED,
     ) -> Recognition:
-        """Who each face of a photo is; nothing is saved.
+        """Who each face of a photo is; of the photo nothing is saved.
 
         Args:
             photo: encoded.
             gallery: name of the gallery.
             turns: when no face is found, or none that is surely upright, try the quarter turns.
             num_candidates: at most this many in each answer, 1 to 100.
+            asked: what the caller says of itself and wants to be done.
 
         Raises:
+            FeatureOff: something is asked for that the settings leave off.
             PhotoError: the photo is not accepted.
             GalleryNotFound: no such gallery.
             ModelError: the gallery's model is not installed or damaged.
             RequestInvalid: num_candidates is out of range.
             StoreCorrupt: the gallery's calibration cannot be read.
+            StoreError: events or reviews cannot be written.
         """
+        self._recorder.check(asked)
         if not 1 <= num_candidates <= MAX_CANDIDATES:
             raise RequestInvalid(
                 f"num_candidates is 1 to {MAX_CANDIDATES}, but was {num_candidates}"
@@ -177,10 +191,12 @@ class Recognizer:
         )
         if self._settings.audit_identifies:
             self._galleries.audit.note(_identified(target, answers))
+        review_ids = self._recorder.record(target, answers, asked)
         search_ms = (time.perf_counter() - start) * 1000
         result = Recognition(
             photo=found,
             answers=answers,
+            review_ids=review_ids,
             thresholds=thresholds,
             match_similarities=tuple(match for match, _ in of_faces),
             card=embedder.card,

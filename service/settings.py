@@ -75,6 +75,45 @@ class Settings(BaseSettings):
     audit_identifies: Annotated[
         bool, Field(description="Enter every identification into the audit log, too.")
     ] = True
+    events: Annotated[
+        bool,
+        Field(
+            description="Keep an event of each identified face, ids only, for doors and desks "
+            "that follow them."
+        ),
+    ] = False
+    events_hours: Annotated[
+        float, Field(gt=0, le=8784, description="Hours that an event is kept.")
+    ] = 24.0
+    events_max: Annotated[
+        int, Field(ge=1, le=10_000_000, description="Most events that are kept, of all galleries.")
+    ] = 100_000
+    max_listeners: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="Callers that follow events at once, in a process."),
+    ] = 64
+    max_listeners_per_key: Annotated[
+        int, Field(ge=1, le=10_000, description="Likewise with one key.")
+    ] = 8
+    reviews: Annotated[
+        bool,
+        Field(
+            description="Have a queue of faces that a person should look at, for callers who ask "
+            "for it."
+        ),
+    ] = False
+    review_hours: Annotated[
+        float,
+        Field(gt=0, le=8784, description="Hours that a review is kept, decided or not."),
+    ] = 24.0
+    review_claim_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=86_400,
+            description="Seconds that a person who claims a review has it alone.",
+        ),
+    ] = 300.0
     cors_origins: Annotated[
         str | None,
         Field(

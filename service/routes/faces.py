@@ -13,6 +13,7 @@ from service.bodies import DetectBody, EnrollBody, IdentifyBody
 from service.choosing import SubjectChoice
 from service.openapi import body_of, problems
 from service.reading import photo_body_bytes, read_body
+from service.recording import Asked
 
 router = APIRouter(prefix="/v1", tags=["faces"], dependencies=[Depends(check_room)])
 
@@ -69,7 +70,7 @@ async def identify(
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.IDENTIFY))],
 ) -> schemas.IdentifyAnswer:
-    """Tell for each face of a photo who it is; nothing is saved.
+    """Tell for each face of a photo who it is; of the photo nothing is saved.
 
     Identifier keys get decisions: names of matches, without similarities and candidates.
     """
@@ -83,6 +84,7 @@ async def identify(
             gallery=body.gallery,
             turns=body.turns,
             num_candidates=body.num_candidates,
+            asked=Asked(source=body.source, queue_reviews=body.queue_reviews),
         )
     return answers.identify_answer(
         result, gallery=body.gallery, similarities=caller.may(Permission.SEE_SIMILARITIES)

@@ -18,11 +18,13 @@ from service.schemas.enrolling import (
     EnrolledFace,
     StrangerAnswer,
 )
+from service.schemas.events import EventAnswer, EventsAnswer
 from service.schemas.faces import BoxAnswer, DetectAnswer, FaceAnswer, QualityAnswer
 from service.schemas.galleries import GalleriesAnswer, GalleryAnswer, ModelAnswer, ModelsAnswer
 from service.schemas.identifying import CalibrationAnswer, IdentifiedFace, IdentifyAnswer
 from service.schemas.keys import KeyAnswer, KeysAnswer, NewKeyAnswer
 from service.schemas.operation import HealthAnswer, ReadyAnswer
+from service.schemas.reviews import ReviewAnswer, ReviewsAnswer
 from service.schemas.subjects import (
     ErasedAnswer,
     ErasureContent,
@@ -48,6 +50,8 @@ __all__ = [
     "EnrolledFace",
     "ErasedAnswer",
     "ErasureContent",
+    "EventAnswer",
+    "EventsAnswer",
     "FaceAnswer",
     "GalleriesAnswer",
     "GalleryAnswer",
@@ -66,6 +70,8 @@ __all__ = [
     "ReadyAnswer",
     "ReceiptAnswer",
     "RemovedAnswer",
+    "ReviewAnswer",
+    "ReviewsAnswer",
     "StrangerAnswer",
     "SubjectAnswer",
     "SubjectsAnswer",

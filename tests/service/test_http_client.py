@@ -253,10 +253,12 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         calls.galleries(), calls.create_gallery("g"), calls.delete_gallery("g"),
         calls.subjects("g"), calls.subject("g", "s"), calls.remove_subject("g", "s"),
         calls.keys(), calls.create_key(role=Role.ADMIN), calls.revoke_key("k"), calls.models(),
-        calls.ready(), calls.erasure("g", "s"), calls.audit(),
+        calls.ready(), calls.erasure("g", "s"), calls.audit(), calls.events(), calls.reviews(),
+        calls.review("r"), calls.claim_review("r"), calls.release_review("r"),
+        calls.decide_review("r", "same"),
     ]  # fmt: skip
     paths = {(call.method, call.path) for call in made}
-    names = {"gallery": "g", "subject_id": "s", "key_id": "k"}
+    names = {"gallery": "g", "subject_id": "s", "key_id": "k", "review_id": "r"}
     routes = {
         (method, str(context.path).format(**names))
         for context in iter_route_contexts(shared_service.app.routes)
@@ -266,7 +268,8 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
     # Of the log as a file there is no call: its lines are for a file, not for an answer.
     assert paths | {("GET", "/v1/audit/export")} == routes | {("GET", "/readyz")}
     for client in (HttpClient, AsyncHttpClient):
-        methods = {name for name in vars(client) if not name.startswith("_")} - {"send"}
+        methods = {name for name in vars(client) if not name.startswith("_")}
+        methods -= {"send", "follow"}  # `follow` is the stream of `events`
         assert len(methods) == len(made)
         assert all(hasattr(calls, name) for name in methods)
 

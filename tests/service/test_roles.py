@@ -17,6 +17,7 @@ ADMIN = frozenset({Role.ADMIN})
 OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
 IDENTIFIERS = frozenset({Role.ADMIN, Role.OPERATOR, Role.IDENTIFIER})
 AUDITORS = frozenset({Role.ADMIN, Role.AUDITOR})
+LISTENERS = frozenset({Role.ADMIN, Role.OPERATOR, Role.LISTENER})
 PHOTO = make_photo(["ann"])
 NOT_AUDITED = {("POST", "/v1/detect")}
 """Changes nothing, and compares a face with nobody."""
@@ -71,6 +72,14 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("GET", "/v1/keys"): Row(roles=ADMIN, untied=True),
     ("POST", "/v1/keys"): Row(roles=ADMIN, untied=True, request={"json": {"role": "auditor"}}),
     ("DELETE", "/v1/keys/{key_id}"): Row(roles=ADMIN, untied=True),
+    ("GET", "/v1/events"): Row(roles=LISTENERS),
+    ("GET", "/v1/reviews"): Row(roles=OPERATORS),
+    ("GET", "/v1/reviews/{review_id}"): Row(roles=OPERATORS),
+    ("POST", "/v1/reviews/{review_id}/claim"): Row(roles=OPERATORS),
+    ("DELETE", "/v1/reviews/{review_id}/claim"): Row(roles=OPERATORS),
+    ("POST", "/v1/reviews/{review_id}/decision"): Row(
+        roles=OPERATORS, request={"json": {"verdict": "same"}}
+    ),
     ("GET", "/v1/audit"): Row(roles=AUDITORS),
     ("GET", "/v1/audit/export"): Row(roles=AUDITORS),
     ("GET", "/healthz"): Row(),
@@ -126,7 +135,7 @@ def _call(
     key_id: str = "absent",
 ) -> Any:
     method, path = route
-    filled = path.format(gallery=gallery, subject_id=subject_id, key_id=key_id)
+    filled = path.format(gallery=gallery, subject_id=subject_id, key_id=key_id, review_id="absent")
     return service.http.request(method, filled, headers=dict(headers), **dict(ROWS[route].request))
 
 
