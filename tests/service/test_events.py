@@ -25,6 +25,7 @@ from tests.fakes import FakeDetector, make_photo
 from tests.index.waiting import wait_until
 from tests.service.listening import Heard, heard
 from tests.service.support import FakeService, check_problem, fake_service
+from tests.service.test_processes import on_postgres  # noqa: F401 - a fixture
 from tests.service.test_server import start
 
 Block = dict[str, str]
@@ -601,3 +602,48 @@ def test_the_command_prints_events(
     finally:
         server.process.kill()
         server.process.communicate()
+
+
+@pytest.mark.postgres
+@pytest.mark.usefixtures("on_postgres")
+def test_processes_tell_each_other(with_events: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever process identifies, whoever listens to another hears it, each once, in order."""
+    monkeypatch.setenv("FACEGALLERY_EVENTS", "true")
+    server = start(with_events, "--processes", "2")
+    headers = {"Authorization": f"Bearer {server.key}"}
+    found: list[list[str]] = [[], []]
+    ready = threading.Barrier(3)
+    ends: list[str] = []
+
+    def hear(place: int) -> None:
+        with httpx.stream(
+            "GET", f"{server.url}/v1/events", headers=headers, timeout=30.0
+        ) as response:
+            stream = Stream(response)
+            stream.block()
+            ready.wait(30.0)
+            while len(found[place]) < 12:
+                found[place].append(stream.event()["id"])
+            ready.wait(30.0)
+            ends.append(_end_of(stream)["code"])
+
+    threads = [threading.Thread(target=hear, args=(place,)) for place in range(2)]
+    try:
+        for thread in threads:
+            thread.start()
+        ready.wait(30.0)
+        for _ in range(12):
+            # A connection each, so that either process gets some.
+            httpx.post(
+                f"{server.url}/v1/identify", headers=headers, files={"photo": make_photo(["ann"])}
+            ).raise_for_status()
+        ready.wait(30.0)
+        assert server.stop() == 0
+        for thread in threads:
+            thread.join(30.0)
+    finally:
+        server.process.kill()
+        server.process.communicate()
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 12
+    assert ends == ["stopping", "stopping"]
