@@ -22,6 +22,7 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── GalleryReplaced              its name stands for another gallery since a moment ago
 │   ├── SubjectNotFound
 │   ├── TemplateNotFound
+│   ├── CropNotFound                 no crop of the face was kept
 │   ├── ReviewNotFound
 │   ├── ReviewClaimed                another person has it, or had it first
 │   ├── ReviewDecided                it was decided already
@@ -200,6 +201,12 @@ class TemplateNotFound(GalleryError):
     """No template with this id in the gallery."""
 
     code = "template_not_found"
+
+
+class CropNotFound(GalleryError):
+    """No crop of this face was kept."""
+
+    code = "crop_not_found"
 
 
 class ReviewNotFound(GalleryError):

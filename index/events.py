@@ -101,6 +101,7 @@ class NewReview:
 
     Attributes:
         id: public.
+        gallery_id: public id.
         subject_id: whom to compare it with.
         similarity: the cosine, in [-1, 1].
         reasons: why the machine did not decide.
@@ -108,9 +109,11 @@ class NewReview:
         source: what the caller of the identification called itself; None for nothing.
         request_id: of the identification.
         expires_at: UTC; it is gone afterwards, decided or not.
+        crop: the face as a PNG file, kept by a sealer that encrypts; None to keep none.
     """
 
     id: str
+    gallery_id: str
     subject_id: str
     similarity: float
     reasons: tuple[Reason, ...]
@@ -118,6 +121,7 @@ class NewReview:
     source: str | None
     request_id: str | None
     expires_at: datetime
+    crop: bytes | None = None
 
 
 ReviewState = Literal["open", "claimed", "decided"]

@@ -16,7 +16,7 @@ from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import audit, events, faces, galleries, keys, metrics, pages, reviews
+from service.routes import audit, crops, events, faces, galleries, keys, metrics, pages, reviews
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
 from service.version import version
@@ -105,6 +105,7 @@ def create_app(
         audit.router,
         events.router,
         reviews.router,
+        crops.router,
         metrics.router,
         pages.router,
     ):

@@ -166,6 +166,14 @@ class AsyncHttpClient:
         """As in `HttpClient`."""
         return await self.send(calls.review(review_id))
 
+    async def review_crop(self, review_id: str) -> schemas.CropAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.review_crop(review_id))
+
+    async def template_crop(self, gallery: str, template_id: str) -> schemas.CropAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.template_crop(gallery, template_id))
+
     async def claim_review(self, review_id: str) -> schemas.ReviewAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.claim_review(review_id))

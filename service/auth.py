@@ -62,6 +62,7 @@ class Permission(enum.StrEnum):
     READ_AUDIT = "read_audit"
     FOLLOW_EVENTS = "follow_events"
     REVIEW = "review"
+    SEE_CROPS = "see_crops"
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {

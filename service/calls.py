@@ -200,6 +200,17 @@ def review(review_id: str) -> Call[schemas.ReviewAnswer]:
     return _get(schemas.ReviewAnswer, _review_path(review_id))
 
 
+def review_crop(review_id: str) -> Call[schemas.CropAnswer]:
+    """The face of a review."""
+    return _get(schemas.CropAnswer, f"{_review_path(review_id)}/crop")
+
+
+def template_crop(gallery: str, template_id: str) -> Call[schemas.CropAnswer]:
+    """The face that a template was made of."""
+    path = f"/v1/galleries/{_part(gallery)}/templates/{_part(template_id)}/crop"
+    return _get(schemas.CropAnswer, path)
+
+
 def claim_review(review_id: str) -> Call[schemas.ReviewAnswer]:
     """Claims a review; a second time it is claimed for longer."""
     return Call(

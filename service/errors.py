@@ -48,6 +48,7 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.GalleryReplaced: 409,
     errors.SubjectNotFound: 404,
     errors.TemplateNotFound: 404,
+    errors.CropNotFound: 404,
     errors.ReviewNotFound: 404,
     errors.ReviewClaimed: 409,
     errors.ReviewDecided: 409,

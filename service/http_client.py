@@ -180,6 +180,14 @@ class HttpClient:
         """A review."""
         return self.send(calls.review(review_id))
 
+    def review_crop(self, review_id: str) -> schemas.CropAnswer:
+        """The face of a review, where the service keeps crops."""
+        return self.send(calls.review_crop(review_id))
+
+    def template_crop(self, gallery: str, template_id: str) -> schemas.CropAnswer:
+        """The face that a template was made of, where the service keeps crops."""
+        return self.send(calls.template_crop(gallery, template_id))
+
     def claim_review(self, review_id: str) -> schemas.ReviewAnswer:
         """Has a review alone for a while, or for longer."""
         return self.send(calls.claim_review(review_id))

@@ -29,7 +29,7 @@ from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
 from service.choosing import SubjectChoice
 from service.embedders import Embedders
-from service.recording import Asked, Recorder
+from service.recording import Asked, Recorder, crop_of
 from service.results import Enrollment, Observer, Recognition
 from service.settings import Settings
 
@@ -192,7 +192,7 @@ class Recognizer:
         )
         if self._settings.audit_identifies:
             self._galleries.audit.note(_identified(target, answers))
-        review_ids = self._recorder.record(target, answers, asked)
+        review_ids = self._recorder.record(target, found.faces, answers, asked)
         search_ms = (time.perf_counter() - start) * 1000
         result = Recognition(
             photo=found,
@@ -271,6 +271,7 @@ class Recognizer:
             face_id=uuid.uuid4().hex,
             image_id=uuid.uuid4().hex,
             image_hash=hmac.digest(self._secret, b"image\0" + chosen.photo, hashlib.sha256),
+            crop=crop_of(face, settings=self._settings),
         )
 
 

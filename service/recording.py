@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from embedding.crop_file import crop_png
 from embedding.errors import FeatureOff
+from embedding.faces import Face
 from index.decision import Identification
 from index.events import NewEvent, NewReview
 from index.galleries import Galleries
@@ -44,12 +46,17 @@ class Recorder:
             check_on(self._settings, "reviews")
 
     def record(
-        self, gallery: Gallery, answers: Sequence[Identification], asked: Asked
+        self,
+        gallery: Gallery,
+        faces: Sequence[Face],
+        answers: Sequence[Identification],
+        asked: Asked,
     ) -> tuple[str | None, ...]:
         """The id of the review of each face, None for none; all is on disk then.
 
         Args:
             gallery: that the faces were compared with.
+            faces: of the photo.
             answers: one for each face.
             asked: by the caller.
 
@@ -68,6 +75,7 @@ class Recorder:
                 reviews.append(
                     NewReview(
                         id=review_id,
+                        gallery_id=gallery.id,
                         subject_id=subject_id,
                         similarity=answer.similarity or 0.0,
                         reasons=tuple(answer.reasons),
@@ -75,6 +83,7 @@ class Recorder:
                         source=asked.source,
                         request_id=request_id,
                         expires_at=self._expires_at(),
+                        crop=crop_of(faces[face], settings=self._settings),
                     )
                 )
             ids.append(review_id)
@@ -96,6 +105,13 @@ class Recorder:
 
     def _expires_at(self) -> datetime:
         return datetime.now(UTC) + timedelta(hours=self._settings.review_hours)
+
+
+def crop_of(face: Face, *, settings: Settings) -> bytes | None:
+    """The face as a PNG file that is to be kept; None where the settings keep none."""
+    if not settings.keep_crops or face.crop_HWC is None:
+        return None
+    return crop_png(face.crop_HWC)
 
 
 def check_on(settings: Settings, name: str) -> None:

@@ -114,6 +114,13 @@ class Settings(BaseSettings):
             description="Seconds that a person who claims a review has it alone.",
         ),
     ] = 300.0
+    keep_crops: Annotated[
+        bool,
+        Field(
+            description="Keep the aligned crop, 112 x 112 pixels, of each face that is enrolled "
+            "or queued for review; sealed, so only with sealing keys."
+        ),
+    ] = False
     cors_origins: Annotated[
         str | None,
         Field(
@@ -381,6 +388,11 @@ def check_settings(settings: Settings) -> None:
         raise SettingsInvalid("tls_certificate and tls_key are given together or not at all")
     if settings.sealing_key_file is not None and settings.sealing_keys is not None:
         raise SettingsInvalid("give sealing_key_file or sealing_keys, not both")
+    if settings.keep_crops and settings.sealing_key_file is None and settings.sealing_keys is None:
+        raise SettingsInvalid(
+            "keep_crops needs sealing: crops of faces are never stored in the clear. Give "
+            "sealing_key_file or sealing_keys, or leave keep_crops off"
+        )
     origins_of(settings.cors_origins)
     if settings.database_url is not None and _has_placeholder(
         settings.database_url.get_secret_value()

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row
 
 from embedding.errors import CursorExpired
 from index.events import Event, EventPage, EventRules, NewEvent, NewReview
+from index.sealing import Sealer
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.event_rows import (
@@ -45,11 +46,15 @@ class EventLog:
     Args:
         database: open.
         cursors: of the store.
+        sealer: seals crops of reviews.
         rules: how long they are kept, and reviews with them.
     """
 
-    def __init__(self, database: Database, *, cursors: Cursors, rules: EventRules) -> None:
+    def __init__(
+        self, database: Database, *, cursors: Cursors, sealer: Sealer, rules: EventRules
+    ) -> None:
         self._database = database
+        self._sealer = sealer
         self._cursors = cursors
         self._rules = rules
         self._commits: GroupCommit[_Decided] = GroupCommit(self._write)
@@ -99,7 +104,7 @@ class EventLog:
 
     def newest(self) -> int:
         """Return the number of the newest event, to see whether there are new ones."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return read_events_head(connection).newest
 
     def page(
@@ -118,7 +123,7 @@ class EventLog:
             RequestInvalid: not a cursor of this list.
         """
         read = None if after in (None, OLDEST) else self._read(str(after))
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             head = read_events_head(connection)
             if after is None:
                 start = head.newest
@@ -177,7 +182,9 @@ class EventLog:
         subject_rows = hold_subjects(connection, about) if about else {}
         at = utc_now()
         if reviews:
-            insert_reviews(connection, reviews, at=at, subject_rows=subject_rows)
+            insert_reviews(
+                connection, reviews, at=at, subject_rows=subject_rows, sealer=self._sealer
+            )
         insert_events(connection, events, at=at, subject_rows=subject_rows)
 
     def _event(self, row: Row[Any]) -> Event:

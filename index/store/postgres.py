@@ -33,7 +33,7 @@ _OLDER_WITHIN_S = 5.0
 
 _POLL_S = 0.02
 
-_PURGED = ("templates", "subjects", "events", "reviews")
+_PURGED = ("templates", "subjects", "events", "reviews", "crops")
 """The tables whose rows are biometric data or names, or tell of a person."""
 
 # All that keeps a vacuum from a row: sessions, those of standbys too, which are of no database,

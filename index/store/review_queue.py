@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, update
 
-from embedding.errors import ReviewClaimed, ReviewDecided, ReviewNotFound
+from embedding.errors import CropNotFound, ReviewClaimed, ReviewDecided, ReviewNotFound
 from index.audit.entries import AuditEvent, Fact
 from index.events import NewEvent, Review, ReviewState, Verdict
+from index.sealing import Sealer
 from index.store.audit_log import AuditLog
+from index.store.crop_rows import crop_context, review_crop
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.event_log import EventLog
@@ -33,15 +35,23 @@ class ReviewQueue:
         events: are told of decisions.
         audit: is told of claims and decisions.
         cursors: of the store.
+        sealer: opens crops.
     """
 
     def __init__(
-        self, database: Database, *, events: EventLog, audit: AuditLog, cursors: Cursors
+        self,
+        database: Database,
+        *,
+        events: EventLog,
+        audit: AuditLog,
+        cursors: Cursors,
+        sealer: Sealer,
     ) -> None:
         self._database = database
         self._events = events
         self._audit = audit
         self._cursors = cursors
+        self._sealer = sealer
 
     def page(
         self,
@@ -67,7 +77,7 @@ class ReviewQueue:
         query = select_reviews(now=now, gallery_names=gallery_names).where(reviews.c.id > after)
         if state is not None:
             query = query.where(in_state(state, now=now))
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query.order_by(reviews.c.id).limit(limit + 1)).all()
         found = [review_of(row, now=now) for row in rows[:limit]]
         more = len(rows) > limit
@@ -81,8 +91,32 @@ class ReviewQueue:
             ReviewNotFound: there is none with this id, or it has expired.
         """
         now = utc_now()
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return review_of(_row(connection, public_id, gallery_names, now=now), now=now)
+
+    def crop(self, public_id: str, *, gallery_names: Collection[str] | None = None) -> bytes:
+        """Return a review's face as a PNG file, entered into the audit log before.
+
+        Raises:
+            CropNotFound: none was kept.
+            ReviewNotFound: there is none with this id, or it has expired.
+            StoreCorrupt: it was changed.
+            SealKeyMissing: it is sealed with a key that is not at hand.
+        """
+        with self._database.transaction() as connection:
+            row = _row(connection, public_id, gallery_names, now=utc_now())
+            sealed = review_crop(connection, row.id)
+            if sealed is None:
+                raise CropNotFound("no crop of this face was kept")
+            context = crop_context(
+                "review",
+                public_id,
+                gallery_id=row.gallery_public_id,
+                subject_id=row.subject_public_id,
+            )
+            crop = self._sealer.unseal(sealed, context=context)
+            self._enter(connection, "crop.show", row)
+        return crop
 
     def claim(
         self,

@@ -1,14 +1,16 @@
 """Rows of the review queue."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, or_, select
 
 from index.events import NewReview, Review, ReviewState
+from index.sealing import Sealer
 from index.store.bulk import driver_time, insert_rows
+from index.store.crop_rows import insert_crops, seal_crop
 from index.store.tables import galleries, reviews, subjects
 
 
@@ -18,6 +20,7 @@ def insert_reviews(
     *,
     at: datetime,
     subject_rows: dict[str, int],
+    sealer: Sealer,
 ) -> None:
     """Write reviews, but none of a subject that is gone; arguments as of `insert_events`."""
     time = driver_time(connection, at)
@@ -36,8 +39,31 @@ def insert_reviews(
         for each in new
         if each.subject_id in subject_rows
     ]
-    if rows:
-        insert_rows(connection, reviews, rows)
+    if not rows:
+        return
+    insert_rows(connection, reviews, rows)
+    with_crop = {each.id: each for each in new if each.crop is not None}
+    if with_crop:
+        _insert_crops(connection, with_crop, sealer=sealer)
+
+
+def _insert_crops(connection: Connection, new: Mapping[str, NewReview], *, sealer: Sealer) -> None:
+    """Keep the crops of reviews that were written, by public id."""
+    written = connection.execute(
+        select(reviews.c.id, reviews.c.public_id).where(reviews.c.public_id.in_(list(new)))
+    )
+    sealed = {
+        row.id: seal_crop(
+            new[row.public_id].crop or b"",
+            "review",
+            row.public_id,
+            gallery_id=new[row.public_id].gallery_id,
+            subject_id=new[row.public_id].subject_id,
+            sealer=sealer,
+        )
+        for row in written
+    }
+    insert_crops(connection, "review", sealed)
 
 
 def select_reviews(

@@ -22,6 +22,7 @@ from index.sealing import Sealer
 from index.signing import Signer
 from index.store.audit_log import AuditLog
 from index.store.change_log import anchor_at, begin_change
+from index.store.crop_rows import reseal_crops
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.erasures import Erasures, open_erasures
@@ -105,11 +106,18 @@ class Store:
             raise
         self.keys = ApiKeys(self.database, audit=self.audit)
         self.events = EventLog(
-            self.database, cursors=self._cursors, rules=event_rules or EventRules()
+            self.database,
+            cursors=self._cursors,
+            sealer=self._sealer,
+            rules=event_rules or EventRules(),
         )
         """What was decided, for those who act on it."""
         self.reviews = ReviewQueue(
-            self.database, events=self.events, audit=self.audit, cursors=self._cursors
+            self.database,
+            events=self.events,
+            audit=self.audit,
+            cursors=self._cursors,
+            sealer=self._sealer,
         )
         """Faces that a person looks at."""
 
@@ -263,7 +271,7 @@ class Store:
             self._sealer.refresh()
 
     def reseal(self, *, new: Sealer | None = None) -> int:
-        """Seal everything with the current key; returns how many templates were changed.
+        """Seal everything with the current key; returns how many templates and crops were changed.
 
         Looks at every row; `reseal_if_due` does not.
 
@@ -281,6 +289,7 @@ class Store:
             reseal_gallery(self.database, gallery, old=old, new=sealer)
             for gallery in self.galleries()
         )
+        num_changed += reseal_crops(self.database, old=old, new=sealer)
         # Last: until here a stop leaves a mark that says there is work to do.
         with self.database.transaction() as connection:
             write_mark(connection, mark)

@@ -268,3 +268,15 @@ reviews = Table(
     Column("decided_at", UtcTime),
     sqlite_autoincrement=True,
 )
+
+crops = Table(
+    "crops",
+    METADATA,
+    Column("id", RowId, primary_key=True),
+    # Of one of the two, with which it goes.
+    Column("template_id", ForeignKey("templates.id", ondelete="CASCADE"), unique=True),
+    Column("review_id", ForeignKey("reviews.id", ondelete="CASCADE"), unique=True),
+    # What the sealer made of a PNG file; never in the clear.
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -59,6 +59,17 @@ def review(parts: PartsOf, caller: Reviewer, review_id: ReviewPath) -> schemas.R
     return schemas.ReviewAnswer.of(parts.galleries.reviews.get(review_id, gallery_names=names))
 
 
+@router.get("/{review_id}/crop", responses=problems(404, 409))
+def review_crop(
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.SEE_CROPS))],
+    review_id: ReviewPath,
+) -> schemas.CropAnswer:
+    """Show the face of a review, where the service keeps crops; the audit log says who saw it."""
+    names = _reached(parts, caller)
+    return schemas.CropAnswer.of(parts.galleries.reviews.crop(review_id, gallery_names=names))
+
+
 @router.post("/{review_id}/claim", responses=problems(404, 409))
 def claim_review(parts: PartsOf, caller: Reviewer, review_id: ReviewPath) -> schemas.ReviewAnswer:
     """Have a review alone for a while; the same person's next call has it for longer."""

@@ -11,6 +11,7 @@ from service.schemas.base import (
     Problem,
     ThresholdAnswer,
 )
+from service.schemas.crops import CropAnswer
 from service.schemas.enrolling import (
     CandidateAnswer,
     ConflictAnswer,
@@ -45,6 +46,7 @@ __all__ = [
     "CalibrationAnswer",
     "CandidateAnswer",
     "ConflictAnswer",
+    "CropAnswer",
     "DetectAnswer",
     "EnrollAnswer",
     "EnrolledFace",

@@ -30,6 +30,7 @@ def queue(galleries: Galleries, subject_id: str, *, expires_at: datetime | None 
     """Put a review into the queue; returns its id."""
     new = NewReview(
         id=new_ids(1)[0],
+        gallery_id=galleries.get("people").id,
         subject_id=subject_id,
         similarity=0.46,
         reasons=("below_match",),

@@ -255,10 +255,11 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         calls.keys(), calls.create_key(role=Role.ADMIN), calls.revoke_key("k"), calls.models(),
         calls.ready(), calls.erasure("g", "s"), calls.audit(), calls.events(), calls.reviews(),
         calls.review("r"), calls.claim_review("r"), calls.release_review("r"),
-        calls.decide_review("r", "same"),
+        calls.decide_review("r", "same"), calls.review_crop("r"), calls.template_crop("g", "t"),
     ]  # fmt: skip
     paths = {(call.method, call.path) for call in made}
-    names = {"gallery": "g", "subject_id": "s", "key_id": "k", "review_id": "r"}
+    names = {"gallery": "g", "subject_id": "s", "key_id": "k"}
+    names |= {"review_id": "r", "template_id": "t"}
     routes = {
         (method, str(context.path).format(**names))
         for context in iter_route_contexts(shared_service.app.routes)

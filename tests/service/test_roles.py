@@ -75,6 +75,10 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("GET", "/v1/events"): Row(roles=LISTENERS),
     ("GET", "/v1/reviews"): Row(roles=OPERATORS),
     ("GET", "/v1/reviews/{review_id}"): Row(roles=OPERATORS),
+    ("GET", "/v1/reviews/{review_id}/crop"): Row(roles=OPERATORS),
+    ("GET", "/v1/galleries/{gallery}/templates/{template_id}/crop"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
     ("POST", "/v1/reviews/{review_id}/claim"): Row(roles=OPERATORS),
     ("DELETE", "/v1/reviews/{review_id}/claim"): Row(roles=OPERATORS),
     ("POST", "/v1/reviews/{review_id}/decision"): Row(

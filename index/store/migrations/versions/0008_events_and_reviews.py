@@ -1,4 +1,4 @@
-"""What was decided, for those who act on it, and the queue of faces that a person looks at."""
+"""What was decided, the queue of faces that a person looks at, and sealed crops of faces."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make both tables; their rows go with their subject."""
+    """Make the tables; their rows go with their subject."""
     op.create_table(
         "events",
         sa.Column("number", _NUMBER, autoincrement=False, nullable=False),
@@ -64,3 +64,25 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_reviews_subject_id", "reviews", ["subject_id"])
+    op.create_table(
+        "crops",
+        sa.Column("id", _NUMBER, nullable=False),
+        sa.Column("template_id", _NUMBER),
+        sa.Column("review_id", _NUMBER),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_crops"),
+        *(
+            sa.ForeignKeyConstraint(
+                [f"{of}_id"],
+                [f"{of}s.id"],
+                name=f"fk_crops_{of}_id_{of}s",
+                ondelete="CASCADE",
+            )
+            for of in ("template", "review")
+        ),
+        *(
+            sa.UniqueConstraint(f"{of}_id", name=f"uq_crops_{of}_id")
+            for of in ("template", "review")
+        ),
+        sqlite_autoincrement=True,
+    )
