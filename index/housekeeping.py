@@ -53,7 +53,8 @@ class Housekeeping:
         with self._working:
             self._store.settle()
             self._store.audit.settle()
-            self._store.events.expire()
+            if self._store.events.expire():
+                self._purge_due.set()
             # What was settled, now or before another change, is not in every memory yet.
             galleries = self._galleries()
             # Snapshots are rewritten next: a later removal may still be in them.

@@ -150,14 +150,18 @@ class EventLog:
             events=tuple(map(self._event, rows[:limit])), cursor=self._cursor(end), more=more
         )
 
-    def expire(self) -> int:
-        """Delete events and reviews that are too old or too many; returns how many."""
+    def expire(self) -> bool:
+        """Delete events and reviews that are too old or too many.
+
+        Returns:
+            Whether crops of faces went with them, whose bytes are to be purged.
+        """
         now = utc_now()
         with self._database.transaction() as connection:
             before = now - timedelta(seconds=self._rules.max_age_s)
-            num_events = drop_events(connection, before=before, max_events=self._rules.max_events)
-            num_reviews = drop_reviews(connection, now=now, max_reviews=self._rules.max_reviews)
-        return num_events + num_reviews
+            drop_events(connection, before=before, max_events=self._rules.max_events)
+            with_crops = drop_reviews(connection, now=now, max_reviews=self._rules.max_reviews)
+        return with_crops
 
     def _read(self, cursor: str) -> int:
         return self._cursors.read(cursor, gallery_id=_CURSOR)

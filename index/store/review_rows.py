@@ -11,7 +11,8 @@ from index.events import NewReview, Review, ReviewState
 from index.sealing import Sealer
 from index.store.bulk import driver_time, insert_rows
 from index.store.crop_rows import insert_crops, seal_crop
-from index.store.tables import galleries, reviews, subjects
+from index.store.subject_rows import in_lots
+from index.store.tables import crops, galleries, reviews, subjects
 
 
 def insert_reviews(
@@ -123,16 +124,27 @@ def review_of(row: Row[Any], *, now: datetime) -> Review:
     )
 
 
-def drop_reviews(connection: Connection, *, now: datetime, max_reviews: int) -> int:
-    """Delete reviews that have expired, and the oldest of too many; returns how many."""
-    gone = _drop(connection, select(reviews.c.id).where(reviews.c.expires_at <= now))
+def drop_reviews(connection: Connection, *, now: datetime, max_reviews: int) -> bool:
+    """Delete reviews that have expired, and the oldest of too many.
+
+    Returns:
+        Whether crops of faces went with them.
+    """
+    expired = select(reviews.c.id).where(reviews.c.expires_at <= now).order_by(reviews.c.id)
+    with_crops = _drop(connection, expired)
     surplus = (connection.scalar(select(func.count()).select_from(reviews)) or 0) - max_reviews
     if surplus > 0:
-        gone += _drop(connection, select(reviews.c.id).order_by(reviews.c.id).limit(surplus))
-    return gone
+        oldest = select(reviews.c.id).order_by(reviews.c.id).limit(surplus)
+        with_crops = _drop(connection, oldest) or with_crops
+    return with_crops
 
 
-def _drop(connection: Connection, which: Select[tuple[int]]) -> int:
+def _drop(connection: Connection, which: Select[tuple[int]]) -> bool:
     # What somebody decides on at the moment, or removes, is left to the next time.
-    free = which.with_for_update(skip_locked=True)
-    return connection.execute(delete(reviews).where(reviews.c.id.in_(free))).rowcount
+    ids = connection.scalars(which.with_for_update(skip_locked=True)).all()
+    with_crops = False
+    for some in in_lots(ids):
+        found = select(crops.c.id).where(crops.c.review_id.in_(some)).limit(1)
+        with_crops = with_crops or connection.scalar(found) is not None
+        connection.execute(delete(reviews).where(reviews.c.id.in_(some)))
+    return with_crops

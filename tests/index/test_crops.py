@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import func, select, update
 
@@ -22,6 +23,7 @@ from index.rules import GalleryRules
 from index.store.crop_rows import move_crops
 from index.store.ids import new_ids
 from index.store.tables import crops, subjects, templates, utc_now
+from tests.index.clock import set_clock
 from tests.index.samples import FINGERPRINT, new_template, unit_vectors
 from tests.index.sealed_place import SealedPlace
 
@@ -130,18 +132,41 @@ def test_it_goes_with_what_it_is_of(place: SealedPlace) -> None:
         assert _num_crops(galleries) == 0
 
 
-def test_its_bytes_go_with_the_upkeep(place: SealedPlace) -> None:
+@pytest.mark.parametrize("of", ["template", "review"])
+def test_its_bytes_go_with_the_upkeep(
+    place: SealedPlace, of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not even what the sealer made of it is in the database's files after the next one."""
-    if place.url is not None:
-        pytest.skip("how PostgreSQL's tables are purged is tested with events")
     with place.open() as galleries:
         gallery = galleries.create("people", fingerprint=FINGERPRINT)
-        subject_id, _ = _enroll(gallery)
+        subject_id = gallery.enroll([new_template(_VECTORS[0])]).subject_id
+        if of == "review":
+            _queue(galleries, gallery, subject_id)
+        else:
+            subject_id, _ = _enroll(gallery, 1)
+        galleries.maintain()
         (sealed,) = _sealed(galleries)
-        assert sealed[100:132] in place.bytes()
-        gallery.remove_subject(subject_id)
+        assert sealed[100:132] in _live(place)
+        if of == "review":
+            set_clock(monkeypatch, timedelta(hours=2))
+        else:
+            gallery.remove_subject(subject_id)
         assert galleries.maintain()
-        assert sealed[100:132] not in place.bytes()
+        assert sealed[100:132] not in _live(place)
+
+
+def _live(place: SealedPlace) -> bytes:
+    if place.url is None:
+        return place.bytes()
+    with psycopg.connect(place.url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        row = connection.execute(
+            "SELECT current_setting('data_directory'), oid FROM pg_database"
+            " WHERE datname = current_database()"
+        ).fetchone()
+        assert row is not None
+        folder = Path(row[0]) / "base" / str(row[1])
+        return b"".join(each.read_bytes() for each in folder.iterdir() if each.is_file())
 
 
 def test_it_opens_as_nothing_else(place: SealedPlace) -> None:
