@@ -59,6 +59,7 @@ class Permission(enum.StrEnum):
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"
     MANAGE_KEYS = "manage_keys"
+    TRANSFER = "transfer"
     READ_AUDIT = "read_audit"
     FOLLOW_EVENTS = "follow_events"
     REVIEW = "review"
@@ -68,7 +69,12 @@ class Permission(enum.StrEnum):
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.OPERATOR: frozenset(Permission)
-    - {Permission.MANAGE_GALLERIES, Permission.MANAGE_KEYS, Permission.READ_AUDIT},
+    - {
+        Permission.MANAGE_GALLERIES,
+        Permission.MANAGE_KEYS,
+        Permission.TRANSFER,
+        Permission.READ_AUDIT,
+    },
     Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),
     Role.AUDITOR: frozenset({Permission.READ_AUDIT}),
     # A door that acts on decisions needs neither photos nor people: whoever takes its key can

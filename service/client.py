@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from embedding.choosing import FaceChoice
 from index.events import ReviewState, Verdict
@@ -41,7 +41,7 @@ class Client(Protocol):
         """A new, empty gallery."""
         ...
 
-    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """Deletes a gallery with all its subjects."""
         ...
 
@@ -74,6 +74,14 @@ class Client(Protocol):
 
     def decide_review(self, review_id: str, verdict: Verdict) -> schemas.ReviewAnswer:
         """Says whether a review's face is the candidate's."""
+        ...
+
+    def export_gallery(self, gallery: str, file: BinaryIO) -> None:
+        """Writes a gallery's file, in clear text; after an error it is none."""
+        ...
+
+    def import_gallery(self, gallery: str, content: bytes) -> schemas.ImportAnswer:
+        """Writes a gallery's file into a gallery, all or nothing."""
         ...
 
     def keys(self) -> schemas.KeysAnswer:

@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import BinaryIO
 
 from embedding.choosing import FaceChoice
 from index.events import ReviewState, Verdict
+from index.transfer import export_stream, import_into
 from service import answers, schemas
 from service.assembly import Parts
 from service.auth import OWNER, Role
@@ -67,9 +69,9 @@ class LocalClient:
         gallery = self._parts.create_gallery(name, model=model)
         return answers.gallery_answer(gallery, self._parts.embedders)
 
-    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """As in `Client`."""
-        return schemas.RemovedAnswer(num_templates=self._parts.galleries.delete(name))
+        return answers.erased_answer(self._parts.galleries.erase(name), self._parts.galleries)
 
     def subjects(
         self, gallery: str, *, limit: int = 100, cursor: str | None = None
@@ -125,6 +127,17 @@ class LocalClient:
                 review_id, verdict, by=OWNER.key_id, tell=self._parts.settings.events
             )
         )
+
+    def export_gallery(self, gallery: str, file: BinaryIO) -> None:
+        """As in `Client`."""
+        for part in export_stream(self._parts.galleries, gallery):
+            file.write(part)
+
+    def import_gallery(self, gallery: str, content: bytes) -> schemas.ImportAnswer:
+        """As in `Client`."""
+        galleries = self._parts.galleries
+        done = import_into(galleries, gallery, content)
+        return answers.import_answer(done, has_ledger=galleries.store.has_ledger)
 
     def keys(self) -> schemas.KeysAnswer:
         """As in `Client`."""

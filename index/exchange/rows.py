@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 from index.times import to_microseconds
 
 FORMAT_VERSION = 1
+
+Source = Path | bytes | bytearray
+"""A file, or all that would stand in it."""
 
 _FIGURES = struct.Struct("<7d2qI")
 # `json.dumps` looks at its options anew each time.

@@ -34,6 +34,7 @@ from service.schemas.subjects import (
     SubjectAnswer,
     SubjectsAnswer,
 )
+from service.schemas.transfer import ImportAnswer
 
 __all__ = [
     "CREATED",
@@ -61,6 +62,7 @@ __all__ = [
     "HealthAnswer",
     "IdentifiedFace",
     "IdentifyAnswer",
+    "ImportAnswer",
     "KeyAnswer",
     "KeysAnswer",
     "ModelAnswer",
