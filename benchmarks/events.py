@@ -15,7 +15,7 @@ from benchmarks.stages import portrait_640x480
 from index.events import NewEvent
 from service.assembly import Parts, open_parts
 from service.choosing import SubjectChoice
-from service.recording import Asked, Recorder
+from service.recording import Recorder, Telling
 from service.settings import Settings
 
 
@@ -65,9 +65,9 @@ def _identifies(
     wall: dict[bool, list[float]] = {True: [], False: []}
     for number in range(2 * count + 20):
         kept = number % 2 == 0
-        parts.recognizer._recorder = recorders[kept]
+        parts.recognizer._identifying._recorder = recorders[kept]
         begun, begun_cpu = time.perf_counter(), time.process_time()
-        parts.recognizer.identify(photo, gallery="default", asked=Asked(source="door-1"))
+        parts.recognizer.identify(photo, gallery="default", telling=Telling(source="door-1"))
         if number >= 20:
             wall[kept].append((time.perf_counter() - begun) * 1000)
             cpu[kept].append((time.process_time() - begun_cpu) * 1000)

@@ -20,6 +20,7 @@ from service.openapi import describe
 from service.routes import (
     audit,
     crops,
+    deciding,
     events,
     faces,
     galleries,
@@ -27,10 +28,12 @@ from service.routes import (
     metrics,
     pages,
     reviews,
+    sessions,
     transfer,
 )
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
+from service.transport import OnlyFromProxies, networks_of
 from service.version import version
 
 DESCRIPTION = """\
@@ -113,6 +116,7 @@ def create_app(
     errors.install(app)
     for router in (
         faces.router,
+        deciding.router,
         galleries.router,
         transfer.router,
         keys.router,
@@ -121,15 +125,18 @@ def create_app(
         reviews.router,
         crops.router,
         metrics.router,
+        sessions.router,
         pages.router,
     ):
         app.include_router(router)
-    pages.mount_docs_files(app)
+    pages.mount_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     allow_origins(app, origins_of(settings.cors_origins))
     app.state.stopping = Stopping()
     app.state.importing = asyncio.Lock()
     app.add_middleware(RefuseWhenStopping, stopping=app.state.stopping)
+    if proxies := networks_of(settings.trusted_proxies):
+        app.add_middleware(OnlyFromProxies, proxies=proxies)
     app.add_middleware(RequestEnvelope)
     app.add_middleware(Measured)
     return app

@@ -15,6 +15,7 @@ from index.events import ReviewState, Verdict
 from service import schemas
 from service.auth import Role
 from service.idempotency_key import HEADER as IDEMPOTENCY_KEY
+from service.identifying import FacesChoice
 from service.limits import Allowance
 
 AnyAnswer = TypeVar("AnyAnswer", bound=BaseModel)
@@ -113,26 +114,107 @@ def identify(
     gallery: str,
     turns: bool = False,
     num_candidates: int = 5,
+    face: FacesChoice = "all",
+    fpir: float | None = None,
+    threshold: float | None = None,
     source: str | None = None,
     queue_reviews: bool = False,
 ) -> Call[schemas.IdentifyAnswer]:
-    """Who each face of a photo is; sent twice it would be told and queued twice."""
-    more = {} if source is None else {"source": source}
-    if queue_reviews:
-        more["queue_reviews"] = _word(yes=True)
+    """Who each face of a photo is; one that is told or queued is sent once."""
+    fields = {
+        "gallery": gallery,
+        "turns": _word(yes=turns),
+        "num_candidates": str(num_candidates),
+        **_numbers(fpir=fpir, threshold=threshold),
+        **_face(face, usual="all"),
+        **_told(source=source, queue_reviews=queue_reviews),
+    }
     return Call(
         answer_class=schemas.IdentifyAnswer,
         method="POST",
         path="/v1/identify",
-        repeatable=not more,
-        fields={
-            "gallery": gallery,
-            "turns": _word(yes=turns),
-            "num_candidates": str(num_candidates),
-            **more,
-        },
+        repeatable=source is None and not queue_reviews,
+        fields=fields,
         files=(("photo", ("photo", photo)),),
     )
+
+
+def identify_across(
+    photo: bytes,
+    *,
+    galleries: Sequence[str],
+    turns: bool = False,
+    num_candidates: int = 5,
+    face: FacesChoice = "all",
+    fpir: float | None = None,
+    threshold: float | None = None,
+    source: str | None = None,
+) -> Call[schemas.IdentifyAcrossAnswer]:
+    """Who each face of a photo is, asked of several galleries."""
+    fields = {
+        "galleries": ",".join(galleries),
+        "turns": _word(yes=turns),
+        "num_candidates": str(num_candidates),
+        **_numbers(fpir=fpir, threshold=threshold),
+        **_face(face, usual="all"),
+        **_told(source=source, queue_reviews=False),
+    }
+    return Call(
+        answer_class=schemas.IdentifyAcrossAnswer,
+        method="POST",
+        path="/v1/identify",
+        repeatable=source is None,
+        fields=fields,
+        files=(("photo", ("photo", photo)),),
+    )
+
+
+def verify(
+    photos: Sequence[bytes],
+    *,
+    gallery: str | None = None,
+    subject: str | None = None,
+    external_id: str | None = None,
+    subject_id: str | None = None,
+    face: FaceChoice = "only",
+    far: float | None = None,
+) -> Call[schemas.VerifyAnswer]:
+    """Whether two photos, or a photo and a subject, are one person."""
+    whom = {
+        "gallery": gallery,
+        "subject": subject,
+        "external_id": external_id,
+        "subject_id": subject_id,
+    }
+    fields = {name: value for name, value in whom.items() if value is not None}
+    return Call(
+        answer_class=schemas.VerifyAnswer,
+        method="POST",
+        path="/v1/verify",
+        repeatable=True,
+        fields={**fields, **_numbers(far=far), **_face(face, usual="only")},
+        files=tuple(("photos", (f"photo-{n}", photo)) for n, photo in enumerate(photos)),
+    )
+
+
+def calibrate(
+    gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
+) -> Call[schemas.GalleryThresholdAnswer]:
+    """Measures a gallery's thresholds; twice it would take twice as long."""
+    probes = {} if max_probes is None else {"max_probes": max_probes}
+    return Call(
+        answer_class=schemas.GalleryThresholdAnswer,
+        method="POST",
+        path=f"/v1/galleries/{_part(gallery)}/calibrate",
+        repeatable=False,
+        body={"fpirs": list(fpirs), **probes},
+    )
+
+
+def threshold(gallery: str, *, fpir: float | None = None) -> Call[schemas.GalleryThresholdAnswer]:
+    """The threshold for a wanted FPIR, and what it rests on."""
+    path = f"/v1/galleries/{_part(gallery)}/threshold"
+    return _get(schemas.GalleryThresholdAnswer, path, _numbers(fpir=fpir))
 
 
 def detect(photo: bytes, *, turns: bool = False) -> Call[schemas.DetectAnswer]:
@@ -347,6 +429,12 @@ def _review_path(review_id: str) -> str:
     return f"/v1/reviews/{_part(review_id)}"
 
 
+def _told(*, source: str | None, queue_reviews: bool) -> dict[str, str]:
+    """What is sent only where it is given."""
+    fields = {} if source is None else {"source": source}
+    return fields | ({"queue_reviews": _word(yes=True)} if queue_reviews else {})
+
+
 def _given(**values: str | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
@@ -354,6 +442,18 @@ def _given(**values: str | None) -> dict[str, str]:
 def _part(text: str) -> str:
     """One segment of a path."""
     return quote(text, safe="")
+
+
+def _numbers(**numbers: float | None) -> dict[str, str]:
+    """Those that are given, as text that is read back to the last digit."""
+    return {name: repr(float(each)) for name, each in numbers.items() if each is not None}
+
+
+def _face(face: FacesChoice, *, usual: str) -> dict[str, str]:
+    """The field that says which face; none for the usual choice."""
+    if isinstance(face, str):
+        return {} if face == usual else {"face": face}
+    return {"box": f"{face.left},{face.top},{face.right},{face.bottom}"}
 
 
 def _word(*, yes: bool) -> str:

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from embedding.crop_file import crop_png
-from embedding.errors import FeatureOff
+from embedding.errors import FeatureOff, RequestInvalid
 from embedding.faces import Face
+from index.across import AcrossIdentification
 from index.decision import Identification
 from index.events import NewEvent, NewReview
 from index.galleries import Galleries
-from index.gallery import Gallery
 from index.store.ids import new_ids
 from service.logs import request_in_hand
 from service.settings import ENV_PREFIX, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Telling:
     """What the caller of an identification says beside the photo.
 
     Attributes:
@@ -29,6 +29,10 @@ class Asked:
     queue_reviews: bool = False
 
 
+NO_TELLING = Telling()
+"""Of a caller who says nothing."""
+
+
 class Recorder:
     """Writes what was decided, in one commit, before it is answered; thread safe."""
 
@@ -36,29 +40,42 @@ class Recorder:
         self._galleries = galleries
         self._settings = settings
 
-    def check(self, asked: Asked) -> None:
-        """Passes where what is asked for is on.
+    def check(self, telling: Telling, *, own: bool) -> None:
+        """Passes where what is wanted can be done.
+
+        Args:
+            telling: of the caller.
+            own: a rate or threshold of the caller's own is to decide.
 
         Raises:
-            FeatureOff: it is not.
+            FeatureOff: a queue is wanted, and there is none.
+            RequestInvalid: it is wanted for decisions of the caller's own.
         """
-        if asked.queue_reviews:
+        if telling.queue_reviews:
             check_on(self._settings, "reviews")
+            if own:
+                raise RequestInvalid(
+                    "queue_reviews goes with the gallery's thresholds, not with fpir or threshold"
+                )
 
     def record(
         self,
-        gallery: Gallery,
+        gallery_ids: Sequence[str],
         faces: Sequence[Face],
-        answers: Sequence[Identification],
-        asked: Asked,
+        answers: Sequence[Identification | AcrossIdentification],
+        *,
+        telling: Telling,
+        own: bool,
     ) -> tuple[str | None, ...]:
         """The id of the review of each face, None for none; all is on disk then.
 
         Args:
-            gallery: that the faces were compared with.
+            gallery_ids: of the gallery that each answer is of.
             faces: of the photo.
             answers: one for each face.
-            asked: by the caller.
+            telling: of the caller.
+            own: a rate or threshold of the caller's own decided: nobody is told, for doors act
+                on what the gallery's thresholds say.
 
         Raises:
             StoreError: it cannot be written.
@@ -70,32 +87,33 @@ class Recorder:
         for face, answer in enumerate(answers):
             subject_id = None if answer.subject is None else answer.subject.id
             review_id = None
-            if asked.queue_reviews and answer.decision == "review" and subject_id is not None:
+            wanted = telling.queue_reviews and answer.decision == "review"
+            if wanted and subject_id is not None and isinstance(answer, Identification):
                 review_id = new_ids(1)[0]
                 reviews.append(
                     NewReview(
                         id=review_id,
-                        gallery_id=gallery.id,
+                        gallery_id=gallery_ids[face],
                         subject_id=subject_id,
                         similarity=answer.similarity or 0.0,
                         reasons=tuple(answer.reasons),
                         face=face,
-                        source=asked.source,
+                        source=telling.source,
                         request_id=request_id,
                         expires_at=self._expires_at(),
                         crop=crop_of(faces[face], settings=self._settings),
                     )
                 )
             ids.append(review_id)
-            if self._settings.events:
+            if self._settings.events and not own:
                 events.append(
                     NewEvent(
                         kind="identified",
-                        gallery_id=gallery.id,
+                        gallery_id=gallery_ids[face],
                         subject_id=subject_id,
                         decision=answer.decision,
                         face=face,
-                        source=asked.source,
+                        source=telling.source,
                         request_id=request_id,
                         review_id=review_id,
                     )

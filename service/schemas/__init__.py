@@ -12,6 +12,19 @@ from service.schemas.base import (
     ThresholdAnswer,
 )
 from service.schemas.crops import CropAnswer
+from service.schemas.deciding import (
+    AcrossCandidateAnswer,
+    AcrossFace,
+    CalibratedPointAnswer,
+    GalleryThresholdAnswer,
+    IdentifyAcrossAnswer,
+    InGalleryAnswer,
+    KeptCalibrationAnswer,
+    SearchedGalleryAnswer,
+    VerifiedFace,
+    VerifyAnswer,
+    VerifyThresholdAnswer,
+)
 from service.schemas.enrolling import (
     CandidateAnswer,
     ConflictAnswer,
@@ -26,6 +39,7 @@ from service.schemas.identifying import CalibrationAnswer, IdentifiedFace, Ident
 from service.schemas.keys import KeyAnswer, KeysAnswer, NewKeyAnswer
 from service.schemas.operation import HealthAnswer, ReadyAnswer
 from service.schemas.reviews import ReviewAnswer, ReviewsAnswer
+from service.schemas.sessions import SessionAnswer
 from service.schemas.subjects import (
     ErasedAnswer,
     ErasureContent,
@@ -40,10 +54,13 @@ __all__ = [
     "CREATED",
     "FINGERPRINT",
     "SUBJECT_ID",
+    "AcrossCandidateAnswer",
+    "AcrossFace",
     "Answer",
     "AuditAnswer",
     "AuditEntryAnswer",
     "BoxAnswer",
+    "CalibratedPointAnswer",
     "CalibrationAnswer",
     "CandidateAnswer",
     "ConflictAnswer",
@@ -59,10 +76,14 @@ __all__ = [
     "GalleriesAnswer",
     "GalleryAnswer",
     "GalleryName",
+    "GalleryThresholdAnswer",
     "HealthAnswer",
     "IdentifiedFace",
+    "IdentifyAcrossAnswer",
     "IdentifyAnswer",
     "ImportAnswer",
+    "InGalleryAnswer",
+    "KeptCalibrationAnswer",
     "KeyAnswer",
     "KeysAnswer",
     "ModelAnswer",
@@ -76,8 +97,13 @@ __all__ = [
     "RemovedAnswer",
     "ReviewAnswer",
     "ReviewsAnswer",
+    "SearchedGalleryAnswer",
+    "SessionAnswer",
     "StrangerAnswer",
     "SubjectAnswer",
     "SubjectsAnswer",
     "ThresholdAnswer",
+    "VerifiedFace",
+    "VerifyAnswer",
+    "VerifyThresholdAnswer",
 ]

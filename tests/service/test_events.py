@@ -223,6 +223,55 @@ def _review_ann(running: Heard) -> None:
     running.identify("ann", queue_reviews="true", source="desk-1")
 
 
+@pytest.mark.parametrize("own", [{"threshold": "-1"}, {"fpir": "0.05"}])
+def test_a_threshold_of_one_s_own_opens_no_door(service: FakeService, own: dict[str, str]) -> None:
+    """What a caller's own rule would say is told to the caller alone, and queues nothing."""
+    service.enroll("ann")
+    for gallery in ({"gallery": "default"}, {"galleries": "default"}):
+        answer = service.http.post(
+            "/v1/identify",
+            headers=service.headers(),
+            data={**own, **gallery, "source": "door-1"},
+            files={"photo": make_photo(["ben"])},
+        )
+        assert answer.status_code == 200
+    assert service.parts.galleries.events.newest() == 0
+    refused = service.http.post(
+        "/v1/identify",
+        headers=service.headers(),
+        data={**own, "queue_reviews": "true"},
+        files={"photo": make_photo(["ann"])},
+    )
+    check_problem(refused, 422, "request_invalid")
+
+
+def test_several_galleries_give_one_event_a_face(service: FakeService) -> None:
+    """In the gallery of whoever was named; a stranger is one of the first gallery."""
+    service.parts.create_gallery("staff")
+    service.http.post(
+        "/v1/enroll",
+        headers=service.headers(),
+        data={"subject": "ann", "gallery": "staff"},
+        files=[("photos", ("photo", make_photo(["ann"])))],
+    ).raise_for_status()
+    asked = {"galleries": "default,staff", "source": "door-1"}
+    photo = make_photo(["ann", "ben"])
+    service.http.post(
+        "/v1/identify", headers=service.headers(), data=asked, files={"photo": photo}
+    ).raise_for_status()
+    page = service.http.get("/v1/events?wait=0&after=oldest", headers=service.headers()).json()
+    told = {(each["gallery"], each["decision"]) for each in page["events"]}
+    assert told == {("staff", "match"), ("default", "unknown")}
+    assert len(page["events"]) == 2
+    queued = service.http.post(
+        "/v1/identify",
+        headers=service.headers(),
+        data=asked | {"queue_reviews": "true"},
+        files={"photo": photo},
+    )
+    check_problem(queued, 422, "request_invalid")
+
+
 @pytest.mark.parametrize("role", [Role.IDENTIFIER, Role.AUDITOR])
 def test_other_roles_hear_nothing(service: FakeService, role: Role) -> None:
     """A camera's key that is stolen does not tell who comes and goes."""
