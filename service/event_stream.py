@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from anyio import to_thread
@@ -11,9 +11,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from embedding.errors import FaceGalleryError, KeyInvalid, ServiceStopping
+from embedding.errors import FaceGalleryError, ServiceStopping
 from index.store.event_log import OLDEST
-from service.auth import Caller, Keys, Permission
+from service.auth import Caller, Permission
 from service.errors import is_told, problem_of
 from service.listening import Listener, Listeners
 from service.schemas import EventAnswer
@@ -47,7 +47,7 @@ class EventStream(Response):
 
     Args:
         listeners: of the app.
-        keys: are asked whether the caller's is still in force.
+        check: passes while the caller's key or session is in force; asked in a thread.
         stopping: of the app.
         caller: whose galleries' events are sent.
         after: cursor, `OLDEST`, or None for what comes from now on.
@@ -60,7 +60,7 @@ class EventStream(Response):
         self,
         listeners: Listeners,
         *,
-        keys: Keys,
+        check: Callable[[], None],
         stopping: Stopping,
         caller: Caller,
         after: str | None,
@@ -70,7 +70,7 @@ class EventStream(Response):
         # The length of a stream is not known.
         del self.headers["content-length"]
         self._listeners = listeners
-        self._keys = keys
+        self._check = check
         self._stopping = stopping
         self._caller = caller
         self._after = after
@@ -145,7 +145,7 @@ class EventStream(Response):
                 if self._stopping.begun:
                     raise ServiceStopping("the service shuts down; go on with the next one")
                 if loop.time() - checked_at >= KEY_EVERY_S:
-                    await self._check_key()
+                    await to_thread.run_sync(self._check)
                     checked_at = loop.time()
                 if due:
                     listener.woken.clear()
@@ -167,10 +167,6 @@ class EventStream(Response):
                     due = await listener.wait(TICK_S)
         except FaceGalleryError as error:
             yield _end(error)
-
-    async def _check_key(self) -> None:
-        if not await to_thread.run_sync(self._keys.in_force, self._caller.key_id):
-            raise KeyInvalid("this key is not valid any more: expired or revoked")
 
     def _is_mine(self, gallery: str) -> bool:
         return self._caller.sees(gallery) and self._gallery in (None, gallery)

@@ -1,10 +1,12 @@
 """What was decided, for doors and desks: a stream to follow, or a page at a time."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
+from embedding.errors import KeyInvalid
 from service import schemas
 from service.access import PartsOf, allowed
 from service.assembly import Parts
@@ -13,6 +15,7 @@ from service.event_stream import EVENT_STREAM, EventStream
 from service.listening import Listeners
 from service.openapi import problems
 from service.recording import check_on
+from service.session_cookie import session_token
 
 router = APIRouter(prefix="/v1", tags=["events"])
 
@@ -67,12 +70,25 @@ async def events(
     listeners: Listeners = request.app.state.listeners
     return EventStream(
         listeners,
-        keys=parts.keys,
+        check=_check_of(request, parts, caller),
         stopping=request.app.state.stopping,
         caller=caller,
         after=start,
         gallery=gallery,
     )
+
+
+def _check_of(request: Request, parts: Parts, caller: Caller) -> Callable[[], None]:
+    """What passes while the caller's session goes on, or its key is in force."""
+    token = session_token(request)
+
+    def check() -> None:
+        if token is not None:
+            parts.sessions.check(token)
+        elif not parts.keys.in_force(caller.key_id):
+            raise KeyInvalid("this key is not valid any more: expired or revoked")
+
+    return check
 
 
 def _page(

@@ -20,6 +20,7 @@ from service.auth import Role
 from service.cli import main
 from service.http_client import HttpClient, connect
 from service.schemas import EventAnswer
+from service.session_cookie import COOKIE, PAGE_HEADER
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
 from tests.index.waiting import wait_until
@@ -397,6 +398,16 @@ def test_an_expired_key_hears_no_more(running: Heard, monkeypatch: pytest.Monkey
     _, key = running.parts.keys.create(role=Role.LISTENER, expires_at=soon)
     with listen(running, {"Authorization": f"Bearer {key}"}) as stream:
         assert _end_of(stream)["code"] == "key_invalid"
+
+
+def test_who_signs_out_hears_no_more(running: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that the page began ends with its session, though the key is in force."""
+    monkeypatch.setattr("service.event_stream.KEY_EVERY_S", 0.1)
+    token, _ = running.parts.sessions.begin(running.key())
+    headers = {PAGE_HEADER: running.url, "Cookie": f"{COOKIE}={token}"}
+    with listen(running, headers) as stream:
+        running.parts.sessions.end(token)
+        assert _end_of(stream)["code"] == "session_ended"
 
 
 def test_the_end_of_the_service_ends_streams(running: Heard) -> None:
