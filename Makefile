@@ -79,6 +79,7 @@ bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.snapshot
 	$(BIN)/python -m benchmarks.sealing
 	$(BIN)/python -m benchmarks.audit
+	$(BIN)/python -m benchmarks.events
 	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.classifier
 	$(BIN)/python -m benchmarks.training_step

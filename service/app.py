@@ -12,13 +12,16 @@ from service import errors
 from service.admission import Admission
 from service.assembly import Parts, open_parts
 from service.headers import allow_origins, origins_of
+from service.listening import Listeners
 from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
 from service.routes import (
     audit,
+    crops,
     deciding,
+    events,
     faces,
     galleries,
     gallery_details,
@@ -26,6 +29,7 @@ from service.routes import (
     looks,
     metrics,
     pages,
+    reviews,
     sessions,
     templates,
     transfer,
@@ -73,6 +77,12 @@ def create_app(
                 work_timeout_s=settings.work_timeout_s,
             )
 
+            listeners = app.state.listeners = Listeners(
+                opened.galleries.events,
+                max_in_all=settings.max_listeners,
+                max_per_key=settings.max_listeners_per_key,
+            )
+
             def load() -> Load:
                 num_runs, num_crops = opened.embedders.batch_counts
                 return Load(
@@ -88,6 +98,7 @@ def create_app(
                 yield
             finally:
                 app.state.admission.close()
+                listeners.close()
                 app.state.parts = None
                 opened.metrics.watch_load(None)
 
@@ -119,6 +130,9 @@ def create_app(
         transfer.router,
         keys.router,
         audit.router,
+        events.router,
+        reviews.router,
+        crops.router,
         metrics.router,
         sessions.router,
         pages.router,

@@ -169,6 +169,19 @@ class IdentifyBody(Body):
         Field(ge=1, le=100, description="At most this many candidates for each face."),
         BeforeValidator(_whole),
     ] = 5
+    source: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+            description="What you call yourself in events and reviews, such as a door; no name of "
+            "a person.",
+            examples=["door-2"],
+        ),
+    ] = None
+    queue_reviews: Annotated[
+        YesOrNo,
+        Field(description="Have a person look at each face that is a `review`."),
+    ] = False
 
 
 class DetectBody(Body):

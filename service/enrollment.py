@@ -27,6 +27,7 @@ from index.records import Enrolled, NewTemplate
 from index.repeats import Repeatable
 from service.choosing import SubjectChoice, at_photo, find_subject
 from service.embedders import Embedders
+from service.recording import crop_of
 from service.results import Enrollment
 from service.settings import Settings
 from service.thresholds import usual_thresholds
@@ -193,6 +194,7 @@ class Enrolling:
             face_id=uuid.uuid4().hex,
             image_id=uuid.uuid4().hex,
             image_hash=hmac.digest(self._secret, b"image\0" + chosen.photo, hashlib.sha256),
+            crop=crop_of(face, settings=self._settings),
         )
 
 

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from service import bodies, bodies_decisions, bodies_session, bodies_templates
 from service.bodies import Body
+from service.bodies_reviews import VerdictBody
 from service.errors import PROBLEM_JSON
 from service.examples import add_examples
 from service.openapi_codes import name_codes, operations_of
@@ -28,6 +29,7 @@ BODIES: tuple[type[Body], ...] = (
     bodies_templates.GalleryChangeBody,
     bodies_templates.MoveBody,
     bodies_templates.MergeBody,
+    VerdictBody,
     bodies_session.SessionBody,
 )
 Responses = dict[int | str, dict[str, Any]]
@@ -36,9 +38,10 @@ _MEANINGS = {
     400: "The body cannot be read.",
     401: "No key, or one that is malformed, unknown, expired or revoked.",
     403: "The key's role or galleries do not allow it.",
-    404: "No such gallery, subject, template or key.",
+    404: "No such gallery, subject, template, review or key.",
     408: "The body did not come in time.",
     409: "In conflict with what is stored, or the gallery's model is not installed.",
+    410: "What comes after this cursor is not kept any more; begin again.",
     413: "The photo or the request is too large.",
     415: "Neither a form nor JSON.",
     422: "A value is not accepted; the code says which rule is broken.",

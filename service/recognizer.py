@@ -10,6 +10,7 @@ from service.choosing import SubjectChoice
 from service.embedders import Embedders
 from service.enrollment import Enrolling
 from service.identifying import FacesChoice, Identifying
+from service.recording import NO_TELLING, Telling
 from service.results import (
     AcrossRecognition,
     Enrollment,
@@ -79,6 +80,7 @@ class Recognizer:
         num_candidates: int = 5,
         face: FacesChoice = "all",
         asked: Asked = NOTHING,
+        telling: Telling = NO_TELLING,
     ) -> Recognition:
         """Who each face of a photo is; see `Identifying.identify`."""
         result = self._identifying.identify(
@@ -88,6 +90,7 @@ class Recognizer:
             num_candidates=num_candidates,
             face=face,
             asked=asked,
+            telling=telling,
         )
         for observer in self._observers:
             observer.identified(result)
@@ -102,6 +105,7 @@ class Recognizer:
         num_candidates: int = 5,
         face: FacesChoice = "all",
         asked: Asked = NOTHING,
+        telling: Telling = NO_TELLING,
     ) -> AcrossRecognition:
         """Who each face is, asked of several galleries; see `Identifying.identify_across`."""
         result = self._identifying.identify_across(
@@ -111,6 +115,7 @@ class Recognizer:
             num_candidates=num_candidates,
             face=face,
             asked=asked,
+            telling=telling,
         )
         for observer in self._observers:
             observer.identified(result)

@@ -23,6 +23,7 @@ from index.store.capping import Surplus, remove_surplus
 from index.store.change_log import Change, Committed, GalleryState, begin_change, write_changes
 from index.store.deleted_galleries import remember_deleted
 from index.store.enrolling import AddedTemplates, write_enroll
+from index.store.event_rows import forget_gallery_events
 from index.store.facts import (
     GalleryFact,
     delete_fact,
@@ -314,6 +315,7 @@ class GalleryStore(GalleryChoices):
         connection.execute(delete(galleries).where(galleries.c.id == self._row))
         forget_gallery_facts(connection, self.gallery.id)
         forget_all_merged(connection, self._row)
+        forget_gallery_events(connection, self.gallery.id)
 
     def _remove_subject(self, connection: Connection, public_id: str) -> RemovedTemplates:
         before = begin_change(connection, self._row, name=self.gallery.name)

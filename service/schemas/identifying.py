@@ -64,6 +64,10 @@ class IdentifiedFace(FaceAnswer):
     candidates: Annotated[
         list[CandidateAnswer], Field(description="Best first; not for identifier keys.")
     ]
+    review_id: Annotated[
+        str | None,
+        Field(description="Of the review that was queued for a person; null where none was."),
+    ] = None
 
 
 class IdentifyAnswer(Answer):
