@@ -21,6 +21,7 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── GalleryFilling               it is being filled to take another one's place; nobody asks it
 │   ├── GalleryReplaced              its name stands for another gallery since a moment ago
 │   ├── SubjectNotFound
+│   ├── SubjectChanged               it is not as it was when the caller saw it
 │   ├── TemplateNotFound
 │   └── NameInvalid                  a name that is empty, too long or holds forbidden characters
 ├── StoreError
@@ -189,6 +190,12 @@ class SubjectNotFound(GalleryError):
     """No subject with this id in the gallery."""
 
     code = "subject_not_found"
+
+
+class SubjectChanged(GalleryError):
+    """The subject is not as it was when the caller saw it."""
+
+    code = "subject_changed"
 
 
 class TemplateNotFound(GalleryError):

@@ -47,6 +47,7 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.GalleryFilling: 409,
     errors.GalleryReplaced: 409,
     errors.SubjectNotFound: 404,
+    errors.SubjectChanged: 412,
     errors.TemplateNotFound: 404,
     errors.NameInvalid: 422,
     errors.StoreError: 500,

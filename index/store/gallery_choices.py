@@ -19,6 +19,7 @@ from index.store.change_log import (
     begin_change,
     write_changes,
 )
+from index.store.clock import ForwardClock
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.erasures import Erasures
@@ -38,10 +39,11 @@ class GalleryChoices(GalleryReads):
         database: Database,
         sealer: Sealer,
         cursors: Cursors,
+        clock: ForwardClock,
         erasures: Erasures,
         audit: AuditLog,
     ) -> None:
-        super().__init__(gallery, database=database, sealer=sealer, cursors=cursors)
+        super().__init__(gallery, database=database, sealer=sealer, cursors=cursors, clock=clock)
         self._erasures = erasures
         self._audit = audit
 

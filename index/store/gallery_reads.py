@@ -27,6 +27,7 @@ from index.store.change_log import (
     read_state,
     rows_changed,
 )
+from index.store.clock import ForwardClock
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.facts import GalleryFact, gallery_fact, read_fact, unseal_fact
@@ -38,6 +39,7 @@ from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
     LOOKUP_ROWS,
     in_lots,
+    not_expired,
     row_of,
     select_subjects,
     subject_not_found,
@@ -53,9 +55,16 @@ class GalleryReads:
     """One gallery in SQL, as it is read."""
 
     def __init__(
-        self, gallery: StoredGallery, *, database: Database, sealer: Sealer, cursors: Cursors
+        self,
+        gallery: StoredGallery,
+        *,
+        database: Database,
+        sealer: Sealer,
+        cursors: Cursors,
+        clock: ForwardClock,
     ) -> None:
         self.gallery = gallery
+        self.clock = clock
         self._row = gallery.row_id
         self._database = database
         self._sealer = sealer
@@ -170,6 +179,8 @@ class GalleryReads:
     def hits(self, similarities: Mapping[int, float]) -> list[TemplateHit]:
         """Return what is known of templates that a search found; what is gone is left out.
 
+        So is everybody who has expired, erased or not.
+
         Args:
             similarities: by the matrix's id.
         """
@@ -212,7 +223,9 @@ class GalleryReads:
     def subjects_by_id(self, public_ids: Iterable[str]) -> dict[str, Subject]:
         """Return the subjects that are still there, by id."""
         # Asked for together with the gallery, SQLite would read all subjects of the gallery.
-        query = select_subjects().where(subjects.c.public_id.in_(list(public_ids)))
+        query = select_subjects().where(
+            subjects.c.public_id.in_(list(public_ids)), not_expired(self.clock.now())
+        )
         with self._database.transaction() as connection:
             rows = connection.execute(query).all()
         return {row.public_id: subject_of(row) for row in rows if row.gallery_id == self._row}
@@ -249,7 +262,9 @@ class GalleryReads:
         found: dict[int, Subject] = {}
         with self._database.transaction() as connection:
             for some in in_lots(numbers):
-                query = select_subjects(self._row).where(subjects.c.id.in_(some))
+                query = select_subjects(self._row).where(
+                    subjects.c.id.in_(some), not_expired(self.clock.now())
+                )
                 found |= {row.id: subject_of(row) for row in connection.execute(query)}
         return found
 
@@ -268,7 +283,8 @@ class GalleryReads:
         """Return the subject with this name or external id; None without one."""
         meant = subjects.c[field] == value
         with self._database.transaction() as connection:
-            row = connection.execute(select_subjects(self._row).where(meant)).first()
+            query = select_subjects(self._row).where(meant, not_expired(self.clock.now()))
+            row = connection.execute(query).first()
         return None if row is None else subject_of(row)
 
     def page(self, *, limit: int, cursor: str | None) -> Page:
@@ -280,7 +296,7 @@ class GalleryReads:
         after = -1 if cursor is None else self._cursors.read(cursor, gallery_id=self.gallery.id)
         query = (
             select_subjects(self._row)
-            .where(subjects.c.id > after)
+            .where(subjects.c.id > after, not_expired(self.clock.now()))
             .order_by(subjects.c.id)
             .limit(limit + 1)
         )
@@ -302,7 +318,7 @@ class GalleryReads:
             SubjectNotFound: no subject with this id.
         """
         with self._database.transaction() as connection:
-            row_id = row_of(connection, self._row, subject_id)
+            row_id = row_of(connection, self._row, subject_id, now=self.clock.now())
             rows = connection.execute(
                 select(templates)
                 .where(templates.c.subject_id == row_id)
@@ -330,7 +346,11 @@ class GalleryReads:
                 subjects.c.public_id.label("owner"),
             )
             .outerjoin_from(templates, subjects)
-            .where(templates.c.gallery_id == self._row, templates.c.id.in_(ids))
+            .where(
+                templates.c.gallery_id == self._row,
+                templates.c.id.in_(ids),
+                not_expired(self.clock.now()),
+            )
         )
 
     def _select_owned(self, subject_ids: Sequence[str]) -> Select[Any]:
@@ -344,7 +364,11 @@ class GalleryReads:
                 subjects.c.public_id.label("owner"),
             )
             .join_from(templates, subjects)
-            .where(subjects.c.gallery_id == self._row, subjects.c.public_id.in_(subject_ids))
+            .where(
+                subjects.c.gallery_id == self._row,
+                subjects.c.public_id.in_(subject_ids),
+                not_expired(self.clock.now()),
+            )
         )
 
     def _template_row(self, connection: Connection, public_id: str) -> Row[Any]:
