@@ -15,7 +15,7 @@ from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import audit, faces, galleries, keys, metrics, pages
+from service.routes import audit, faces, galleries, keys, metrics, pages, subjects
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
 from service.version import version
@@ -93,6 +93,7 @@ def create_app(
     for router in (
         faces.router,
         galleries.router,
+        subjects.router,
         keys.router,
         audit.router,
         metrics.router,

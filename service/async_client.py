@@ -1,6 +1,6 @@
 """The client for asyncio (and trio) that works through a running service."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from service.auth import Role
 from service.calls import AnyAnswer, Call
 from service.http_client import PATIENT
 from service.limits import Allowance
+from service.people_calls import Person
 from service.retrying import Retries
 
 
@@ -43,6 +44,7 @@ class AsyncHttpClient:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        person: Person | None = None,
     ) -> schemas.EnrollAnswer:
         """As in `HttpClient`."""
         return await self.send(
@@ -55,6 +57,7 @@ class AsyncHttpClient:
                 face=face,
                 force=force,
                 dry_run=dry_run,
+                person=person,
             )
         )
 
@@ -85,14 +88,33 @@ class AsyncHttpClient:
         return await self.send(calls.delete_gallery(name))
 
     async def subjects(
-        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+        self,
+        gallery: str,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        name: str | None = None,
+        external_id: str | None = None,
     ) -> schemas.SubjectsAnswer:
         """As in `HttpClient`."""
-        return await self.send(calls.subjects(gallery, limit=limit, cursor=cursor))
+        return await self.send(
+            calls.subjects(gallery, limit=limit, cursor=cursor, name=name, external_id=external_id)
+        )
 
     async def subject(self, gallery: str, subject_id: str) -> schemas.SubjectAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.subject(gallery, subject_id))
+
+    async def change_subject(
+        self,
+        gallery: str,
+        subject_id: str,
+        patch: Mapping[str, object],
+        *,
+        version: str | None = None,
+    ) -> schemas.SubjectAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.change_subject(gallery, subject_id, patch, version=version))
 
     async def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """As in `HttpClient`."""

@@ -54,6 +54,7 @@ class Permission(enum.StrEnum):
     DETECT = "detect"
     ENROLL = "enroll"
     READ_SUBJECTS = "read_subjects"
+    CHANGE_SUBJECTS = "change_subjects"
     REMOVE = "remove"
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"

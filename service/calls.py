@@ -13,6 +13,7 @@ from embedding.choosing import FaceChoice
 from service import schemas
 from service.auth import Role
 from service.limits import Allowance
+from service.people_calls import Person, patch_json, person_fields
 
 AnyAnswer = TypeVar("AnyAnswer", bound=BaseModel)
 
@@ -32,6 +33,7 @@ class Call(Generic[AnyAnswer]):
         body: JSON.
         fields: of a form.
         files: of a form.
+        headers: besides those that every request has.
     """
 
     answer_class: type[AnyAnswer]
@@ -42,6 +44,7 @@ class Call(Generic[AnyAnswer]):
     body: Mapping[str, object] | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     files: Files = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
         """The request that is sent, made anew for each try."""
@@ -52,6 +55,7 @@ class Call(Generic[AnyAnswer]):
             json=self.body,
             data=dict(self.fields) or None,
             files=list(self.files) or None,
+            headers=dict(self.headers) or None,
         )
 
 
@@ -65,11 +69,13 @@ def enroll(
     face: FaceChoice = "only",
     force: bool = False,
     dry_run: bool = False,
+    person: Person | None = None,
 ) -> Call[schemas.EnrollAnswer]:
     """Saves one template from each photo; twice it would save them twice."""
     fields = {"gallery": gallery, "force": _word(yes=force), "dry_run": _word(yes=dry_run)}
     whom = {"subject": subject, "external_id": external_id, "subject_id": subject_id}
     fields |= {name: value for name, value in whom.items() if value is not None}
+    fields |= person_fields(person or {})
     if isinstance(face, str):
         fields["face"] = face
     else:
@@ -136,16 +142,38 @@ def delete_gallery(name: str) -> Call[schemas.RemovedAnswer]:
 
 
 def subjects(
-    gallery: str, *, limit: int = 100, cursor: str | None = None
+    gallery: str,
+    *,
+    limit: int = 100,
+    cursor: str | None = None,
+    name: str | None = None,
+    external_id: str | None = None,
 ) -> Call[schemas.SubjectsAnswer]:
-    """A page of subjects."""
-    query = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+    """A page of subjects, or the one who is called so."""
+    given = {"cursor": cursor, "name": name, "external_id": external_id}
+    query = {"limit": str(limit)} | {
+        key: value for key, value in given.items() if value is not None
+    }
     return _get(schemas.SubjectsAnswer, f"/v1/galleries/{_part(gallery)}/subjects", query)
 
 
 def subject(gallery: str, subject_id: str) -> Call[schemas.SubjectAnswer]:
     """A subject."""
     return _get(schemas.SubjectAnswer, _subject_path(gallery, subject_id))
+
+
+def change_subject(
+    gallery: str, subject_id: str, patch: Mapping[str, object], *, version: str | None = None
+) -> Call[schemas.SubjectAnswer]:
+    """Changes a subject; for one version it can be done once, and any other time again."""
+    return Call(
+        answer_class=schemas.SubjectAnswer,
+        method="PATCH",
+        path=_subject_path(gallery, subject_id),
+        repeatable=version is None,
+        body=patch_json(patch),
+        headers={} if version is None else {"If-Match": f'"{version}"'},
+    )
 
 
 def remove_subject(gallery: str, subject_id: str) -> Call[schemas.ErasedAnswer]:

@@ -9,9 +9,10 @@ from rich.text import Text
 from embedding.detect import Detector
 from embedding.errors import FaceGalleryError
 from service.commands import faces, server
-from service.commands.galleries import galleries_app, models_app, subjects_app
+from service.commands.galleries import galleries_app, models_app
 from service.commands.keys import keys_app
 from service.commands.options import EXIT_CODES, EXIT_ERROR, detector_in_use, errors_console
+from service.commands.people import subjects_app
 
 app = typer.Typer(
     name="facegallery",

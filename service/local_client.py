@@ -1,14 +1,16 @@
 """The client that works in process on a data folder that nobody else holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from embedding.choosing import FaceChoice
 from service import answers, schemas
 from service.assembly import Parts
 from service.auth import OWNER, Role
+from service.bodies_people import change_of, enrolled_details
 from service.choosing import SubjectChoice
 from service.limits import Allowance
+from service.people_calls import Person
 
 
 class LocalClient:
@@ -26,6 +28,7 @@ class LocalClient:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        person: Person | None = None,
     ) -> schemas.EnrollAnswer:
         """As in `Client`."""
         result = self._parts.recognizer.enroll(
@@ -35,6 +38,7 @@ class LocalClient:
             face=face,
             force=force,
             dry_run=dry_run,
+            details=enrolled_details(**(person or {})),
         )
         return answers.enroll_answer(result, gallery=gallery)
 
@@ -66,11 +70,37 @@ class LocalClient:
         return schemas.RemovedAnswer(num_templates=self._parts.galleries.delete(name))
 
     def subjects(
-        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+        self,
+        gallery: str,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        name: str | None = None,
+        external_id: str | None = None,
     ) -> schemas.SubjectsAnswer:
         """As in `Client`."""
-        page = self._parts.galleries.get(gallery).subjects(limit=limit, cursor=cursor)
+        page = self._parts.galleries.get(gallery).subjects(
+            limit=limit, cursor=cursor, name=name, external_id=external_id
+        )
         return answers.subjects_answer(page)
+
+    def subject(self, gallery: str, subject_id: str) -> schemas.SubjectAnswer:
+        """As in `Client`."""
+        return answers.subject_answer(self._parts.galleries.get(gallery).subject(subject_id))
+
+    def change_subject(
+        self,
+        gallery: str,
+        subject_id: str,
+        patch: Mapping[str, object],
+        *,
+        version: str | None = None,
+    ) -> schemas.SubjectAnswer:
+        """As in `Client`."""
+        subject = self._parts.galleries.get(gallery).change_subject(
+            subject_id, change_of(patch), versions=None if version is None else (version,)
+        )
+        return answers.subject_answer(subject)
 
     def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """As in `Client`."""

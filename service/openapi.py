@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import bodies
+from service import bodies, bodies_people
 from service.bodies import Body
 from service.errors import PROBLEM_JSON
 from service.reading import FILE_FIELDS
@@ -21,6 +21,7 @@ BODIES: tuple[type[Body], ...] = (
     bodies.DetectBody,
     bodies.GalleryBody,
     bodies.KeyBody,
+    bodies_people.SubjectChangeBody,
 )
 Responses = dict[int | str, dict[str, Any]]
 
@@ -31,6 +32,7 @@ _MEANINGS = {
     404: "No such gallery, subject or key.",
     408: "The body did not come in time.",
     409: "In conflict with what is stored, or the gallery's model is not installed.",
+    412: "The subject is not as it was when the caller saw it.",
     413: "The photo or the request is too large.",
     415: "Neither a form nor JSON.",
     422: "A value is not accepted; the code says which rule is broken.",
@@ -59,6 +61,8 @@ def body_of(body_class: type[Body]) -> dict[str, Any]:
     content: dict[str, Any] = {
         "application/json": {"schema": {"$ref": REF_TEMPLATE.format(model=name)}}
     }
+    if body_class.merge_patch:
+        content["application/merge-patch+json"] = content["application/json"]
     if FILE_FIELDS & body_class.model_fields.keys():
         form = {"schema": {"$ref": REF_TEMPLATE.format(model=_form_name(name))}}
         content = {"multipart/form-data": form, **content}
@@ -105,6 +109,13 @@ def _form_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
             properties[name] = {"type": "array", "items": file, "minItems": 1, **said}
         elif name == "photo":
             properties[name] = {**file, **said}
+        elif name == "metadata":
+            properties[name] = {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "examples": ['{"badge": 17}'],
+                **said,
+            }
         elif name == "box":
             number = r"-?[0-9]+(\.[0-9]+)?"
             pattern = f"^{number}(,{number}){{3}}$"

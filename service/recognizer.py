@@ -23,6 +23,7 @@ from index.audit.entries import AuditEvent
 from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.conflicts import find_conflicts
 from index.decision import Identification, name_each_subject_once
+from index.details import DetailChange
 from index.fusion import fusion_rule
 from index.galleries import Galleries
 from index.gallery import Gallery
@@ -74,6 +75,7 @@ class Recognizer:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        details: DetailChange | None = None,
     ) -> Enrollment:
         """One template from each photo for one subject: all of them, or none and an error.
 
@@ -88,6 +90,7 @@ class Recognizer:
                 pixels of the upright photo (one photo then).
             force: take faces of poor quality too.
             dry_run: save nothing.
+            details: what is to be kept of the person besides, checked; merged into what is there.
 
         Raises:
             PhotoError: a photo is not accepted.
@@ -113,7 +116,7 @@ class Recognizer:
             same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
             fusion=fusion_rule(thresholds.rule),
         )
-        enrolled = None if dry_run else _save(target, templates, subject)
+        enrolled = None if dry_run else _save(target, templates, subject, details)
         if enrolled is None:
             # It changed nothing, but said who looks alike.
             facts = {"num_photos": len(photos)}
@@ -298,13 +301,19 @@ def _at_photo(error: FaceGalleryError, position: int, num_photos: int) -> FaceGa
     return type(error)(message)
 
 
-def _save(gallery: Gallery, templates: Sequence[NewTemplate], subject: SubjectChoice) -> Enrolled:
+def _save(
+    gallery: Gallery,
+    templates: Sequence[NewTemplate],
+    subject: SubjectChoice,
+    details: DetailChange | None,
+) -> Enrolled:
     """Stores the templates, all or none; returns once they are safe."""
     enrolled = gallery.enroll(
         templates,
         subject_id=subject.subject_id,
         name=subject.name,
         external_id=subject.external_id,
+        details=details,
     )
     logger.info(
         "enrolled gallery=%s subject=%s templates=%d dropped=%d",

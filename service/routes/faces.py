@@ -10,6 +10,7 @@ from service.access import PartsOf, allowed
 from service.admission import admission_of, check_room
 from service.auth import Caller, Permission
 from service.bodies import DetectBody, EnrollBody, IdentifyBody
+from service.bodies_people import details_of
 from service.choosing import SubjectChoice
 from service.openapi import body_of, problems
 from service.reading import photo_body_bytes, read_body
@@ -53,6 +54,7 @@ async def enroll(
             face=body.face if body.box is None else _box(body.box),
             force=body.force,
             dry_run=body.dry_run,
+            details=details_of(body),
         )
     if body.dry_run:
         response.status_code = 200

@@ -26,6 +26,7 @@ from service.schemas.operation import HealthAnswer, ReadyAnswer
 from service.schemas.subjects import (
     ErasedAnswer,
     ErasureContent,
+    IdentifiedSubject,
     ReceiptAnswer,
     RemovedAnswer,
     SubjectAnswer,
@@ -54,6 +55,7 @@ __all__ = [
     "GalleryName",
     "HealthAnswer",
     "IdentifiedFace",
+    "IdentifiedSubject",
     "IdentifyAnswer",
     "KeyAnswer",
     "KeysAnswer",
