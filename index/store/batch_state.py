@@ -13,7 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, true, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    case,
+    func,
+    insert,
+    inspect,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from embedding.errors import RequestInvalid, StoreNewer
@@ -299,6 +310,7 @@ class BatchState:
 
 def _prepare(connection: Connection, gallery_id: str) -> None:
     METADATA.create_all(connection)
+    _add_later_columns(connection)
     version = _fact(connection, "version")
     if version is None:
         _set_fact(connection, "version", str(VERSION))
@@ -311,6 +323,15 @@ def _prepare(connection: Connection, gallery_id: str) -> None:
         raise RequestInvalid(
             "this state belongs to another gallery; give each gallery a state file of its own"
         )
+
+
+def _add_later_columns(connection: Connection) -> None:
+    """Give a file of an earlier version the columns that it lacks, empty."""
+    column = photos.c.metadata_digest
+    known = {each["name"] for each in inspect(connection).get_columns(photos.name)}
+    if column.name not in known:
+        kind = column.type.compile(connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {photos.name} ADD COLUMN {column.name} {kind}")
 
 
 def _fact(connection: Connection, name: str) -> str | None:
@@ -337,6 +358,7 @@ def _upsert() -> Any:  # noqa: ANN401 - a statement of SQLAlchemy's
             "content_hash",
             "name_digest",
             "external_digest",
+            "metadata_digest",
             "error",
             "message",
             "lot",
@@ -379,6 +401,7 @@ def _row(
         "content_hash": record.content_hash,
         "name_digest": record.subject.name,
         "external_digest": record.subject.external_id,
+        "metadata_digest": record.metadata_digest,
         "error": record.error,
         "message": record.message,
         "lot": lot if writing else None,
@@ -396,4 +419,5 @@ def _known(row: Any) -> KnownPhoto:  # noqa: ANN401 - a row of SQLAlchemy's
         content_hash=row.content_hash,
         subject=SubjectDigest(name=row.name_digest, external_id=row.external_digest),
         run=row.run,
+        metadata_digest=row.metadata_digest,
     )
