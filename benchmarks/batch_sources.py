@@ -5,8 +5,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedding.embedder import FaceEmbedder
+from embedding.model import find_model
 from index.batch.build import BuildOptions, Built, build, state_path
+from index.batch.models import open_model
 from index.batch.sources.manifest import Manifest
 from index.galleries import Galleries
 from index.store.batch_state import BatchState
@@ -53,11 +54,11 @@ class Job:
 
 
 class Work:
-    """A folder for data folders, and the model."""
+    """A folder for data folders, and the model, as a batch opens it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.embedder = FaceEmbedder.open()
+        self.embedder = open_model(find_model(None))
 
     def build(self, job: Job, options: BuildOptions) -> Built:
         """Index photos into a new gallery, which is thrown away."""

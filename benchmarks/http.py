@@ -34,8 +34,9 @@ from benchmarks.samples import find_samples
 from benchmarks.server import RunningServer, running_server
 from benchmarks.stages import portrait_640x480
 from benchmarks.store import template
+from embedding.cores import num_cores
 from index.records import NewSubject
-from service.assembly import DEFAULT_GALLERY, num_cores, open_parts
+from service.assembly import DEFAULT_GALLERY, open_parts
 from service.settings import Settings
 
 NUM_SUBJECTS = 10_000

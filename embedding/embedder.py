@@ -19,7 +19,7 @@ from embedding.faces import Face, FoundFaces, PhotoFaces
 from embedding.model import ModelCard, ModelDirectory, find_model, model_fingerprint
 from embedding.photo import PhotoLimits, decode_photo
 from embedding.quality import QualityLimits, assess
-from embedding.runtime import EmbeddingNet, Embeddings
+from embedding.runtime import MAX_BATCH, EmbeddingNet, Embeddings
 from embedding.turning import detect_turned, turn_back
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class FaceEmbedder:
         limits: PhotoLimits | None = None,
         quality_limits: QualityLimits | None = None,
         num_threads: int | None = None,
+        num_streams: int = 1,
         batch_wait_s: float = MAX_WAIT_S,
     ) -> None:
         """Put the parts together; ``open`` is the usual way.
@@ -48,8 +49,13 @@ class FaceEmbedder:
         self._detector = detector
         self._limits = limits or PhotoLimits()
         self._quality_limits = quality_limits or QualityLimits(min_norm=self._card.norm_floor)
-        net = EmbeddingNet(directory, num_threads=num_threads)
-        self._batches = SharedBatches(net.embed, max_wait_s=batch_wait_s)
+        net = EmbeddingNet(directory, num_threads=num_threads, num_streams=num_streams)
+        self._batches = SharedBatches(
+            net.embed,
+            max_wait_s=batch_wait_s,
+            # Who has a stream of its own has nothing to wait for.
+            max_crops=MAX_BATCH if num_streams == 1 else 1,
+        )
 
     @classmethod
     def open(
@@ -60,6 +66,7 @@ class FaceEmbedder:
         limits: PhotoLimits | None = None,
         quality_limits: QualityLimits | None = None,
         num_threads: int | None = None,
+        num_streams: int = 1,
         batch_wait_s: float = MAX_WAIT_S,
     ) -> "FaceEmbedder":
         """An embedder for a model directory, or for a shipped model by its name.
@@ -70,6 +77,8 @@ class FaceEmbedder:
             limits: of photos.
             quality_limits: None for the defaults with the card's norm floor.
             num_threads: processor threads of one net; None leaves it to the library.
+            num_streams: runs of the embedding net at the same time: for many photos, whose
+                batches are full without waiting for those of others.
             batch_wait_s: how long faces wait for those of other photos that are worked on at
                 the same time; alone they never wait.
 
@@ -85,6 +94,7 @@ class FaceEmbedder:
             limits=limits,
             quality_limits=quality_limits,
             num_threads=num_threads,
+            num_streams=num_streams,
             batch_wait_s=batch_wait_s,
         )
         logger.info("model %s opened, fingerprint %s", directory.card.name, embedder.fingerprint)

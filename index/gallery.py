@@ -154,28 +154,30 @@ class Gallery(PeopleOfGallery):
         probe_1D = np.asarray(embedding)[np.newaxis]
         check_unit_vectors(probe_1D, dimension=EMBEDDING_DIMENSION)
         probe_D = self._stored_form(probe_1D)[0]
-        rules = self._store.rules()
-        rule = rules.rule if fusion is None else fusion
-        lead = rules.smallest_lead if smallest_lead is None else smallest_lead
+        rule, lead = fusion, smallest_lead
+        if rule is None or lead is None:
+            rules = self._store.rules()
+            rule = rules.rule if rule is None else rule
+            lead = rules.smallest_lead if lead is None else lead
         check_doubts(smallest_lead=lead, look_alikes=())
-        candidates = best_candidates(
+        pairs: list[tuple[str, str]] = []
+        with best_candidates(
             probe_D,
             matrix=self._memory.matrix,
             store=self._store,
             # The runner-up is looked at, also where one candidate is asked for.
             num_candidates=max(num_candidates, 2) if lead > 0.0 else num_candidates,
             rule=rule,
-        )
-        pairs = []
-        if candidates and candidates[0].similarity >= review_threshold:
-            best = candidates[0].subject_id
-            pairs = [(best, other) for other in self._store.look_alikes_of(best)]
-            known = {each.subject_id for each in candidates}
-            missing = [other for _, other in pairs if other not in known]
-            if missing:
-                candidates += candidates_of(
-                    missing, probe_D, matrix=self._memory.matrix, store=self._store, rule=rule
-                )
+        ) as (candidates, reading):
+            if candidates and candidates[0].similarity >= review_threshold:
+                best = candidates[0].subject_id
+                pairs = [(best, other) for other in reading.look_alikes_of(best)]
+                known = {each.subject_id for each in candidates}
+                missing = [other for _, other in pairs if other not in known]
+                if missing:
+                    candidates += candidates_of(
+                        missing, probe_D, matrix=self._memory.matrix, store=reading, rule=rule
+                    )
         answer = identification(
             candidates,
             match_threshold=match_threshold,

@@ -3,7 +3,9 @@
 Shapes: K results, D embedding dimension.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from index.matrix.vectors import NO_ID, VectorMatrix
 from index.rescoring import num_rescored, rescored
 from index.store.gallery_reads import GalleryReads
 
+Store = TypeVar("Store", bound=GalleryReads)
+
 _TEMPLATES_A_SUBJECT = 4
 """First guess at how many templates a subject has among the closest."""
 
@@ -21,27 +25,52 @@ _SPARE = 16
 _WIDER = 4
 
 
+@contextmanager
 def best_candidates(
     embedding: NDArray[np.float32],
     *,
     matrix: VectorMatrix,
-    store: GalleryReads,
+    store: Store,
     num_candidates: int,
     rule: FusionRule = MAXIMUM,
-) -> list[Candidate]:
-    """Return the closest subjects, each once; one that is removed meanwhile is left out.
+) -> Iterator[tuple[list[Candidate], Store]]:
+    """The closest subjects, each once, and the reading of SQL that they are from, still open.
+
+    The reading begins after the vectors were searched, so that whoever was removed by then is
+    left out, and no change waits for a search.
+
+    Under the maximum this is exact. Under another rule the closest subjects by maximum are
+    rescored with all their templates, more of them than are asked for (`num_rescored`): one
+    query more. Who comes closest under the rule and is not among these is missed.
 
     Args:
         embedding: (D,) float32, unit length, in the gallery's space.
         matrix: the vectors.
         store: the same gallery in SQL.
         num_candidates: at most so many.
-        rule: how the templates of a subject become one similarity; see `best_subjects`.
+        rule: how the templates of a subject become one similarity.
+
+    Raises:
+        EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
     """
-    best = best_subjects(
-        embedding, matrix=matrix, store=store, num_subjects=num_candidates, rule=rule
-    )
-    return _candidates(best, store)
+    is_maximum = rule == MAXIMUM
+    num_subjects = num_candidates if is_maximum else num_rescored(num_candidates)
+    # A subject may have many templates, so the search widens until enough subjects are found and
+    # nothing outside it can tie with the last of them.
+    num = _TEMPLATES_A_SUBJECT * num_subjects + _SPARE
+    while True:
+        found = _closest(embedding, matrix=matrix, num=num)
+        with store.reading() as reading:
+            best = fuse_max(reading.hits(found))[:num_subjects]
+            if len(found) < num or (
+                len(best) == num_subjects and min(found.values()) < best[-1].similarity
+            ):
+                if not is_maximum:
+                    ids = [hit.subject_id for hit in best if hit.subject_id]
+                    best = rescored(embedding, ids, matrix=matrix, store=reading, rule=rule)
+                yield _candidates(best[:num_candidates], reading), reading
+                return
+        num *= _WIDER
 
 
 def candidates_of(
@@ -65,43 +94,6 @@ def candidates_of(
     return _candidates(hits, store)
 
 
-def best_subjects(
-    embedding: NDArray[np.float32],
-    *,
-    matrix: VectorMatrix,
-    store: GalleryReads,
-    num_subjects: int,
-    rule: FusionRule = MAXIMUM,
-) -> list[TemplateHit]:
-    """Return the closest subjects under a rule, best first; what SQL no longer holds is left out.
-
-    Under the maximum this is exact. Under another rule the closest subjects by maximum are
-    rescored with all their templates, more of them than are asked for (`num_rescored`): one
-    query more. Who comes closest under the rule and is not among these is missed.
-
-    Args:
-        embedding: (D,) float32, unit length.
-        matrix: the vectors.
-        store: the same gallery in SQL.
-        num_subjects: at most so many.
-        rule: how the templates of a subject become one similarity.
-
-    Returns:
-        One hit a subject, with the subject's similarity under the rule; template, quality and
-        sequence are those of its closest template.
-
-    Raises:
-        EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
-    """
-    if rule == MAXIMUM:
-        return _closest(embedding, matrix=matrix, store=store, num_subjects=num_subjects)
-    closest = _closest(
-        embedding, matrix=matrix, store=store, num_subjects=num_rescored(num_subjects)
-    )
-    ids = [hit.subject_id for hit in closest if hit.subject_id]
-    return rescored(embedding, ids, matrix=matrix, store=store, rule=rule)[:num_subjects]
-
-
 def _candidates(hits: Sequence[TemplateHit], store: GalleryReads) -> list[Candidate]:
     """The subjects of hits, in their order."""
     subjects = store.subjects_by_id([hit.subject_id for hit in hits if hit.subject_id])
@@ -117,26 +109,10 @@ def _candidates(hits: Sequence[TemplateHit], store: GalleryReads) -> list[Candid
 
 
 def _closest(
-    embedding: NDArray[np.float32],
-    *,
-    matrix: VectorMatrix,
-    store: GalleryReads,
-    num_subjects: int,
-) -> list[TemplateHit]:
-    """Return the best hit of each of the closest subjects, as if all templates were compared.
-
-    A subject may have many templates, so the search widens until enough subjects are found and
-    nothing outside it can tie with the last of them.
-    """
-    queries_1D = np.asarray(embedding)[np.newaxis]
-    num = _TEMPLATES_A_SUBJECT * num_subjects + _SPARE
-    while True:
-        similarities_1K, ids_1K = matrix.search(queries_1D, num)
-        found = dict(zip(ids_1K[0].tolist(), similarities_1K[0].tolist(), strict=True))
-        found.pop(NO_ID, None)
-        best = fuse_max(store.hits(found))[:num_subjects]
-        if len(found) < num:
-            return best
-        if len(best) == num_subjects and min(found.values()) < best[-1].similarity:
-            return best
-        num *= _WIDER
+    embedding: NDArray[np.float32], *, matrix: VectorMatrix, num: int
+) -> dict[int, float]:
+    """Return the similarities of the closest templates, by the matrix's id; at most so many."""
+    similarities_1K, ids_1K = matrix.search(np.asarray(embedding)[np.newaxis], num)
+    found = dict(zip(ids_1K[0].tolist(), similarities_1K[0].tolist(), strict=True))
+    found.pop(NO_ID, None)
+    return found

@@ -1,10 +1,10 @@
 """Puts the parts together on one data folder, for the HTTP service and the command line alike."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from embedding.cores import num_cores
 from embedding.detect import Detector
 from embedding.errors import GalleryExists
 from index.checks import check_gallery_name
@@ -86,14 +86,6 @@ class Parts:
             gallery.name == DEFAULT_GALLERY and gallery.fingerprint in fingerprints
             for gallery in self.galleries.list()
         )
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    # Only Linux knows which.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 
+from embedding.cores import num_cores
 from embedding.detect import Detector
 from embedding.errors import FaceGalleryError, ServiceError
-from service.assembly import num_cores
 from service.metrics_sharing import counting_together, process_ended
 from service.serving import STOP_WITHIN_S, Started, listen, start_logging
 from service.serving import serve as serve_here

@@ -174,6 +174,7 @@ class Recognizer:
                     review_threshold=review,
                     num_candidates=num_candidates,
                     fusion=fusion_rule(thresholds.rule),
+                    smallest_lead=thresholds.smallest_lead,
                 )
                 for face, (match, review) in zip(found.faces, of_faces, strict=True)
             ]

@@ -177,7 +177,9 @@ class _Run:
         stages = self._stages(options)
         with Flow() as flow:
             jobs = flow.channel(Channel[Job](_QUEUE))
-            outcomes = flow.channel(Channel[Outcome | LotEnd](_QUEUE))
+            outcomes = flow.channel(
+                Channel[Outcome | LotEnd](_QUEUE, num_producers=stages.num_ends)
+            )
             num_underway = max(_MIN_UNDERWAY, _LOTS_UNDERWAY * options.lot_size)
             tickets = flow.channel(Channel[None](num_underway))
             flow.start("planner", lambda: planner.send(jobs, outcomes, tickets), ends=jobs)

@@ -30,7 +30,10 @@ class Channel(Generic[_Item]):
         self._capacity = capacity
         self._num_producers = num_producers
         self._stopped = False
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        # Two, so that an item wakes one who takes, and room one who puts, and not everybody.
+        self._filled = threading.Condition(lock)
+        self._drained = threading.Condition(lock)
 
     def put(self, item: _Item) -> None:
         """Append an item, once there is room.
@@ -38,13 +41,13 @@ class Channel(Generic[_Item]):
         Raises:
             Stopped: the flow was stopped.
         """
-        with self._changed:
+        with self._drained:
             while len(self._items) >= self._capacity and not self._stopped:
-                self._changed.wait()
+                self._drained.wait()
             if self._stopped:
                 raise Stopped
             self._items.append(item)
-            self._changed.notify_all()
+            self._filled.notify()
 
     def take(self, num: int, *, wait_s: float = 0.0) -> list[_Item]:
         """Return the next items, at least one and at most `num`; empty when all producers ended.
@@ -56,12 +59,15 @@ class Channel(Generic[_Item]):
         Raises:
             Stopped: the flow was stopped.
         """
-        with self._changed:
+        with self._filled:
             self._wait_for(1, until=None)
             if wait_s and len(self._items) < num:
                 self._wait_for(num, until=time.monotonic() + wait_s)
             taken = [self._items.popleft() for _ in range(min(num, len(self._items)))]
-            self._changed.notify_all()
+            self._drained.notify(len(taken))
+            if self._items:
+                # Whoever was woken for these may have been this one.
+                self._filled.notify()
         return taken
 
     def __iter__(self) -> Iterator[_Item]:
@@ -70,15 +76,16 @@ class Channel(Generic[_Item]):
 
     def end(self) -> None:
         """One producer has ended."""
-        with self._changed:
+        with self._filled:
             self._num_producers -= 1
-            self._changed.notify_all()
+            self._filled.notify_all()
 
     def stop(self) -> None:
         """Wake everybody who waits; they raise `Stopped`."""
-        with self._changed:
+        with self._filled:
             self._stopped = True
-            self._changed.notify_all()
+            self._filled.notify_all()
+            self._drained.notify_all()
 
     def _wait_for(self, num: int, *, until: float | None) -> None:
         while True:
@@ -89,7 +96,7 @@ class Channel(Generic[_Item]):
             left_s = None if until is None else until - time.monotonic()
             if left_s is not None and left_s <= 0:
                 return
-            self._changed.wait(left_s)
+            self._filled.wait(left_s)
 
 
 class Flow:

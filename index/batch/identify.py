@@ -211,7 +211,9 @@ class _Run:
             )
         with Flow() as flow:
             jobs = flow.channel(Channel[Job](_QUEUE))
-            outcomes = flow.channel(Channel[Outcome | LotEnd](_QUEUE))
+            outcomes = flow.channel(
+                Channel[Outcome | LotEnd](_QUEUE, num_producers=stages.num_ends)
+            )
             num_underway = _LOTS_UNDERWAY * max(self._options.lot_size, _QUEUE)
             tickets = flow.channel(Channel[None](num_underway))
             flow.start("planner", lambda: self._send(jobs, outcomes, tickets), ends=jobs)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from embedding.cores import num_cores
 from embedding.embedder import FaceEmbedder
 from embedding.errors import ModelNotFound
 from embedding.model import CARD_FILE, find_model, read_card, shipped_models
@@ -54,12 +55,12 @@ def named_model(named: str | None, models_folder: Path | None) -> Path:
 
 
 def open_model(path: Path) -> FaceEmbedder:
-    """Return the model with the built-in detector.
+    """Return the model with the built-in detector, its net in as many streams as there are cores.
 
     Raises:
         ModelInvalid: its files do not fit each other, or it was made with another detector.
     """
-    return FaceEmbedder.open(path)
+    return FaceEmbedder.open(path, num_streams=num_cores())
 
 
 def fingerprint_of(made_by: str | None, models_folder: Path | None) -> str | None:

@@ -17,6 +17,9 @@ _MAX_BYTES = 1 << 16
 class ReadyStage:
     """Takes the place of `Stages` for a source of embeddings."""
 
+    num_ends = 1
+    """See `Stages.num_ends`."""
+
     def __init__(self, *, hashing: Hashing, state: BatchState | None = None) -> None:
         """Take what tells a row that is done already; None gives all of them."""
         self._hashing = hashing

@@ -4,12 +4,12 @@ Each stage runs in threads of its own; queues between them are bounded, so memor
 """
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from embedding.choosing import check_quality, choose_position
+from embedding.cores import num_cores
 from embedding.detect import Box
 from embedding.embedder import FaceEmbedder
 from embedding.errors import FaceError, FaceGalleryError, ModelError
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 _NUM_READERS = 4
 """Enough to have several reads under way on a disk or a network; they mostly wait."""
+
+_MORE_EMBEDDERS = 1
+"""Besides one a core, that prepares its crops while the net runs for the others."""
 
 _EMBED_TOGETHER = 16
 """Faces in one run of the net: with mirroring they are the 32 rows from which on a processor gains
@@ -81,14 +84,16 @@ class Stages:
         self._hashing = hashing
         self._rules = rules
         self._state = state
-        self._num_workers = num_workers or len(os.sched_getaffinity(0))
+        self._num_workers = num_workers or num_cores()
+        self._num_embedders = num_cores() + _MORE_EMBEDDERS
+
+    @property
+    def num_ends(self) -> int:
+        """Producers of the outcomes: when all have ended, no photo is on its way any more."""
+        return self._num_embedders
 
     def start(self, flow: Flow, jobs: Channel[Job], outcomes: Channel[Outcome | LotEnd]) -> None:
-        """Start the threads.
-
-        The last of them to end is the outcomes' only producer: when it ends, no photo is on its
-        way any more.
-        """
+        """Start the threads; the outcomes have `num_ends` producers."""
         read = flow.channel(Channel[ReadPhoto](_QUEUE, num_producers=_NUM_READERS))
         found = flow.channel(Channel[FoundPhoto](_QUEUE, num_producers=self._num_workers))
         for number in range(_NUM_READERS):
@@ -99,7 +104,10 @@ class Stages:
             flow.start(
                 f"finder {number}", self._stage(self._find, read, found, outcomes), ends=found
             )
-        flow.start("embedder", lambda: self._embed_all(found, outcomes), ends=outcomes)
+        for number in range(self._num_embedders):
+            flow.start(
+                f"embedder {number}", lambda: self._embed_all(found, outcomes), ends=outcomes
+            )
 
     def _stage(
         self,

@@ -91,10 +91,16 @@ class Writer:
         new: dict[object, _New] = {}
         others: list[PhotoRecord] = []
         told: list[_Told] = []
+        # A lot before this one may have brought a photo of the same bytes and subject.
+        known = self._state.contained(
+            (outcome.content_hash, outcome.job.digest)
+            for outcome in lot
+            if isinstance(outcome.result, PhotoFaces) and outcome.content_hash is not None
+        )
         for outcome in lot:
             result = outcome.result
             same = (outcome.content_hash, outcome.job.digest)
-            if isinstance(result, PhotoFaces) and not (same in new or self._is_there(outcome)):
+            if isinstance(result, PhotoFaces) and same not in new and same not in known:
                 new[same] = _New(outcome=outcome, template=self._template(outcome, result))
             else:
                 others.append(self._other(outcome))
@@ -158,11 +164,6 @@ class Writer:
                     )
                 ]
             )
-
-    def _is_there(self, outcome: Outcome) -> bool:
-        """Whether a lot before this one brought a photo of the same bytes and subject."""
-        content_hash = outcome.content_hash
-        return content_hash is not None and self._state.contains(content_hash, outcome.job.digest)
 
     def _write_together(self, new: Sequence[_New], others: Sequence[PhotoRecord]) -> None:
         """Write all in one commit; where one subject cannot be written, each by itself."""

@@ -43,6 +43,7 @@ class ThresholdsInForce:
         num_subjects: gallery size N that they are for.
         rule: name of the fusion rule that they are for; give it to `Gallery.identify`, since the
             gallery's own may be chosen anew in between.
+        smallest_lead: of a ``match`` in this gallery; read with the rule, and to be given too.
         normalisation: None where the thresholds are for similarities; otherwise they are for
             figures, and each probe has similarities of its own as thresholds.
     """
@@ -54,6 +55,7 @@ class ThresholdsInForce:
     reasons: tuple[str, ...]
     num_subjects: int
     rule: str
+    smallest_lead: float
     normalisation: CohortNormalisation | None = None
 
     @property
@@ -101,9 +103,12 @@ def thresholds_in_force(
         RequestInvalid: the card decides, and has no thresholds for these rates.
         StoreCorrupt: the calibration that is kept cannot be read.
     """
-    rule = gallery.store.rules().fusion if rule is None else rule
+    with gallery.store.reading() as store:
+        rules = store.rules()
+        content = store.fact(fact_of(unit))
+    rule = rules.fusion if rule is None else rule
     num_subjects = gallery.num_subjects
-    calibration, normalisation = _kept(gallery.store, unit)
+    calibration, normalisation = _kept(gallery.store, unit, content)
     reasons: tuple[str, ...] = ()
     if calibration is None and unit == "track":
         reasons = (
@@ -134,6 +139,7 @@ def thresholds_in_force(
                 reasons=reasons,
                 num_subjects=num_subjects,
                 rule=rule,
+                smallest_lead=rules.smallest_lead,
                 normalisation=normalisation,
             )
     match, review = (
@@ -153,15 +159,15 @@ def thresholds_in_force(
         reasons=reasons,
         num_subjects=num_subjects,
         rule=rule,
+        smallest_lead=rules.smallest_lead,
     )
 
 
 def _kept(
-    store: GalleryStore, unit: Unit
+    store: GalleryStore, unit: Unit, content: bytes | None
 ) -> tuple[Calibration | None, CohortNormalisation | None]:
-    """The calibration, and what its thresholds need."""
+    """The calibration that was read a moment ago, and what its thresholds need."""
     for last in (False, True):
-        content = store.fact(fact_of(unit))
         if content is None:
             return None, None
         calibration = _parsed(content)
@@ -175,7 +181,9 @@ def _kept(
         except StoreCorrupt:
             if last:
                 raise
-            continue  # another process may have calibrated between the two reads
+            # Another process may have calibrated between the two reads.
+            content = store.fact(fact_of(unit))
+            continue
         if len(_normalisations) >= _MAX_NORMALISATIONS:
             _normalisations.clear()
         _normalisations[calibration.cohort_digest] = found

@@ -11,16 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from sqlalchemy import (
     Connection,
     bindparam,
-    case,
     func,
     insert,
     inspect,
-    or_,
     select,
     true,
     update,
@@ -39,6 +37,7 @@ from index.store.batch_rows import (
     PhotoState,
     SubjectDigest,
 )
+from index.store.batch_statements import UPSERT, contains, known_of, row_of_record
 from index.store.batch_tables import METADATA, VERSION, facts, photos, sources
 from index.store.database import begun
 from index.store.held import hold
@@ -108,7 +107,7 @@ class BatchState:
                 rows = connection.execute(
                     select(photos).where(photos.c.source_id == source, photos.c.key.in_(some))
                 )
-                found |= {row.key: _known(row) for row in rows}
+                found |= {row.key: known_of(row) for row in rows}
         return found
 
     def met(self, source: int, keys: Sequence[str], *, run: int) -> None:
@@ -123,15 +122,15 @@ class BatchState:
 
     def contains(self, content_hash: bytes, subject: SubjectDigest) -> bool:
         """Return whether a photo of these bytes is in the gallery for this subject."""
-        query = select(photos.c.id).where(
-            photos.c.content_hash == content_hash, photos.c.state == "done"
-        )
-        if subject.name is not None:
-            query = query.where(photos.c.name_digest == subject.name)
-        if subject.external_id is not None:
-            query = query.where(photos.c.external_digest == subject.external_id)
         with self._transaction() as connection:
-            return connection.execute(query.limit(1)).first() is not None
+            return contains(connection, content_hash, subject)
+
+    def contained(
+        self, some: Iterable[tuple[bytes, SubjectDigest]]
+    ) -> set[tuple[bytes, SubjectDigest]]:
+        """Return those of many photos, each by hash and subject, that `contains` is true of."""
+        with self._transaction() as connection:
+            return {each for each in some if contains(connection, *each)}
 
     def record(
         self,
@@ -156,11 +155,11 @@ class BatchState:
             lot = int(_fact(connection, "lot") or 0) + 1
             _set_fact(connection, "lot", str(lot))
             rows = [
-                _row(each, source=source, run=run, lot=lot, sequence=lot_sequence)
+                row_of_record(each, source=source, run=run, lot=lot, sequence=lot_sequence)
                 for each in records
             ]
             if rows:
-                connection.execute(_UPSERT, rows)
+                connection.execute(UPSERT, rows)
         return lot
 
     def committed(self, lot: int, template_ids: Mapping[str, str]) -> None:
@@ -311,6 +310,9 @@ class BatchState:
 def _prepare(connection: Connection, gallery_id: str) -> None:
     METADATA.create_all(connection)
     _add_later_columns(connection)
+    for index in photos.indexes:
+        # A table that is there gets no index that came later.
+        index.create(connection, checkfirst=True)
     version = _fact(connection, "version")
     if version is None:
         _set_fact(connection, "version", str(VERSION))
@@ -343,81 +345,4 @@ def _set_fact(connection: Connection, name: str, value: str) -> None:
     statement = upsert(facts).values(name=name, value=value)
     connection.execute(
         statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
-    )
-
-
-def _upsert() -> Any:  # noqa: ANN401 - a statement of SQLAlchemy's
-    statement = upsert(photos)
-    new = statement.excluded
-    given: dict[str, Any] = {
-        column: new[column]
-        for column in (
-            "state",
-            "size_bytes",
-            "mtime_ns",
-            "content_hash",
-            "name_digest",
-            "external_digest",
-            "metadata_digest",
-            "error",
-            "message",
-            "lot",
-            "lot_sequence",
-            "run",
-        )
-    }
-    # Found unchanged, a photo keeps the id that its template has.
-    given["image_id"] = func.coalesce(new.image_id, photos.c.image_id)
-    return statement.on_conflict_do_update(
-        index_elements=["source_id", "key"],
-        set_=given | _templates_after(new),
-    )
-
-
-def _templates_after(new: Any) -> dict[str, Any]:  # noqa: ANN401 - columns of SQLAlchemy's
-    """A template stays until that of the photo as it is now is in the gallery."""
-    # No IN: its list cannot be part of a statement for many rows.
-    leaves = or_(new.state == "writing", new.state == "duplicate")
-    old = func.coalesce(photos.c.template_id, photos.c.replaced_id)
-    return {
-        "replaced_id": case((leaves, old), else_=photos.c.replaced_id),
-        "template_id": case((leaves, None), else_=photos.c.template_id),
-    }
-
-
-_UPSERT = _upsert()
-
-
-def _row(
-    record: PhotoRecord, *, source: int, run: int, lot: int, sequence: int | None
-) -> dict[str, Any]:
-    writing = record.state == "writing"
-    return {
-        "source_id": source,
-        "key": record.key,
-        "state": record.state,
-        "size_bytes": record.size_bytes,
-        "mtime_ns": record.mtime_ns,
-        "content_hash": record.content_hash,
-        "name_digest": record.subject.name,
-        "external_digest": record.subject.external_id,
-        "metadata_digest": record.metadata_digest,
-        "error": record.error,
-        "message": record.message,
-        "lot": lot if writing else None,
-        "lot_sequence": sequence if writing else None,
-        "image_id": record.image_id,
-        "run": run,
-    }
-
-
-def _known(row: Any) -> KnownPhoto:  # noqa: ANN401 - a row of SQLAlchemy's
-    return KnownPhoto(
-        state=row.state,
-        size_bytes=row.size_bytes,
-        mtime_ns=row.mtime_ns,
-        content_hash=row.content_hash,
-        subject=SubjectDigest(name=row.name_digest, external_id=row.external_digest),
-        run=row.run,
-        metadata_digest=row.metadata_digest,
     )

@@ -64,7 +64,9 @@ photos = Table(
     # The last run that met it.
     Column("run", BigInteger, nullable=False),
     UniqueConstraint("source_id", "key"),
-    Index("ix_photos_content_hash", "content_hash"),
+    # All that is asked of a photo's bytes: a million may be of the same picture of nobody.
+    Index("ix_photos_content_of_name", "content_hash", "state", "name_digest"),
+    Index("ix_photos_content_of_external", "content_hash", "state", "external_digest"),
     Index("ix_photos_image_id", "image_id"),
     Index("ix_photos_template_id", "template_id"),
     Index("ix_photos_state_lot", "state", "lot"),

@@ -38,6 +38,17 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Run a block that only reads, in one transaction; it keeps no change waiting on disk.
+
+        Each statement sees at least all that was committed when the block began.
+
+        Raises:
+            StoreCorrupt: the database is damaged.
+            StoreError: it cannot be read, or was closed.
+        """
+
+    @abstractmethod
     def picture(self) -> AbstractContextManager[Connection]:
         """Run a block that reads one state of the database, whatever others commit meanwhile.
 

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, get_args
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from index.sealing import ChunkContext, Sealer
@@ -19,10 +19,13 @@ SealedFact = Literal["normalisation", "track_normalisation"]
 
 _CLEAR: Final = b"\x93NUMPY"
 
+_NAMED: Final = select(facts.c.value).where(facts.c.name == bindparam("name"))
+"""Made once: it is asked at every identification."""
+
 
 def read_fact(connection: Connection, name: str) -> bytes | None:
     """Return the fact; None where it was never written."""
-    value: bytes | None = connection.scalar(select(facts.c.value).where(facts.c.name == name))
+    value: bytes | None = connection.scalar(_NAMED, {"name": name})
     return value
 
 

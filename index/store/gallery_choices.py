@@ -53,17 +53,17 @@ class GalleryChoices(GalleryReads):
         Raises:
             GalleryNotFound: the gallery was deleted.
         """
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return read_rules(connection, self._row)
 
     def look_alikes(self) -> list[tuple[str, str]]:
         """Return all declared pairs, as public ids."""
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return look_alike_rows.pairs_of(connection, self._row)
 
     def look_alikes_of(self, public_id: str) -> list[str]:
         """Return the public ids of a subject's declared look-alikes."""
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return look_alike_rows.partners_of(connection, self._row, public_id)
 
     def set_rules(self, rules: GalleryRules) -> Committed | None:

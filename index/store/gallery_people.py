@@ -142,7 +142,7 @@ class GalleryPeople(GalleryChoices):
 
     def expired(self) -> list[str]:
         """Return the ids of those who have expired and are not erased yet."""
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return due(connection, self._row, now=self.clock.now())
 
     def _subject_row(

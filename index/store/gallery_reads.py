@@ -6,12 +6,13 @@ Every public method is one transaction and thread safe.
 import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from embedding.errors import TemplateNotFound
 from index.decision import TemplateHit
@@ -45,10 +46,32 @@ from index.store.subject_rows import (
     subject_not_found,
     subject_of,
 )
-from index.store.tables import subjects, templates
+from index.store.tables import UtcTime, subjects, templates
 from index.store.template_export import export_rows
 
 _CHANGES_AT_A_TIME = 10_000
+
+# Both are asked at every identification, and making a query takes longer than running it.
+_HITS = (
+    select(
+        templates.c.id,
+        templates.c.public_id,
+        templates.c.quality,
+        templates.c.sequence,
+        subjects.c.public_id.label("owner"),
+    )
+    .outerjoin_from(templates, subjects)
+    .where(
+        templates.c.gallery_id == bindparam("gallery"),
+        templates.c.id.in_(bindparam("ids", expanding=True)),
+        not_expired(bindparam("now", type_=UtcTime())),
+    )
+)
+# Asked for together with the gallery, SQLite would read all subjects of the gallery.
+_SUBJECTS = select_subjects().where(
+    subjects.c.public_id.in_(bindparam("public_ids", expanding=True)),
+    not_expired(bindparam("now", type_=UtcTime())),
+)
 
 
 class GalleryReads:
@@ -70,11 +93,31 @@ class GalleryReads:
         self._sealer = sealer
         self._cursors = cursors
         self._loader = TemplateLoader(database, gallery=gallery, sealer=sealer)
+        self._held: Connection | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Self]:
+        """The same gallery, read in one transaction: its methods must only look rows up.
+
+        Nothing may be changed, loaded or exported through it, nor asked of the store's other
+        objects meanwhile, which SQLite would let wait for its end, and so forever.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading() as connection:
+            held = copy.copy(self)
+            held._held = connection
+            yield held
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        """A transaction that reads: one of its own, or that of `reading`."""
+        return self._database.reading() if self._held is None else nullcontext(self._held)
 
     @property
     def purged_sequence(self) -> int:
         """Number of the change up to which what was removed is out of the database's files."""
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return int(read_fact(connection, gallery_fact("purged", self.gallery.id)) or b"0")
 
     def removed_subject(self, public_id: str, *, sequence: int | None = None) -> RemovedSubject:
@@ -83,7 +126,7 @@ class GalleryReads:
         Raises:
             SubjectNotFound: nobody with this id was removed.
         """
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return removed_subject(connection, self._row, public_id, sequence=sequence)
 
     def under_name(self, name: str) -> Self:
@@ -107,7 +150,7 @@ class GalleryReads:
         Raises:
             GalleryNotFound: the gallery was deleted.
         """
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return read_state(connection, self._row)
 
     @property
@@ -155,7 +198,7 @@ class GalleryReads:
             StoreCorrupt: one with embeddings was changed.
             SealKeyMissing: it is sealed with a key that is not at hand.
         """
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             value = read_fact(connection, gallery_fact(kind, self.gallery.id))
         if value is None:
             return None
@@ -163,17 +206,17 @@ class GalleryReads:
 
     def anchor(self, sequence: int) -> str | None:
         """Return what tells the change at a number from that of any other history."""
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return anchor_at(connection, self._row, sequence)
 
     def changes(self, *, after: int) -> RowChanges:
         """Return what a copy in memory that stands at a number has to do next."""
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return rows_changed(connection, self._row, after=after, limit=_CHANGES_AT_A_TIME)
 
     def photo_changes(self, *, after: int) -> list[PhotoChange]:
         """Return the next templates that came or went after a number; empty at the end."""
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             return photo_changes(connection, self._row, after=after, limit=_CHANGES_AT_A_TIME)
 
     def hits(self, similarities: Mapping[int, float]) -> list[TemplateHit]:
@@ -185,10 +228,11 @@ class GalleryReads:
             similarities: by the matrix's id.
         """
         hits: list[TemplateHit] = []
-        ids = iter(similarities)
-        with self._database.transaction() as connection:
+        ids, now = iter(similarities), self.clock.now()
+        with self._reading() as connection:
             while some := list(itertools.islice(ids, LOOKUP_ROWS)):
-                rows = connection.execute(self._select_hits(some))
+                given = {"gallery": self._row, "ids": some, "now": now}
+                rows = connection.execute(_HITS, given)
                 hits.extend(
                     TemplateHit(
                         template_id=row.public_id,
@@ -204,7 +248,7 @@ class GalleryReads:
     def owned_templates(self, subject_ids: Iterable[str]) -> list[OwnedTemplate]:
         """Return all templates of those of the subjects that are still there, oldest first."""
         found: list[OwnedTemplate] = []
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             for some in in_lots(list(subject_ids)):
                 rows = connection.execute(self._select_owned(some))
                 found.extend(
@@ -222,12 +266,9 @@ class GalleryReads:
 
     def subjects_by_id(self, public_ids: Iterable[str]) -> dict[str, Subject]:
         """Return the subjects that are still there, by id."""
-        # Asked for together with the gallery, SQLite would read all subjects of the gallery.
-        query = select_subjects().where(
-            subjects.c.public_id.in_(list(public_ids)), not_expired(self.clock.now())
-        )
-        with self._database.transaction() as connection:
-            rows = connection.execute(query).all()
+        given = {"public_ids": list(public_ids), "now": self.clock.now()}
+        with self._reading() as connection:
+            rows = connection.execute(_SUBJECTS, given).all()
         return {row.public_id: subject_of(row) for row in rows if row.gallery_id == self._row}
 
     def owners(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -248,7 +289,7 @@ class GalleryReads:
                 .order_by(templates.c.id)
                 .limit(_CHANGES_AT_A_TIME)
             )
-            with self._database.transaction() as connection:
+            with self._reading() as connection:
                 rows = connection.execute(query).all()
             if not rows:
                 break
@@ -260,7 +301,7 @@ class GalleryReads:
     def subjects_by_number(self, numbers: Sequence[int]) -> dict[int, Subject]:
         """Return the subjects that are still there, by the numbers that `owners` gives."""
         found: dict[int, Subject] = {}
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             for some in in_lots(numbers):
                 query = select_subjects(self._row).where(
                     subjects.c.id.in_(some), not_expired(self.clock.now())
@@ -282,8 +323,8 @@ class GalleryReads:
     def find(self, field: Literal["name", "external_id"], value: str) -> Subject | None:
         """Return the subject with this name or external id; None without one."""
         meant = subjects.c[field] == value
-        with self._database.transaction() as connection:
-            query = select_subjects(self._row).where(meant, not_expired(self.clock.now()))
+        query = select_subjects(self._row).where(meant, not_expired(self.clock.now()))
+        with self._reading() as connection:
             row = connection.execute(query).first()
         return None if row is None else subject_of(row)
 
@@ -300,7 +341,7 @@ class GalleryReads:
             .order_by(subjects.c.id)
             .limit(limit + 1)
         )
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(query).all()
         more = len(rows) > limit
         rows = rows[:limit]
@@ -317,7 +358,7 @@ class GalleryReads:
         Raises:
             SubjectNotFound: no subject with this id.
         """
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             row_id = row_of(connection, self._row, subject_id, now=self.clock.now())
             rows = connection.execute(
                 select(templates)
@@ -332,26 +373,9 @@ class GalleryReads:
         Raises:
             TemplateNotFound: no template with this id.
         """
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             row = self._template_row(connection, public_id)
         return template_rows.unpack(row, subject_id=row.owner)
-
-    def _select_hits(self, ids: list[int]) -> Select[Any]:
-        return (
-            select(
-                templates.c.id,
-                templates.c.public_id,
-                templates.c.quality,
-                templates.c.sequence,
-                subjects.c.public_id.label("owner"),
-            )
-            .outerjoin_from(templates, subjects)
-            .where(
-                templates.c.gallery_id == self._row,
-                templates.c.id.in_(ids),
-                not_expired(self.clock.now()),
-            )
-        )
 
     def _select_owned(self, subject_ids: Sequence[str]) -> Select[Any]:
         return (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import chain
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, union_all
 
 from embedding.errors import RequestInvalid
 from index.store.subject_rows import in_lots, row_of
@@ -15,6 +15,19 @@ _PAIRS = (
     select(_ONE.c.public_id.label("one"), _OTHER.c.public_id.label("other"))
     .join_from(look_alikes, _ONE, look_alikes.c.subject_id == _ONE.c.id)
     .join(_OTHER, look_alikes.c.other_id == _OTHER.c.id)
+)
+_OWN = (
+    select(subjects.c.id)
+    .where(
+        subjects.c.gallery_id == bindparam("gallery"),
+        subjects.c.public_id == bindparam("public_id"),
+    )
+    .scalar_subquery()
+)
+# Two queries in one: with OR, a database would read the whole table. Made once, since it is asked
+# at every identification.
+_OF_SUBJECT = union_all(
+    _PAIRS.where(look_alikes.c.subject_id == _OWN), _PAIRS.where(look_alikes.c.other_id == _OWN)
 )
 
 
@@ -56,13 +69,7 @@ def pairs_of(connection: Connection, gallery: int) -> list[tuple[str, str]]:
 
 def partners_of(connection: Connection, gallery: int, public_id: str) -> list[str]:
     """Return the public ids of the look-alikes of a subject; none of one that is gone."""
-    own = select(subjects.c.id).where(
-        subjects.c.gallery_id == gallery, subjects.c.public_id == public_id
-    )
-    rows = chain(
-        connection.execute(_PAIRS.where(look_alikes.c.subject_id == own.scalar_subquery())),
-        connection.execute(_PAIRS.where(look_alikes.c.other_id == own.scalar_subquery())),
-    )
+    rows = connection.execute(_OF_SUBJECT, {"gallery": gallery, "public_id": public_id})
     return [row.other if row.one == public_id else row.one for row in rows]
 
 

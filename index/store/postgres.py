@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url, text
@@ -97,6 +97,10 @@ class PostgresDatabase(Database):
         check_open(closed=self._closed)
         with begun(self._engine) as connection:
             yield connection
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """See `Database.reading`."""
+        return self.transaction()
 
     @contextmanager
     def picture(self) -> Iterator[Connection]:

@@ -23,6 +23,9 @@ _BUSY_TIMEOUT_MS = 5_000
 
 _PURGE_TIMEOUT_MS = 100
 
+_READS = "facegallery_reads"
+"""Execution option: the transaction takes no lock that a writer would wait for."""
+
 _PRAGMAS = (
     # Of a new file: three templates to a page. With the usual 4096 bytes each has a page of its
     # own, two fifths of it empty, and all of that is written twice.
@@ -75,6 +78,8 @@ class SqliteDatabase(Database):
         self._lock = threading.Lock()
         self._closed = False
         self._engine = sqlite_engine(path)
+        # The same connection; only its transactions begin otherwise.
+        self._readers = self._engine.execution_options(**{_READS: True})
         try:
             with self.transaction() as connection:
                 migrate(connection)
@@ -93,6 +98,14 @@ class SqliteDatabase(Database):
         with self._lock:
             check_open(closed=self._closed)
             with begun(self._engine) as connection:
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """See `Database.reading`; the one connection is the block's meanwhile, so be quick."""
+        with self._lock:
+            check_open(closed=self._closed)
+            with begun(self._readers) as connection:
                 yield connection
 
     def picture(self) -> AbstractContextManager[Connection]:
@@ -162,4 +175,5 @@ def _configure(connection: SqliteConnection, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -71,7 +71,7 @@ def details_of(row: Row[Any]) -> Details:
     )
 
 
-def not_expired(now: datetime) -> ColumnElement[bool]:
+def not_expired(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     """Return the condition that a subject has not expired; nobody's templates never do."""
     return or_(subjects.c.expires_at.is_(None), subjects.c.expires_at > now)
 

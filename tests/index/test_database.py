@@ -199,3 +199,16 @@ def _key(key_id: str, label: str = "") -> dict[str, object]:
 def _add_key(database: SqliteDatabase, key_id: str, *, label: str = "") -> None:
     with database.transaction() as connection:
         connection.execute(insert(api_keys).values(**_key(key_id, label)))
+
+
+def test_a_block_that_only_reads_lets_another_program_write(path: Path) -> None:
+    """Whoever only reads takes no lock of a writer; a change keeps other writers out."""
+    database = SqliteDatabase(path)
+    with closing(sqlite3.connect(path, timeout=0.0, isolation_level=None)) as other:
+        with database.reading() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM galleries")) == 0
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+        with database.transaction(), pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+    database.close()

@@ -249,6 +249,28 @@ def test_a_removed_subject_is_never_named_again(gallery: Gallery) -> None:
         gallery.template(enrolled.template_ids[0])
 
 
+def test_who_is_removed_between_search_and_look_up_is_not_named(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search lets removals go on, and what it found is looked up only after it."""
+    anna = gallery.enroll([new_template(_VECTORS[0])], name="Anna").subject_id
+    ben = gallery.enroll([new_template(_VECTORS[1])], name="Ben").subject_id
+    matrix = gallery._memory.matrix
+    search = matrix.search
+
+    def then_removed(
+        queries_QD: NDArray[np.float32], num: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        found = search(queries_QD, num)
+        gallery.remove_subject(anna)
+        return found
+
+    monkeypatch.setattr(matrix, "search", then_removed)
+    answer = identify(gallery, _VECTORS[0])
+    assert answer.decision == "unknown"
+    assert [each.subject_id for each in answer.candidates] == [ben]
+
+
 def test_a_name_is_free_after_its_subject_was_removed(gallery: Gallery) -> None:
     """The name makes a new subject with a new id."""
     old = gallery.enroll([new_template(_VECTORS[0])], name="Anna")

@@ -1,11 +1,13 @@
 """Queries of several callers in one pass."""
 
 import threading
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.matrix.batching import CombinedSearch, Results
+from tests.index.waiting import wait_until
 
 
 class _HeldSearch:
@@ -28,6 +30,10 @@ class _HeldSearch:
         )
 
 
+def _waiting_at_least(combined: CombinedSearch, number: int) -> bool:
+    return len(combined._waiting) >= number
+
+
 def _call_together(
     combined: CombinedSearch, held: _HeldSearch, nums: list[int]
 ) -> list[NDArray[np.float32] | BaseException]:
@@ -46,8 +52,7 @@ def _call_together(
         threads.append(threading.Thread(target=call, args=(number, num)))
         threads[-1].start()
         held.started.wait(10)
-        while len(combined._waiting) < number:
-            pass
+        wait_until(partial(_waiting_at_least, combined, number))
     held.go.set()
     for thread in threads:
         thread.join()

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.calibration.judging import Judgement
 from index.calibration.kept import calibrate_gallery
 from index.calibration.normalisation import CohortNormalisation, digest_of
 from index.rules import GalleryRules
+from index.store.sqlite import SqliteDatabase
 from service import recognizer
 from service.auth import Role
 from tests.fakes import make_photo
@@ -264,6 +266,26 @@ def test_removed_subject_is_never_named_again(service: FakeService) -> None:
     face = _identify(service, make_photo(["ann"])).json()["faces"][0]
     assert face["decision"] == "unknown"
     assert ann not in [each["subject_id"] for each in face["candidates"]]
+
+
+def test_a_request_asks_the_database_three_times(service: FakeService) -> None:
+    """For the key, for how the gallery decides, and for whom the search found; for one face."""
+    service.enroll("ann", "ben")
+    headers = service.headers(Role.OPERATOR)
+    files = {"photo": make_photo(["ann"])}
+    service.http.post("/v1/identify", headers=headers, files=files)  # which marks the key as used
+    database = service.parts.galleries.get("default").store._database
+    assert isinstance(database, SqliteDatabase)
+    begun: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        begun.append(arguments[2])
+
+    event.listen(database._engine, "before_cursor_execute", note)
+    answer = service.http.post("/v1/identify", headers=headers, files=files)
+    event.remove(database._engine, "before_cursor_execute", note)
+    assert answer.json()["faces"][0]["decision"] == "match"
+    assert [each for each in begun if each.startswith("BEGIN")] == ["BEGIN"] * 3
 
 
 def test_detect(service: FakeService) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.assembly import num_cores
+from embedding.cores import num_cores
 from service.cli import main
 from service.processes import shared_out
 from service.settings import Settings

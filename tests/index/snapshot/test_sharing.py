@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from index.snapshot.private_folder import PrivateFolder
 from index.snapshot.segment_file import Vectors
 from tests.index.snapshot.samples import files, ids_of, open_snapshot, segment, written
 from tests.index.snapshot.states import ids_at, segments_at
+from tests.index.waiting import wait_until
 
 
 class SlowSegments:
@@ -57,8 +59,7 @@ def test_readers_see_whole_snapshots(tmp_path: Path) -> None:
     def write_all() -> None:
         for sequence in range(1, 20):
             # A reader that clears away what is left over holds the lock for a moment.
-            while not writer.write(sequence, segments_at(sequence)):
-                pass
+            wait_until(partial(writer.write, sequence, segments_at(sequence)))
 
     last, num_read = 0, 0
     with ThreadPoolExecutor(1) as threads:
