@@ -81,25 +81,33 @@ def speed(
     num_rounds: int,
     num_requests: int,
 ) -> dict[str, float]:
-    """Times at each number of callers, and CPU beside the bare loop with as many threads.
+    """Times at each number of callers, and CPU beside bare loops with as many threads.
 
-    Callers and bare loop take turns, round by round, so that what else the machine does meets
-    both; ratios are of the same round.
+    One loop has all cores look for faces in one photo, the usual way; the other, as the service,
+    has each in a photo of its own. Callers and loops take turns, round by round, so that what
+    else the machine does meets all; ratios are of the same round.
     """
-    bare = bare_identify(vectors_ND)
-    looped(bare, photo, num_threads=num_cores(), num_runs=16)
+    loops = {
+        "bare": bare_identify(vectors_ND),
+        "bare_streams": bare_identify(vectors_ND, num_streams=num_cores()),
+    }
+    for loop in loops.values():
+        looped(loop, photo, num_threads=num_cores(), num_runs=16)
     closed_loop(server.url, [identify], num_callers=8, num_requests=16)
     times_ms: dict[int, list[float]] = {num: [] for num in NUM_CALLERS}
     cpu_ms: dict[int, list[float]] = {num: [] for num in NUM_CALLERS}
     rates: dict[int, list[float]] = {num: [] for num in NUM_CALLERS}
-    bare_ms: dict[int, list[float]] = {num: [] for num in NUM_CALLERS}
+    bare_ms: dict[tuple[str, int], list[float]] = {
+        (name, num): [] for name in loops for num in NUM_CALLERS
+    }
     num_unwanted = 0
     for _ in range(num_rounds):
         for num in NUM_CALLERS:
-            bare_s, _ = looped(
-                bare, photo, num_threads=min(num, num_cores()), num_runs=num_requests
-            )
-            bare_ms[num].append(1000 * bare_s)
+            for name, loop in loops.items():
+                bare_s, _ = looped(
+                    loop, photo, num_threads=min(num, num_cores()), num_runs=num_requests
+                )
+                bare_ms[name, num].append(1000 * bare_s)
             before_s = cpu_s_of(server)
             seen = closed_loop(server.url, [identify], num_callers=num, num_requests=num_requests)
             cpu_ms[num].append(1000 * (cpu_s_of(server) - before_s) / num_requests)
@@ -108,15 +116,18 @@ def speed(
             num_unwanted += seen.num_unwanted
     figures: dict[str, float] = {"speed_unwanted": num_unwanted}
     for num in NUM_CALLERS:
-        ratios = [ours / theirs for ours, theirs in zip(cpu_ms[num], bare_ms[num], strict=True)]
         figures |= {
             f"median_ms_{num}": statistics.median(times_ms[num]),
             f"p99_ms_{num}": percentile(times_ms[num], 99),
             f"per_s_{num}": statistics.median(rates[num]),
             f"cpu_ms_{num}": statistics.median(cpu_ms[num]),
-            f"bare_cpu_ms_{num}": statistics.median(bare_ms[num]),
-            f"cpu_ratio_{num}": statistics.median(ratios),
         }
+        for name in loops:
+            theirs = bare_ms[name, num]
+            figures[f"{name}_cpu_ms_{num}"] = statistics.median(theirs)
+            figures[f"cpu_of_{name}_{num}"] = statistics.median(
+                np.divide(cpu_ms[num], theirs).tolist()
+            )
     return figures
 
 

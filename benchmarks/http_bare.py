@@ -21,9 +21,16 @@ NUM_RESULTS = 36
 """What an identification with five candidates asks the matrix for."""
 
 
-def bare_identify(vectors_ND: NDArray[np.float32]) -> Callable[[bytes], None]:
-    """Decodes, detects, aligns, embeds and searches among these templates; thread safe."""
-    detector = MtcnnDetector()
+def bare_identify(
+    vectors_ND: NDArray[np.float32], *, num_streams: int = 1
+) -> Callable[[bytes], None]:
+    """Decodes, detects, aligns, embeds and searches among these templates; thread safe.
+
+    Args:
+        vectors_ND: (N, D) float32, unit length.
+        num_streams: photos in which the detector looks at the same time.
+    """
+    detector = MtcnnDetector(num_streams=num_streams)
     net = EmbeddingNet(ModelDirectory.open(find_model(None)))
     matrix = ExactMatrix(vectors_ND.shape[1])
     matrix.add(np.arange(len(vectors_ND)), vectors_ND)

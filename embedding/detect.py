@@ -179,16 +179,25 @@ class MtcnnDetector:
     """
 
     def __init__(
-        self, *, settings: MtcnnSettings | None = None, num_threads: int | None = None
+        self,
+        *,
+        settings: MtcnnSettings | None = None,
+        num_threads: int | None = None,
+        num_streams: int = 1,
     ) -> None:
         """Load and compile the three nets.
+
+        Args:
+            settings: None for the usual ones.
+            num_threads: processor threads of one net; None leaves it to the library.
+            num_streams: photos at the same time; see `OpenVinoNet`.
 
         Raises:
             ModelInvalid: the weights are missing or are not the reviewed ones.
         """
         self._settings = settings or MtcnnSettings()
         self._pnet, self._rnet, self._onet = (
-            OpenVinoNet(plan(load_weights(name)), num_threads=num_threads)
+            OpenVinoNet(plan(load_weights(name)), num_threads=num_threads, num_streams=num_streams)
             for name, plan in (("pnet", pnet_plan), ("rnet", rnet_plan), ("onet", onet_plan))
         )
 

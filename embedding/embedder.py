@@ -77,8 +77,8 @@ class FaceEmbedder:
             limits: of photos.
             quality_limits: None for the defaults with the card's norm floor.
             num_threads: processor threads of one net; None leaves it to the library.
-            num_streams: runs of the embedding net at the same time: for many photos, whose
-                batches are full without waiting for those of others.
+            num_streams: runs of each net at the same time: for many photos, whose batches are
+                full without waiting for those of others.
             batch_wait_s: how long faces wait for those of other photos that are worked on at
                 the same time; alone they never wait.
 
@@ -90,7 +90,7 @@ class FaceEmbedder:
         directory = ModelDirectory.open(find_model(path_or_name))
         embedder = cls(
             directory,
-            detector=detector or MtcnnDetector(num_threads=num_threads),
+            detector=detector or MtcnnDetector(num_threads=num_threads, num_streams=num_streams),
             limits=limits,
             quality_limits=quality_limits,
             num_threads=num_threads,

@@ -36,13 +36,17 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── KeyInvalid                   malformed, unknown, expired or revoked
 │   ├── KeyNotFound                  no key with the id that is to be managed
 │   ├── KeyForbidden                 the key's role or galleries do not allow it
+│   ├── TransferOff                  galleries are not given out, or taken in, over HTTP here
 │   └── KeyLimited                   the key has asked too often; carries `retry_after_s`
 ├── ServiceError                     the service does not do this now; carries `retry_after_s`
 │   ├── Overloaded                   as many requests wait as may
 │   ├── DeadlinePassed               waited too long for its turn; nothing was begun
 │   ├── BodyTooSlow                  the body of a request did not come in time
+│   ├── IdempotencyKeyInUse          a request with this key is being worked on
 │   └── ServiceStopping              shuts down and begins nothing new
 ├── RequestInvalid                   a value of the caller's that is out of range or ill formed
+│   ├── IdempotencyKeyReused         the key came with another request before
+│   └── IdempotencyKeySpent          what was done with the key was erased since
 ├── SettingsInvalid                  a setting that is missing, a placeholder or out of range
 ├── ServerUnreachable                a client found no service at the address
 └── TrainingError
@@ -290,6 +294,12 @@ class KeyForbidden(AccessError):
     code = "key_forbidden"
 
 
+class TransferOff(AccessError):
+    """The service does not give galleries out, or take them in."""
+
+    code = "transfer_off"
+
+
 class KeyLimited(AccessError):
     """The key has asked more often than it may.
 
@@ -336,6 +346,12 @@ class BodyTooSlow(ServiceError):
     code = "body_too_slow"
 
 
+class IdempotencyKeyInUse(ServiceError):
+    """A request with the same idempotency key is being worked on; its answer comes later."""
+
+    code = "idempotency_key_in_use"
+
+
 class ServiceStopping(ServiceError):
     """The service shuts down and begins nothing new."""
 
@@ -346,6 +362,18 @@ class RequestInvalid(FaceGalleryError):
     """A value of the caller's that is out of range or ill formed."""
 
     code = "request_invalid"
+
+
+class IdempotencyKeyReused(RequestInvalid):
+    """The idempotency key came with another request before."""
+
+    code = "idempotency_key_reused"
+
+
+class IdempotencyKeySpent(RequestInvalid):
+    """What was done with the idempotency key was erased since; it does nothing any more."""
+
+    code = "idempotency_key_spent"
 
 
 class SettingsInvalid(FaceGalleryError):

@@ -15,16 +15,22 @@ from index.checks import check_fingerprint, check_gallery_name
 from index.filling import filling_name, is_filling_for
 from index.following import Follower
 from index.gallery import Gallery
+from index.gallery_erasure import erasure_of
 from index.housekeeping import Housekeeping
 from index.known_galleries import KnownGalleries
 from index.memory import SNAPSHOT_FROM, MemoryOptions
 from index.receipts import Erasure, Receipt, signed_receipt
+from index.repeats import Repeatable
 from index.sealing import ClearSealer, Sealer
 from index.store.audit_log import AuditLog
+from index.store.claims import Claims
+from index.store.deleted_galleries import DeletedGallery
 from index.store.folder import DataFolder
+from index.store.kept_answers import KeptAnswers
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
 from index.store.store import Store
+from index.store.stored_gallery import StoredGallery
 from index.store.tables import utc_now
 from index.upkeep import UPKEEP_S, Upkeep
 
@@ -125,6 +131,16 @@ class Galleries(KnownGalleries):
         """What was done, by whom and when."""
         return self._store.audit
 
+    @property
+    def claims(self) -> Claims:
+        """What only one of all processes of the database does at a time."""
+        return self._store.database.claims
+
+    @property
+    def kept_answers(self) -> KeptAnswers:
+        """What requests with an idempotency key did."""
+        return self._store.kept_answers
+
     def receipt(self, erasure: Erasure) -> Receipt:
         """Return the signed receipt of an erasure, as it stands now.
 
@@ -157,7 +173,14 @@ class Galleries(KnownGalleries):
             self._check_open()
             self._folder.set_url(url)
 
-    def create(self, name: str, *, fingerprint: str, space: bool = False) -> Gallery:
+    def create(
+        self,
+        name: str,
+        *,
+        fingerprint: str,
+        space: bool = False,
+        repeatable: Repeatable[StoredGallery] | None = None,
+    ) -> Gallery:
         """Return a new, empty gallery, committed.
 
         Args:
@@ -165,6 +188,7 @@ class Galleries(KnownGalleries):
             fingerprint: of the model whose embeddings it will hold.
             space: store its vectors in a secret space of their own (`index.space`), so that
                 they cannot be compared with another gallery's; needs a sealer that encrypts.
+            repeatable: how it is remembered, in the same commit, that it was made; None for not.
 
         Raises:
             GalleryExists: there is one with this name.
@@ -174,14 +198,23 @@ class Galleries(KnownGalleries):
         """
         check_gallery_name(name)
         check_fingerprint(fingerprint)
-        return self._create(name, fingerprint=fingerprint, space=space)
+        return self._create(name, fingerprint=fingerprint, space=space, repeatable=repeatable)
 
-    def _create(self, name: str, *, fingerprint: str, space: bool) -> Gallery:
+    def _create(
+        self,
+        name: str,
+        *,
+        fingerprint: str,
+        space: bool,
+        repeatable: Repeatable[StoredGallery] | None = None,
+    ) -> Gallery:
         with self._lock:
             self._check_open()
             if name in self._galleries:
                 raise GalleryExists("a gallery with this name exists already; take another name")
-            stored = self._store.create_gallery(name, fingerprint=fingerprint, space=space)
+            stored = self._store.create_gallery(
+                name, fingerprint=fingerprint, space=space, repeatable=repeatable
+            )
             gallery = self._gallery(stored)
             self._galleries[name] = gallery
         self._tell_others()
@@ -230,22 +263,40 @@ class Galleries(KnownGalleries):
             GalleryNotFound: no gallery with this name.
             GalleryReplaced: it has got another name a moment ago.
         """
+        return self._abandon_and_delete(name).num_templates
+
+    def erase(self, name: str) -> Erasure:
+        """Delete the gallery, as `delete` does; returns what a receipt tells of it."""
+        deleted = self._abandon_and_delete(name)
+        return erasure_of(deleted, store=self._store)
+
+    def erasure(self, name: str) -> Erasure:
+        """Return what a receipt tells now of the gallery of this name that was deleted last.
+
+        Raises:
+            GalleryNotFound: none was deleted.
+        """
+        with self._lock:
+            self._check_open()
+        return erasure_of(self._store.deleted_galleries.newest(name), store=self._store)
+
+    def _abandon_and_delete(self, name: str) -> DeletedGallery:
         self._know_names()
         self.abandon(name)
-        return self._delete(name)
+        return self._store.deleted_galleries.of(self._delete(name))
 
-    def _delete(self, name: str) -> int:
+    def _delete(self, name: str) -> str:
         with self._lock:
             self._check_open()
             gallery = self._galleries.get(name)
             if gallery is None:
                 raise GalleryNotFound("no gallery with this name; list those there are")
-            num_templates = gallery.delete()
+            gallery.delete()
             del self._galleries[name]
             self._housekeeping.expect_purge()
         self._tell_others()
         logger.info("deleted gallery %s", gallery.id)
-        return num_templates
+        return gallery.id
 
     def switch(self, name: str, new: Gallery, *, kept_name: str, sequence: int) -> None:
         """Give a gallery's name to another one, in one commit; whoever asks by name gets that.

@@ -33,6 +33,7 @@ from index.records import (
     Template,
 )
 from index.references import References, references_of
+from index.repeats import Repeatable
 from index.search import best_candidates, candidates_of
 from index.store.photo_changes import PhotoChange
 from index.store.removed_subjects import RemovedSubject
@@ -55,6 +56,7 @@ class Gallery(PeopleOfGallery):
         name: str | None = None,
         external_id: str | None = None,
         details: DetailChange | None = None,
+        repeatable: Repeatable[Enrolled] | None = None,
     ) -> Enrolled:
         """Store templates of one subject, all or none; returns after the commit is on disk.
 
@@ -68,8 +70,10 @@ class Gallery(PeopleOfGallery):
             external_id: found or created under this id. With both, they must belong to one
                 subject, or both be new. With none of the three, a new subject without a name.
             details: a change of those that the subject has.
+            repeatable: how it is remembered, in the same commit, what was done; None for not.
 
         Raises:
+            IdempotencyKeyInUse: a request with the same key was quicker; nothing was done.
             EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
             ModelMismatch: a template of another model.
             NameInvalid: the name or external id is empty, too long or holds forbidden characters.
@@ -86,11 +90,18 @@ class Gallery(PeopleOfGallery):
                     templates=tuple(templates),
                     details=details,
                 )
-            ]
+            ],
+            repeatable=repeatable,
         )[0]
 
-    def enroll_many(self, new: Sequence[NewSubject]) -> tuple[Enrolled, ...]:
+    def enroll_many(
+        self, new: Sequence[NewSubject], *, repeatable: Repeatable[Enrolled] | None = None
+    ) -> tuple[Enrolled, ...]:
         """Store templates of many subjects in one commit, all or none, in their order.
+
+        Args:
+            new: the subjects; one where it is to be remembered what was done.
+            repeatable: as in `enroll`.
 
         Raises:
             As `enroll`; nothing of any subject is stored then.
@@ -107,7 +118,9 @@ class Gallery(PeopleOfGallery):
             if each.details is not None:
                 check_future(each.details, now=self._store.clock.now())
         with self._changing():
-            added = self._without_expired(lambda: self._store.enroll(checked, embeddings_ND))
+            added = self._without_expired(
+                lambda: self._store.enroll(checked, embeddings_ND, repeatable=repeatable)
+            )
             self._made(added, added=(added.row_ids, embeddings_ND), removed=added.dropped_row_ids)
         return added.enrolled
 
@@ -237,6 +250,7 @@ class Gallery(PeopleOfGallery):
             gallery_id=self.id,
             subject_id=subject_id,
             num_templates=found.num_templates,
+            num_subjects=1,
             removed_at=found.at,
             ledger_entry=ledger_entry,
             final=self._store.purged_sequence >= found.sequence

@@ -54,6 +54,7 @@ class Housekeeping:
         with self._working:
             self._store.settle()
             self._store.audit.settle()
+            self._store.kept_answers.forget_expired()
             # What was settled, now or before another change, is not in every memory yet.
             galleries = self._galleries()
             try:
@@ -73,6 +74,7 @@ class Housekeeping:
                     self._purge_due.set()
 
     def _keep_in_order(self, galleries: Sequence[Gallery], *, full: bool) -> bool:
+        deleted = self._store.deleted_galleries.unpurged()
         # Snapshots are rewritten next: a later removal may still be in them.
         removed = {gallery: gallery.removed_sequence for gallery in galleries}
         reached = {gallery: gallery.sequence for gallery in galleries}
@@ -83,7 +85,7 @@ class Housekeeping:
             self._seal_anew(galleries, self._store.reseal_if_due)
         finally:
             # Erasure does not wait for a key file that is not there.
-            all_purged = self._purge(removed, reached, full=full)
+            all_purged = self._purge(removed, reached, deleted, full=full)
         return all_purged
 
     def reseal(self) -> int:
@@ -115,7 +117,12 @@ class Housekeeping:
         return num_changed
 
     def _purge(
-        self, removed: Mapping[Gallery, int], reached: Mapping[Gallery, int], *, full: bool
+        self,
+        removed: Mapping[Gallery, int],
+        reached: Mapping[Gallery, int],
+        deleted: Sequence[str],
+        *,
+        full: bool,
     ) -> bool:
         if (
             full
@@ -127,6 +134,7 @@ class Housekeeping:
                 if self._store.database.purge(full=full):
                     for gallery, sequence in reached.items():
                         gallery.mark_purged(sequence)
+                    self._store.deleted_galleries.mark_purged(deleted)
             except BaseException:
                 self._purge_due.set()
                 raise

@@ -29,6 +29,11 @@ class KnownGalleries:
         self._follower: Follower | None = None
         self._closed = False
 
+    @property
+    def store(self) -> Store:
+        """The store, for other parts of this package; a change there is not followed."""
+        return self._store
+
     def get(self, name: str) -> Gallery:
         """Return the gallery; the same object at every call until it gets another name.
 

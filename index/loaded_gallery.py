@@ -9,7 +9,7 @@ Shapes: N vectors, D embedding dimension.
 import copy
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Self
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.errors import GalleryNotFound, GalleryReplaced, StoreError
+from index.exchange.rows import ExchangeRow
 from index.memory import GalleryMemory, MemoryOptions
 from index.records import EMBEDDING_DIMENSION
 from index.snapshot.folder import SnapshotFolder
@@ -27,6 +28,7 @@ from index.store.change_log import Committed
 from index.store.gallery_store import GalleryStore
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
+from index.store.template_import import Imported
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +159,26 @@ class LoadedGallery:
         # Looked at first without the lock, which a change of this process may hold for long.
         if self._store.shared and self._store.state().sequence > self.sequence:
             self.catch_up()
+
+    def import_rows(
+        self,
+        batches: Iterable[Sequence[ExchangeRow]],
+        *,
+        look_alikes: Collection[tuple[str, str]] = (),
+    ) -> Imported:
+        """Write rows of an exchange file, all or none, and follow them; see `GalleryStore`.
+
+        Changes of this process wait for the database alone, so that it can be asked meanwhile.
+        """
+        self._check_exists()
+        try:
+            done = self._store.import_rows(batches, look_alikes=look_alikes)
+        except GalleryReplaced:
+            self._replaced()
+            raise
+        self.catch_up()
+        self._changed()
+        return done
 
     @property
     def removed_sequence(self) -> int:

@@ -17,20 +17,22 @@ _PURPOSE = b"FaceGallery erasure receipt 1\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """The removal of a subject, as change log and ledger remember it.
+    """The removal of a subject, or of a whole gallery, as database and ledger remember it.
 
     Attributes:
         gallery_id: public id.
-        subject_id: public id; no name is kept.
-        num_templates: that went with it.
+        subject_id: public id; no name is kept. None where the gallery was deleted.
+        num_templates: that went.
+        num_subjects: likewise; of a gallery those with at least one template.
         removed_at: when it was removed; never matched since then. UTC.
         ledger_entry: number of its entry in the removal ledger, from 1 on; None without a ledger.
         final: whether the bytes are out of the live files, too: database, its log, snapshot.
     """
 
     gallery_id: str
-    subject_id: str
+    subject_id: str | None
     num_templates: int
+    num_subjects: int
     removed_at: datetime
     ledger_entry: int | None
     final: bool

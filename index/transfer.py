@@ -1,17 +1,18 @@
 """Galleries out to exchange files, and in from them."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedding.errors import GalleryNotFound, StoreError, SubjectNotFound
-from index.audit.entries import AuditEvent
+from embedding.errors import FaceGalleryError, GalleryNotFound, StoreError, SubjectNotFound
+from index.audit.entries import DONE, AuditEvent
 from index.checks import check_gallery_name
-from index.exchange.files import read_gallery, verify, write_gallery
+from index.exchange.files import read_gallery, stream_gallery, verify, write_gallery
 from index.exchange.rows import ExchangeHeader, ExchangeRow
 from index.ids import id_bytes
+from index.known_galleries import KnownGalleries
 from index.ledger.entries import Removal
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
@@ -69,6 +70,77 @@ def export_gallery(store: Store, name: str, target: Path) -> ExchangeHeader:
         )
     )
     return written
+
+
+def export_stream(galleries: KnownGalleries, name: str) -> Generator[bytes]:
+    """Return the parts of a gallery's file in clear text, made when they are asked for.
+
+    Nothing is written to a disk. Changes go on meanwhile: see `export_rows`. How it ended is in
+    the audit log, too; it has to be closed if it is not read to its end.
+
+    Args:
+        galleries: open.
+        name: of the gallery.
+
+    Raises:
+        GalleryNotFound: no gallery with this name.
+        SettingsInvalid: the extra package is not installed.
+        RequestInvalid: two people changed names meanwhile, so that it cannot be ended.
+        StoreCorrupt: a template does not fit its checksum.
+    """
+    store, gallery = galleries.store, galleries.get(name).stored
+    header = ExchangeHeader(
+        fingerprint=gallery.fingerprint,
+        gallery=gallery.name,
+        exported_at=utc_now(),
+        look_alikes=tuple(store.gallery_store(gallery).look_alikes()),
+    )
+    rows = export_rows(store.database, gallery, sealer=store.sealer, whole=False)
+    return _audited(store, gallery, stream_gallery(rows, header=header))
+
+
+def _audited(
+    store: Store, gallery: StoredGallery, parts: Iterator[tuple[bytes, int]]
+) -> Generator[bytes]:
+    action, outcome, num_rows = "gallery.export", "stopped", 0
+    store.audit.record(AuditEvent(action=action, outcome="begun", gallery_id=gallery.id))
+    try:
+        for part, num_so_far in parts:
+            num_rows = num_so_far
+            yield part
+        outcome = DONE
+    except FaceGalleryError as error:
+        outcome = error.code
+        raise
+    finally:
+        facts = {"num_templates": num_rows}
+        store.audit.record(
+            AuditEvent(action=action, outcome=outcome, gallery_id=gallery.id, facts=facts)
+        )
+
+
+def import_into(galleries: KnownGalleries, name: str, content: bytes | bytearray) -> Transferred:
+    """Write a file that is in memory into a gallery that is there, all or nothing.
+
+    Args:
+        galleries: open.
+        name: of the gallery.
+        content: of the file.
+
+    Raises:
+        GalleryNotFound: no gallery with this name.
+        EmbeddingInvalid, NameInvalid, ModelMismatch, RequestInvalid, SettingsInvalid: as
+            `import_gallery`.
+    """
+    gallery = galleries.get(name)
+    # All of it, before anything is written.
+    header = verify(content, fingerprint=gallery.fingerprint)
+    # Templates that would be written for who has expired would go with them.
+    gallery.expire()
+    erased = _Erased(galleries.store.removals)
+    _, batches = read_gallery(content, fingerprint=gallery.fingerprint)
+    imported = gallery.import_rows(erased.rest_of(batches), look_alikes=header.look_alikes)
+    return Transferred(imported=imported, left_out=tuple(erased.left_out), created=False)
 
 
 def import_gallery(store: Store, name: str, source: Path, *, space: bool = False) -> Transferred:

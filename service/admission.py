@@ -6,6 +6,8 @@ Everything here runs on the event loop; the work itself runs in threads.
 import asyncio
 import contextvars
 import math
+import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,17 +30,53 @@ _NEWEST_SHARE = 0.1
 """Of the newest piece of work in the running mean of their times."""
 
 
+class Wanted:
+    """Whether the work on a request is still waited for; thread safe."""
+
+    def __init__(self) -> None:
+        self._gone = threading.Event()
+        self._within_s = math.inf
+        self._begun_s = time.monotonic()
+
+    def begin(self, *, within_s: float) -> None:
+        """The work begins, and is waited for so long."""
+        self._within_s = within_s
+        self._begun_s = time.monotonic()
+
+    def end(self) -> None:
+        """The caller has gone."""
+        self._gone.set()
+
+    def check(self) -> None:
+        """See `Place.check_wanted`."""
+        if self._gone.is_set():
+            raise ClientDisconnect
+        if time.monotonic() - self._begun_s > self._within_s:
+            raise DeadlinePassed(
+                f"the work took more than {self._within_s:g} s and was stopped; nothing was "
+                "saved: send fewer photos at a time",
+                retry_after_s=1,
+            )
+
+
 class Admission:
     """A bounded queue in front of the workers.
 
     A request takes a place before its body is read, so the places also bound the bodies that
     lie in memory. With its body read it waits for a worker, first come, first served. It leaves
     the queue when its caller has gone, when its deadline has passed, or when the service stops;
-    its work is then never begun. Work that was begun is finished.
+    its work is then never begun. Work that was begun is finished, unless it asks whether it is
+    still wanted (`Place.check_wanted`).
     """
 
     def __init__(
-        self, *, num_workers: int, max_queued: int, deadline_s: float, body_timeout_s: float
+        self,
+        *,
+        num_workers: int,
+        max_queued: int,
+        deadline_s: float,
+        body_timeout_s: float,
+        work_timeout_s: float = math.inf,
     ) -> None:
         """Open the queue.
 
@@ -47,12 +85,14 @@ class Admission:
             max_queued: requests that may have a place beside those that are worked on.
             deadline_s: how long a request whose body was read waits for a worker.
             body_timeout_s: how long the reading of a body may take.
+            work_timeout_s: how long work may go on that asks whether it is still wanted.
         """
         self.num_refused = 0
         self._num_workers = num_workers
         self._num_places = num_workers + max_queued
         self._deadline_s = deadline_s
         self._body_timeout_s = body_timeout_s
+        self._work_timeout_s = work_timeout_s
         self._num_taken = 0
         self._num_free = num_workers
         self._turns: deque[asyncio.Future[None]] = deque()
@@ -128,8 +168,16 @@ class Admission:
                 f"the body of the request did not come within {self._body_timeout_s:g} s"
             ) from error
 
-    async def work(self, request: Request, work: Callable[[], Result]) -> Result:
+    async def work(
+        self, request: Request, work: Callable[[], Result], *, wanted: Wanted | None = None
+    ) -> Result:
         """What slow work gives, done in a worker thread when it is this request's turn.
+
+        Args:
+            request: that asks for it.
+            work: to be done.
+            wanted: is told when the work begins, and when the caller has gone; None for work
+                that does not ask.
 
         Raises:
             DeadlinePassed: no worker was free in time.
@@ -139,9 +187,15 @@ class Admission:
         await self._turn(request)
         loop = asyncio.get_running_loop()
         begun = loop.time()
+        watcher: asyncio.Task[None] | None = None
+        if wanted is not None:
+            wanted.begin(within_s=self._work_timeout_s)
+            watcher = loop.create_task(_tell_the_work_when_gone(request, wanted))
         try:
             return await self._in_thread(work)
         finally:
+            if watcher is not None:
+                watcher.cancel()
             self._mean_work_s += _NEWEST_SHARE * (loop.time() - begun - self._mean_work_s)
             self._give_back()
 
@@ -204,6 +258,7 @@ class Place:
     def __init__(self, admission: Admission, request: Request) -> None:
         self._admission = admission
         self._request = request
+        self._wanted = Wanted()
 
     async def read(self, reading: Awaitable[Result]) -> Result:
         """See `Admission.read`."""
@@ -218,12 +273,38 @@ class Place:
         """See `Admission.work`."""
         return await self._admission.work(self._request, partial(work, *args, **kwargs))
 
+    async def stoppable_work(
+        self,
+        work: Callable[Arguments, Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        """See `Admission.work`; the work asks `check_wanted` now and then."""
+        return await self._admission.work(
+            self._request, partial(work, *args, **kwargs), wanted=self._wanted
+        )
+
+    def check_wanted(self) -> None:
+        """Passes while the work that was begun is waited for; may be called from its thread.
+
+        Raises:
+            ClientDisconnect: the caller has gone.
+            DeadlinePassed: it takes too long.
+        """
+        self._wanted.check()
+
 
 async def _tell_when_gone(request: Request, turn: asyncio.Future[None]) -> None:
     """Ends a wait whose caller has gone; after a whole body nothing else can come."""
     message = await request.receive()
     if message["type"] == "http.disconnect" and not turn.done():
         turn.set_exception(ClientDisconnect())
+
+
+async def _tell_the_work_when_gone(request: Request, wanted: Wanted) -> None:
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        wanted.end()
 
 
 def _stopping() -> ServiceStopping:

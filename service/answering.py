@@ -6,7 +6,7 @@ from typing import Final, TypedDict
 
 import httpx
 
-from embedding.errors import ServerUnreachable
+from embedding.errors import FaceGalleryError, ServerUnreachable
 from service.calls import AnyAnswer, Call
 from service.errors import error_of_problem
 
@@ -46,13 +46,25 @@ def answer_of(call: Call[AnyAnswer], response: httpx.Response) -> AnyAnswer:
         FaceGalleryError: it is a problem document, with the class of its code.
         ServerUnreachable: it is neither.
     """
-    try:
-        if response.is_success:
+    if response.is_success:
+        try:
             return call.answer_class.model_validate_json(response.content)
+        except ValueError as error:
+            raise _of_another(response, error) from error
+    raise refusal_of(response)
+
+
+def refusal_of(response: httpx.Response) -> FaceGalleryError:
+    """What a problem document says; that another program answers where it is none."""
+    try:
         document = response.json()
     except ValueError as error:
-        raise unreachable(response.request.url.copy_with(path="/", query=None), error) from error
-    raise error_of_problem(document if isinstance(document, dict) else {})
+        return _of_another(response, error)
+    return error_of_problem(document if isinstance(document, dict) else {})
+
+
+def _of_another(response: httpx.Response, error: Exception) -> ServerUnreachable:
+    return unreachable(response.request.url.copy_with(path="/", query=None), error)
 
 
 def unreachable(url: httpx.URL, error: Exception) -> ServerUnreachable:

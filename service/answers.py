@@ -8,10 +8,15 @@ from index.galleries import Galleries
 from index.gallery import Gallery
 from index.receipts import Erasure, Receipt
 from index.records import Page, Subject
+from index.store.stored_gallery import StoredGallery
+from index.transfer import Transferred
 from service import schemas
 from service.auth import KeyInfo
 from service.embedders import Embedders, InstalledModel
 from service.results import Enrollment, Recognition
+
+_MAX_IDS = 1000
+"""Of templates that an import left out."""
 
 
 def face_fields(face: Face) -> dict[str, object]:
@@ -217,9 +222,22 @@ def receipt_answer(receipt: Receipt) -> schemas.ReceiptAnswer:
 
 
 def erased_answer(erasure: Erasure, galleries: Galleries) -> schemas.ErasedAnswer:
-    """A person's removal, with its receipt."""
+    """A removal, with its receipt."""
     return schemas.ErasedAnswer(
         num_templates=erasure.num_templates, receipt=receipt_answer(galleries.receipt(erasure))
+    )
+
+
+def new_gallery_answer(made: StoredGallery, embedders: Embedders) -> schemas.GalleryAnswer:
+    """A gallery as it is when it is made."""
+    names = {model.card.fingerprint: model.card.name for model in embedders.installed()}
+    return schemas.GalleryAnswer(
+        name=made.name,
+        num_subjects=0,
+        num_templates=0,
+        model=names.get(made.fingerprint),
+        fingerprint=made.fingerprint,
+        created_at=made.created_at,
     )
 
 
@@ -270,4 +288,17 @@ def models_answer(models: tuple[InstalledModel, ...]) -> schemas.ModelsAnswer:
             )
             for model in models
         ]
+    )
+
+
+def import_answer(done: Transferred, *, has_ledger: bool) -> schemas.ImportAnswer:
+    """What an import did."""
+    return schemas.ImportAnswer(
+        num_templates=done.imported.num_templates,
+        num_subjects=done.imported.num_subjects,
+        num_present=done.imported.num_present,
+        num_look_alikes=done.imported.num_look_alikes,
+        num_left_out=len(done.left_out),
+        left_out=list(done.left_out[:_MAX_IDS]),
+        has_ledger=has_ledger,
     )

@@ -1,5 +1,6 @@
 """``create_app``: the HTTP service on one data folder."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -15,7 +16,7 @@ from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import audit, faces, galleries, keys, metrics, pages, subjects
+from service.routes import audit, faces, galleries, keys, metrics, pages, subjects, transfer
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
 from service.version import version
@@ -54,6 +55,7 @@ def create_app(
                 max_queued=settings.max_queued,
                 deadline_s=settings.deadline_s,
                 body_timeout_s=settings.body_timeout_s,
+                work_timeout_s=settings.work_timeout_s,
             )
 
             def load() -> Load:
@@ -94,6 +96,7 @@ def create_app(
         faces.router,
         galleries.router,
         subjects.router,
+        transfer.router,
         keys.router,
         audit.router,
         metrics.router,
@@ -104,6 +107,7 @@ def create_app(
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     allow_origins(app, origins_of(settings.cors_origins))
     app.state.stopping = Stopping()
+    app.state.importing = asyncio.Lock()
     app.add_middleware(RefuseWhenStopping, stopping=app.state.stopping)
     app.add_middleware(RequestEnvelope)
     app.add_middleware(Measured)

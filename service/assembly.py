@@ -14,13 +14,16 @@ from index.gallery import Gallery
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
 from index.memory import MemoryOptions
+from index.repeats import Repeatable
 from index.sealing import Sealer
+from index.store.stored_gallery import StoredGallery
 from service.auth import Keys
 from service.embedders import Embedders
 from service.limits import Allowance
 from service.metrics import Metrics
 from service.metrics_state import state_of
 from service.recognizer import Recognizer
+from service.repeats import Repeats
 from service.results import Observer
 from service.settings import ENV_PREFIX, Settings, check_settings
 from service.tracing import Tracing, open_tracing
@@ -41,6 +44,7 @@ class Parts:
         embedders: of this installation.
         recognizer: on both.
         keys: of the data folder.
+        repeats: requests that come again.
         metrics: what is counted from now on.
         tracing: where spans go; None where the settings name no collector.
     """
@@ -50,6 +54,7 @@ class Parts:
     embedders: Embedders
     recognizer: Recognizer
     keys: Keys
+    repeats: Repeats
     metrics: Metrics
     tracing: Tracing | None
 
@@ -60,8 +65,19 @@ class Parts:
             return self.settings.num_workers
         return num_cores()
 
-    def create_gallery(self, name: str, *, model: str | None = None) -> Gallery:
+    def create_gallery(
+        self,
+        name: str,
+        *,
+        model: str | None = None,
+        repeatable: Repeatable[StoredGallery] | None = None,
+    ) -> Gallery:
         """A new, empty gallery of an installed model; None means the default one.
+
+        Args:
+            name: of the gallery.
+            model: name or fingerprint.
+            repeatable: how it is remembered that it was made; None for not.
 
         Raises:
             GalleryExists: there is one with this name.
@@ -69,7 +85,9 @@ class Parts:
             ModelError: the model is not installed or damaged.
         """
         check_gallery_name(name)
-        return self.galleries.create(name, fingerprint=self.embedders.named(model).fingerprint)
+        return self.galleries.create(
+            name, fingerprint=self.embedders.named(model).fingerprint, repeatable=repeatable
+        )
 
     def warm_up(self) -> None:
         """Opens the model of the default gallery, so that the first request does not wait for it.
@@ -134,6 +152,7 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
                 galleries, embedders, settings=settings, secret=secret, observers=observers
             ),
             keys=keys,
+            repeats=Repeats(galleries, settings=settings, secret=secret),
             metrics=metrics,
             tracing=tracing,
         )

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import anyio
 import httpx
 
 from embedding.choosing import FaceChoice
 from service import calls, schemas
-from service.answering import answer_of, arguments_of, unreachable
+from service.answering import answer_of, arguments_of, refusal_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
 from service.http_client import PATIENT
@@ -45,6 +46,7 @@ class AsyncHttpClient:
         force: bool = False,
         dry_run: bool = False,
         person: Person | None = None,
+        idempotency_key: str | None = None,
     ) -> schemas.EnrollAnswer:
         """As in `HttpClient`."""
         return await self.send(
@@ -58,6 +60,7 @@ class AsyncHttpClient:
                 force=force,
                 dry_run=dry_run,
                 person=person,
+                idempotency_key=idempotency_key,
             )
         )
 
@@ -83,9 +86,13 @@ class AsyncHttpClient:
         """As in `HttpClient`."""
         return await self.send(calls.create_gallery(name, model=model))
 
-    async def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    async def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.delete_gallery(name))
+
+    async def gallery_erasure(self, name: str) -> schemas.ReceiptAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.gallery_erasure(name))
 
     async def subjects(
         self,
@@ -123,6 +130,22 @@ class AsyncHttpClient:
     async def erasure(self, gallery: str, subject_id: str) -> schemas.ReceiptAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.erasure(gallery, subject_id))
+
+    async def export_gallery(self, gallery: str, file: BinaryIO) -> None:
+        """As in `HttpClient`; the file is written between two parts, so it should be quick."""
+        try:
+            async with self._http.stream("GET", calls.export_path(gallery)) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise refusal_of(response)
+                async for part in response.aiter_raw():
+                    file.write(part)
+        except httpx.RequestError as error:
+            raise unreachable(self._http.base_url, error) from error
+
+    async def import_gallery(self, gallery: str, content: bytes) -> schemas.ImportAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.import_gallery(gallery, content))
 
     async def audit(self, *, limit: int = 100, cursor: str | None = None) -> schemas.AuditAnswer:
         """As in `HttpClient`."""

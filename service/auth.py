@@ -59,13 +59,19 @@ class Permission(enum.StrEnum):
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"
     MANAGE_KEYS = "manage_keys"
+    TRANSFER = "transfer"
     READ_AUDIT = "read_audit"
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.OPERATOR: frozenset(Permission)
-    - {Permission.MANAGE_GALLERIES, Permission.MANAGE_KEYS, Permission.READ_AUDIT},
+    - {
+        Permission.MANAGE_GALLERIES,
+        Permission.MANAGE_KEYS,
+        Permission.TRANSFER,
+        Permission.READ_AUDIT,
+    },
     Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),
     Role.AUDITOR: frozenset({Permission.READ_AUDIT}),
 }

@@ -1,5 +1,6 @@
 """Every request that a client can make of the service, for any way of sending it."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from embedding.choosing import FaceChoice
 from service import schemas
 from service.auth import Role
+from service.idempotency_key import HEADER as IDEMPOTENCY_KEY
 from service.limits import Allowance
 from service.people_calls import Person, patch_json, person_fields
 
@@ -33,7 +35,8 @@ class Call(Generic[AnyAnswer]):
         body: JSON.
         fields: of a form.
         files: of a form.
-        headers: besides those that every request has.
+        headers: beside those of every request.
+        content: instead of body and form.
     """
 
     answer_class: type[AnyAnswer]
@@ -45,6 +48,7 @@ class Call(Generic[AnyAnswer]):
     fields: Mapping[str, str] = field(default_factory=dict)
     files: Files = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
 
     def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
         """The request that is sent, made anew for each try."""
@@ -55,6 +59,7 @@ class Call(Generic[AnyAnswer]):
             json=self.body,
             data=dict(self.fields) or None,
             files=list(self.files) or None,
+            content=self.content,
             headers=dict(self.headers) or None,
         )
 
@@ -70,8 +75,22 @@ def enroll(
     force: bool = False,
     dry_run: bool = False,
     person: Person | None = None,
+    idempotency_key: str | None = None,
 ) -> Call[schemas.EnrollAnswer]:
-    """Saves one template from each photo; twice it would save them twice."""
+    """Saves one template from each photo; with its key it may be sent again and again.
+
+    Args:
+        photos: of one person.
+        gallery: its name.
+        subject: name.
+        external_id: the caller's own id.
+        subject_id: opaque id.
+        face: which one of each photo.
+        force: take faces of poor quality too.
+        dry_run: save nothing.
+        person: what is to be kept of the person besides.
+        idempotency_key: for a program that keeps it over its own restart; a new one if None.
+    """
     fields = {"gallery": gallery, "force": _word(yes=force), "dry_run": _word(yes=dry_run)}
     whom = {"subject": subject, "external_id": external_id, "subject_id": subject_id}
     fields |= {name: value for name, value in whom.items() if value is not None}
@@ -84,9 +103,10 @@ def enroll(
         answer_class=schemas.EnrollAnswer,
         method="POST",
         path="/v1/enroll",
-        repeatable=dry_run,
+        repeatable=True,
         fields=fields,
         files=tuple(("photos", (f"photo-{n}", photo)) for n, photo in enumerate(photos)),
+        headers={IDEMPOTENCY_KEY: idempotency_key or uuid.uuid4().hex},
     )
 
 
@@ -136,9 +156,14 @@ def create_gallery(name: str, *, model: str | None = None) -> Call[schemas.Galle
     )
 
 
-def delete_gallery(name: str) -> Call[schemas.RemovedAnswer]:
+def delete_gallery(name: str) -> Call[schemas.ErasedAnswer]:
     """Deletes a gallery; the second time it is not found, and what it held is not told."""
-    return _delete(schemas.RemovedAnswer, f"/v1/galleries/{_part(name)}", repeatable=False)
+    return _delete(schemas.ErasedAnswer, f"/v1/galleries/{_part(name)}", repeatable=False)
+
+
+def gallery_erasure(name: str) -> Call[schemas.ReceiptAnswer]:
+    """The receipt of the gallery of this name that was deleted last."""
+    return _get(schemas.ReceiptAnswer, f"/v1/galleries/{_part(name)}/erasure")
 
 
 def subjects(
@@ -184,6 +209,23 @@ def remove_subject(gallery: str, subject_id: str) -> Call[schemas.ErasedAnswer]:
 def erasure(gallery: str, subject_id: str) -> Call[schemas.ReceiptAnswer]:
     """The receipt of a removed subject, final once all is purged."""
     return _get(schemas.ReceiptAnswer, f"{_subject_path(gallery, subject_id)}/erasure")
+
+
+def export_path(gallery: str) -> str:
+    """Where a gallery's file is fetched; it is no answer that lies in memory."""
+    return f"/v1/galleries/{_part(gallery)}/export"
+
+
+def import_gallery(gallery: str, content: bytes) -> Call[schemas.ImportAnswer]:
+    """Writes a file into a gallery; the second time all of it is there already."""
+    return Call(
+        answer_class=schemas.ImportAnswer,
+        method="POST",
+        path=f"/v1/galleries/{_part(gallery)}/import",
+        repeatable=False,
+        headers={"Content-Type": "application/vnd.apache.parquet"},
+        content=content,
+    )
 
 
 def audit(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.AuditAnswer]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from embedding.choosing import FaceChoice
 from service import schemas
@@ -42,7 +42,7 @@ class Client(Protocol):
         """A new, empty gallery."""
         ...
 
-    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """Deletes a gallery with all its subjects."""
         ...
 
@@ -75,6 +75,14 @@ class Client(Protocol):
 
     def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """Removes a subject with its templates."""
+        ...
+
+    def export_gallery(self, gallery: str, file: BinaryIO) -> None:
+        """Writes a gallery's file, in clear text; after an error it is none."""
+        ...
+
+    def import_gallery(self, gallery: str, content: bytes) -> schemas.ImportAnswer:
+        """Writes a gallery's file into a gallery, all or nothing."""
         ...
 
     def keys(self) -> schemas.KeysAnswer:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedding.detect import Detector
+from embedding.cores import num_cores
+from embedding.detect import Detector, MtcnnDetector
 from embedding.embedder import FaceEmbedder
 from embedding.errors import ModelInvalid, ModelNotFound, RequestInvalid
 from embedding.model import CARD_FILE, ModelCard, default_model, read_card, shipped_models
@@ -105,7 +106,7 @@ class Embedders:
             if opened is None:
                 opened = FaceEmbedder.open(
                     model.path,
-                    detector=self._detector,
+                    detector=self._shared_detector(),
                     limits=photo_limits(self._settings),
                     quality_limits=quality_limits(self._settings, model.card),
                     num_threads=self._settings.num_threads,
@@ -120,6 +121,20 @@ class Embedders:
                     model.card.fingerprint[:12],
                 )
         return opened
+
+    def _shared_detector(self) -> Detector:
+        """One for all models, that looks for faces in as many photos at a time as are worked on.
+
+        With all cores on one photo they would wait for each other at every layer, and for what
+        else the service does.
+        """
+        if self._detector is None:
+            cores, settings = num_cores(), self._settings
+            self._detector = MtcnnDetector(
+                num_threads=settings.num_threads,
+                num_streams=min(settings.num_workers or cores, settings.num_threads or cores),
+            )
+        return self._detector
 
     def _check_rates(self, card: ModelCard) -> None:
         """Returns when the card holds thresholds for the rates in the settings."""

@@ -85,6 +85,6 @@ def allow_origins(app: FastAPI, origins: list[str]) -> None:
                 "Last-Event-ID",
                 "X-Request-ID",
             ],
-            expose_headers=["ETag", "Retry-After", "X-Request-ID"],
+            expose_headers=["ETag", "Idempotency-Replayed", "Retry-After", "X-Request-ID"],
             max_age=_PREFLIGHT_S,
         )

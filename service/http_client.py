@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
 from embedding.choosing import FaceChoice
 from service import calls, schemas
-from service.answering import answer_of, arguments_of, unreachable
+from service.answering import answer_of, arguments_of, refusal_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
 from service.limits import Allowance
@@ -50,6 +51,7 @@ class HttpClient:
         force: bool = False,
         dry_run: bool = False,
         person: Person | None = None,
+        idempotency_key: str | None = None,
     ) -> schemas.EnrollAnswer:
         """Saves one template from each photo; see `Client.enroll` and `docs/http.md`."""
         return self.send(
@@ -63,6 +65,7 @@ class HttpClient:
                 force=force,
                 dry_run=dry_run,
                 person=person,
+                idempotency_key=idempotency_key,
             )
         )
 
@@ -86,9 +89,13 @@ class HttpClient:
         """A new, empty gallery."""
         return self.send(calls.create_gallery(name, model=model))
 
-    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """Deletes a gallery with all its subjects."""
         return self.send(calls.delete_gallery(name))
+
+    def gallery_erasure(self, name: str) -> schemas.ReceiptAnswer:
+        """The receipt of the gallery of this name that was deleted last."""
+        return self.send(calls.gallery_erasure(name))
 
     def subjects(
         self,
@@ -134,6 +141,22 @@ class HttpClient:
     def erasure(self, gallery: str, subject_id: str) -> schemas.ReceiptAnswer:
         """The receipt of a removed subject, final once all is purged."""
         return self.send(calls.erasure(gallery, subject_id))
+
+    def export_gallery(self, gallery: str, file: BinaryIO) -> None:
+        """Writes a gallery's file as it comes; what is in it after an error is no whole file."""
+        try:
+            with self._http.stream("GET", calls.export_path(gallery)) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refusal_of(response)
+                for part in response.iter_raw():
+                    file.write(part)
+        except httpx.RequestError as error:
+            raise unreachable(self._http.base_url, error) from error
+
+    def import_gallery(self, gallery: str, content: bytes) -> schemas.ImportAnswer:
+        """Writes a gallery's file into a gallery."""
+        return self.send(calls.import_gallery(gallery, content))
 
     def audit(self, *, limit: int = 100, cursor: str | None = None) -> schemas.AuditAnswer:
         """A page of the audit log."""

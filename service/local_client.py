@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import BinaryIO
 
 from embedding.choosing import FaceChoice
+from index.transfer import export_stream, import_into
 from service import answers, schemas
 from service.assembly import Parts
 from service.auth import OWNER, Role
@@ -65,9 +67,9 @@ class LocalClient:
         gallery = self._parts.create_gallery(name, model=model)
         return answers.gallery_answer(gallery, self._parts.embedders)
 
-    def delete_gallery(self, name: str) -> schemas.RemovedAnswer:
+    def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """As in `Client`."""
-        return schemas.RemovedAnswer(num_templates=self._parts.galleries.delete(name))
+        return answers.erased_answer(self._parts.galleries.erase(name), self._parts.galleries)
 
     def subjects(
         self,
@@ -106,6 +108,17 @@ class LocalClient:
         """As in `Client`."""
         erasure = self._parts.galleries.get(gallery).erase_subject(subject_id)
         return answers.erased_answer(erasure, self._parts.galleries)
+
+    def export_gallery(self, gallery: str, file: BinaryIO) -> None:
+        """As in `Client`."""
+        for part in export_stream(self._parts.galleries, gallery):
+            file.write(part)
+
+    def import_gallery(self, gallery: str, content: bytes) -> schemas.ImportAnswer:
+        """As in `Client`."""
+        galleries = self._parts.galleries
+        done = import_into(galleries, gallery, content)
+        return answers.import_answer(done, has_ledger=galleries.store.has_ledger)
 
     def keys(self) -> schemas.KeysAnswer:
         """As in `Client`."""

@@ -106,7 +106,7 @@ async def read_body(
     # The parser of forms would look any other name up among Python's codecs.
     if options.get(b"charset", b"utf-8").lower() not in {b"utf-8", b"utf8"}:
         raise HTTPException(415, "expected text in UTF-8, which is the only charset read here")
-    stream = _limited(request, max_bytes)
+    stream = limited(request, max_bytes)
     try:
         if kind.endswith("json"):
             content = b"".join([chunk async for chunk in stream])
@@ -124,8 +124,12 @@ def _from_json(body_class: type[AnyBody], content: bytes) -> AnyBody:
     return body_class.model_validate_json(content, strict=True)
 
 
-async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes]:
-    """The body's chunks; stops reading as soon as there are too many bytes."""
+async def limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes]:
+    """The body's chunks; stops reading as soon as there are too many bytes.
+
+    Raises:
+        HTTPException: 413, as soon as that is known.
+    """
     announced = request.headers.get("content-length", "0")
     num_bytes = 0
     if announced.isdecimal() and int(announced) > max_bytes:

@@ -5,7 +5,7 @@ import hmac
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from embedding.choosing import FaceChoice, choose_face
@@ -28,6 +28,7 @@ from index.fusion import fusion_rule
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import Enrolled, NewTemplate, Subject
+from index.repeats import Repeatable
 from service.choosing import SubjectChoice
 from service.embedders import Embedders
 from service.results import Enrollment, Observer, Recognition
@@ -76,6 +77,8 @@ class Recognizer:
         force: bool = False,
         dry_run: bool = False,
         details: DetailChange | None = None,
+        repeatable: Repeatable[Enrollment] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> Enrollment:
         """One template from each photo for one subject: all of them, or none and an error.
 
@@ -91,8 +94,12 @@ class Recognizer:
             force: take faces of poor quality too.
             dry_run: save nothing.
             details: what is to be kept of the person besides, checked; merged into what is there.
+            repeatable: how it is remembered what was done; None for not, and on a dry run.
+            check: is called before each photo and before the templates are saved; what it raises
+                stops the enroll, and nothing is saved.
 
         Raises:
+            IdempotencyKeyInUse: a request with the same key was quicker; nothing was done.
             PhotoError: a photo is not accepted.
             FaceError: a photo has no face, several, none at the box, or a poor one.
             GalleryError: no such gallery or subject, or a name that is not accepted.
@@ -103,7 +110,7 @@ class Recognizer:
         target = self._galleries.get(gallery)
         known = _find_subject(target, subject)
         embedder = self._embedders.of_gallery(target.fingerprint)
-        chosen, timings = self._choose_faces(embedder, photos, face, force=force)
+        chosen, timings = self._choose_faces(embedder, photos, face, force=force, check=check)
         target.refresh()
         templates = [self._template(each, embedder) for each in chosen]
         thresholds = self._thresholds(target, embedder)
@@ -116,22 +123,33 @@ class Recognizer:
             same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
             fusion=fusion_rule(thresholds.rule),
         )
-        enrolled = None if dry_run else _save(target, templates, subject, details)
+
+        def result_of(enrolled: Enrolled | None) -> Enrollment:
+            return Enrollment(
+                faces=tuple(each.face for each in chosen),
+                enrolled=enrolled,
+                would_create=known is None,
+                conflicts=conflicts,
+                threshold=thresholds.match,
+                card=embedder.card,
+                timings_ms=timings,
+            )
+
+        if check is not None:
+            check()
+        if dry_run:
+            enrolled = None
+        else:
+            enrolled = _save(
+                target, templates, subject, details, _remembered(repeatable, result_of)
+            )
         if enrolled is None:
             # It changed nothing, but said who looks alike.
             facts = {"num_photos": len(photos)}
             self._galleries.audit.note(
                 AuditEvent(action="enroll.dry_run", gallery_id=target.id, facts=facts)
             )
-        result = Enrollment(
-            faces=tuple(each.face for each in chosen),
-            enrolled=enrolled,
-            would_create=known is None,
-            conflicts=conflicts,
-            threshold=thresholds.match,
-            card=embedder.card,
-            timings_ms=timings,
-        )
+        result = result_of(enrolled)
         for observer in self._observers:
             observer.enrolled(result)
         return result
@@ -227,12 +245,20 @@ class Recognizer:
             raise RequestInvalid(f"a box goes with exactly one photo, but got {len(photos)}")
 
     def _choose_faces(
-        self, embedder: FaceEmbedder, photos: Sequence[bytes], choice: FaceChoice, *, force: bool
+        self,
+        embedder: FaceEmbedder,
+        photos: Sequence[bytes],
+        choice: FaceChoice,
+        *,
+        force: bool,
+        check: Callable[[], None] | None,
     ) -> tuple[list[_ChosenFace], dict[str, float]]:
         """The face of each photo, and the time spent by stage; an error says which photo."""
         chosen: list[_ChosenFace] = []
         timings_ms: dict[str, float] = {}
         for position, photo in enumerate(photos):
+            if check is not None:
+                check()
             try:
                 found = embedder.analyze(photo, turns=True)
                 face = choose_face(found, choice, force=force)
@@ -302,11 +328,22 @@ def _at_photo(error: FaceGalleryError, position: int, num_photos: int) -> FaceGa
     return type(error)(message)
 
 
+def _remembered(
+    repeatable: Repeatable[Enrollment] | None, result_of: Callable[[Enrolled], Enrollment]
+) -> Repeatable[Enrolled] | None:
+    """The same of what the gallery does."""
+    if repeatable is None:
+        return None
+    answer = repeatable.answer
+    return Repeatable(key=repeatable.key, answer=lambda enrolled: answer(result_of(enrolled)))
+
+
 def _save(
     gallery: Gallery,
     templates: Sequence[NewTemplate],
     subject: SubjectChoice,
     details: DetailChange | None,
+    repeatable: Repeatable[Enrolled] | None,
 ) -> Enrolled:
     """Stores the templates, all or none; returns once they are safe."""
     enrolled = gallery.enroll(
@@ -315,6 +352,7 @@ def _save(
         name=subject.name,
         external_id=subject.external_id,
         details=details,
+        repeatable=repeatable,
     )
     logger.info(
         "enrolled gallery=%s subject=%s templates=%d dropped=%d",

@@ -13,6 +13,9 @@ from service.calls import AnyAnswer, Call
 PASSING: Final = frozenset({429, 502, 503, 504})
 """Statuses that say "not now": too busy, starting, stopping, or a proxy without its service."""
 
+CONFLICT: Final = 409
+"""With ``Retry-After``: the same request is being worked on, over a connection that broke."""
+
 BROKEN: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 """Connections that were not made, or broke: a restart."""
 
@@ -52,9 +55,10 @@ class Retries:
         if not isinstance(outcome, httpx.Response):
             # A service that took the request and is slow would only get slower.
             return self._own_wait_s(num_tries) if isinstance(outcome, BROKEN) else None
-        if outcome.status_code not in PASSING:
-            return None
         asked_s = retry_after_s(outcome)
+        in_work = outcome.status_code == CONFLICT and asked_s is not None
+        if outcome.status_code not in PASSING and not in_work:
+            return None
         if asked_s is None:
             return self._own_wait_s(num_tries)
         return asked_s if asked_s <= self.max_wait_s else None

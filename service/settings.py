@@ -93,6 +93,24 @@ class Settings(BaseSettings):
     key_max_per_day: Annotated[
         int | None, Field(ge=1, description="Likewise a day, from midnight UTC.")
     ] = None
+    idempotency_hours: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=24 * 366,
+            allow_inf_nan=False,
+            description="How long it is remembered what was done with an `Idempotency-Key`.",
+        ),
+    ] = 24.0
+    idempotency_max_keys: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Such keys that are remembered of one API key; the oldest make room. An "
+            "enroll takes about 1 kB a photo.",
+        ),
+    ] = 10_000
     search_engine: Annotated[
         Literal["auto", "exact", "compressed"],
         Field(
@@ -174,6 +192,30 @@ class Settings(BaseSettings):
         int,
         Field(ge=2048, description="Largest body of an enroll request, all photos together."),
     ] = 64 * MiB
+    http_export: Annotated[
+        bool,
+        Field(
+            description="Lets admin keys fetch whole galleries over HTTP, templates and names in "
+            "clear text."
+        ),
+    ] = False
+    max_import_bytes: Annotated[
+        int,
+        Field(
+            ge=2048,
+            description="Largest file of a gallery that is taken in over HTTP; it lies in memory, "
+            "one at a time in a process.",
+        ),
+    ] = 256 * MiB
+    transfer_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that a gallery may take to be fetched over HTTP, or its file to "
+            "come.",
+        ),
+    ] = 600.0
     num_processes: Annotated[
         int,
         Field(
@@ -215,6 +257,15 @@ class Settings(BaseSettings):
             description="Seconds that the body of a request with photos may take to come.",
         ),
     ] = 60.0
+    work_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that the photos of an enroll may take together; it is stopped "
+            "between two photos then: 503, and nothing is saved.",
+        ),
+    ] = 120.0
     batch_wait_ms: Annotated[
         float,
         Field(
@@ -228,7 +279,8 @@ class Settings(BaseSettings):
         int | None,
         Field(
             ge=1,
-            description="Threads that one run of a net uses. Unset: the runtime decides, or with "
+            description="Threads that the nets use: all for a run of the embedding net, shared "
+            "out among the photos in work for the detector. Unset: the runtime decides, or with "
             "several processes their share of the cores.",
         ),
     ] = None

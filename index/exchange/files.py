@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedding.errors import SettingsInvalid
-from index.exchange.rows import ExchangeHeader, ExchangeRow
+from index.exchange.rows import ExchangeHeader, ExchangeRow, Source
 
 if TYPE_CHECKING:
     from index.exchange.embeddings import EmbeddingFile
@@ -42,8 +42,28 @@ def write_gallery(
     return parquet.write(path, rows, header=header)
 
 
+def stream_gallery(
+    rows: Iterable[ExchangeRow], *, header: ExchangeHeader
+) -> Iterator[tuple[bytes, int]]:
+    """Return the parts of a file, one after the other, each with the number of rows so far.
+
+    Parts are made when they are asked for, and nothing is written to a disk: about 18 MB are in
+    memory at a time, and 64 bytes a row. Without its last part it is no file.
+
+    Args:
+        rows: in any order.
+        header: its `count` is ignored.
+
+    Raises:
+        As `write_gallery`, apart from what a file raises; of rows when their part is asked for.
+    """
+    with extra_package():
+        from index.exchange import parquet
+    return parquet.stream(rows, header=header)
+
+
 def read_gallery(
-    path: Path, *, fingerprint: str | None = None
+    path: Source, *, fingerprint: str | None = None
 ) -> tuple[ExchangeHeader, Iterator[tuple[ExchangeRow, ...]]]:
     """Return the header of a file, and its rows in batches.
 
@@ -52,7 +72,7 @@ def read_gallery(
     earlier batches were given: commit nothing before the end, or call `verify` first.
 
     Args:
-        path: of the file.
+        path: of the file, or its content.
         fingerprint: of the model that the rows are wanted for; None for any.
 
     Raises:
@@ -67,7 +87,7 @@ def read_gallery(
     return parquet.read(path, fingerprint=fingerprint)
 
 
-def verify(path: Path, *, fingerprint: str | None = None) -> ExchangeHeader:
+def verify(path: Source, *, fingerprint: str | None = None) -> ExchangeHeader:
     """Return the header of a file that is wholly in order, having read all of it.
 
     Raises:

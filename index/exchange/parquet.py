@@ -1,5 +1,6 @@
 """Writes and reads exchange files; `index.exchange.files` imports it when it is needed."""
 
+import io
 import json
 import logging
 from collections.abc import Iterable, Iterator
@@ -8,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +24,7 @@ from index.exchange.rows import (
     ExchangeColumns,
     ExchangeHeader,
     ExchangeRow,
+    Source,
 )
 from index.private_files import new_private_file
 from index.records import EMBEDDING_DIMENSION
@@ -48,28 +51,10 @@ _LOOK_ALIKES_KEY = "facegallery.look_alikes"
 def write(path: Path, rows: Iterable[ExchangeRow], *, header: ExchangeHeader) -> ExchangeHeader:
     """See `index.exchange.files.write_gallery`."""
     check_header(header)
-    check, digest = RowCheck(header), ContentDigest(header)
-    source = iter(rows)
     try:
-        with (
-            new_private_file(path) as stream,
-            pq.ParquetWriter(
-                stream,
-                SCHEMA,
-                compression="zstd",
-                # Random numbers: a dictionary or statistics of them only cost time.
-                use_dictionary=["name", "external_id", "subject_id", "image_id", "fingerprint"],
-                write_statistics=False,
-                write_page_checksum=True,
-            ) as writer,
-        ):
-            while chunk := list(islice(source, _BATCH_ROWS)):
-                columns = check.add(ExchangeColumns.of(chunk))
-                digest.add(columns)
-                writer.write_batch(to_batch(columns))
-            check.finish()
-            header = replace(header, count=check.num_rows)
-            writer.add_key_value_metadata(_metadata(header, digest.hexdigest()))
+        with new_private_file(path) as stream:
+            # The last count is the largest.
+            num_rows = max(_write_into(stream, rows, header))
     except FileExistsError as error:
         raise RequestInvalid(f"{path} exists already; give the name of a new file") from error
     except OSError as error:
@@ -77,19 +62,87 @@ def write(path: Path, rows: Iterable[ExchangeRow], *, header: ExchangeHeader) ->
             f"{path} cannot be written: {error.strerror or 'input or output failed'}; check the "
             f"folder, the disk's free space and the rights of this user"
         ) from error
+    return replace(header, count=num_rows)
+
+
+def stream(rows: Iterable[ExchangeRow], *, header: ExchangeHeader) -> Iterator[tuple[bytes, int]]:
+    """See `index.exchange.files.stream_gallery`."""
+    check_header(header)
+    return _streamed(rows, header)
+
+
+def _streamed(rows: Iterable[ExchangeRow], header: ExchangeHeader) -> Iterator[tuple[bytes, int]]:
+    sink = _Sink()
+    for num_rows in _write_into(sink, rows, header):
+        yield sink.taken(), num_rows
+    # The writer has closed by now, with its footer.
+    yield sink.taken(), num_rows
+
+
+class _Sink(io.RawIOBase):
+    """Keeps what is written until it is taken; knows how far the file has come."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._num_bytes = 0
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 - whatever holds bytes
+        """Take the next bytes."""
+        part = bytes(data)
+        self._parts.append(part)
+        self._num_bytes += len(part)
+        return len(part)
+
+    def tell(self) -> int:
+        """Return how many bytes were written."""
+        return self._num_bytes
+
+    def taken(self) -> bytes:
+        """Return what was written since the last time."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+def _write_into(
+    stream: BinaryIO | _Sink, rows: Iterable[ExchangeRow], header: ExchangeHeader
+) -> Iterator[int]:
+    """Write a file; after each row group yields how many rows there are, at least once."""
+    check, digest = RowCheck(header), ContentDigest(header)
+    source = iter(rows)
+    with pq.ParquetWriter(
+        stream,
+        SCHEMA,
+        compression="zstd",
+        # Random numbers: a dictionary or statistics of them only cost time.
+        use_dictionary=["name", "external_id", "subject_id", "image_id", "fingerprint"],
+        write_statistics=False,
+        write_page_checksum=True,
+    ) as writer:
+        while chunk := list(islice(source, _BATCH_ROWS)):
+            columns = check.add(ExchangeColumns.of(chunk))
+            digest.add(columns)
+            writer.write_batch(to_batch(columns))
+            yield check.num_rows
+        check.finish()
+        header = replace(header, count=check.num_rows)
+        writer.add_key_value_metadata(_metadata(header, digest.hexdigest()))
+        yield check.num_rows
     logger.info("exported %s templates", check.num_rows)
-    return header
 
 
 def read(
-    path: Path, *, fingerprint: str | None
+    path: Source, *, fingerprint: str | None
 ) -> tuple[ExchangeHeader, Iterator[tuple[ExchangeRow, ...]]]:
     """See `index.exchange.files.read_gallery`."""
     header, batches = _opened(path, fingerprint=fingerprint)
     return header, (columns.rows() for columns in batches)
 
 
-def verify(path: Path, *, fingerprint: str | None) -> ExchangeHeader:
+def verify(path: Source, *, fingerprint: str | None) -> ExchangeHeader:
     """See `index.exchange.files.verify`."""
     header, batches = _opened(path, fingerprint=fingerprint)
     for _ in batches:
@@ -98,12 +151,12 @@ def verify(path: Path, *, fingerprint: str | None) -> ExchangeHeader:
 
 
 def _opened(
-    path: Path, *, fingerprint: str | None
+    path: Source, *, fingerprint: str | None
 ) -> tuple[ExchangeHeader, Iterator[ExchangeColumns]]:
     """Return the header of a file, and its checked rows."""
     with _reading(path):
         file = pq.ParquetFile(
-            path,
+            path if isinstance(path, Path) else pa.BufferReader(pa.py_buffer(path)),
             buffer_size=_BUFFER_BYTES,
             pre_buffer=False,
             page_checksum_verification=True,
@@ -118,7 +171,7 @@ def _opened(
 
 
 def _batches(
-    path: Path, file: pq.ParquetFile, header: ExchangeHeader, expected_digest: str | None
+    path: Source, file: pq.ParquetFile, header: ExchangeHeader, expected_digest: str | None
 ) -> Iterator[ExchangeColumns]:
     check, digest = RowCheck(header), ContentDigest(header)
     names = [name for name in columns_of(header.version) if name in file.schema_arrow.names]
@@ -229,21 +282,25 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Source) -> Iterator[None]:
     """Turn what Arrow raises on a bad file into errors of this project."""
     try:
         yield
     except FileNotFoundError as error:
-        raise RequestInvalid(f"there is no file {path}") from error
+        raise RequestInvalid(f"there is no file {_name(path)}") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         # The cause may quote what the file holds: it stays out of the message.
         raise _damaged(path) from error
 
 
-def _damaged(path: Path) -> RequestInvalid:
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, Path) else "the file"
+
+
+def _damaged(path: Source) -> RequestInvalid:
     return RequestInvalid(
-        f"{path} cannot be read: it is not a Parquet file, or is damaged or incomplete; export "
-        f"it again"
+        f"{_name(path)} cannot be read: it is not a Parquet file, or is damaged or incomplete; "
+        f"export it again"
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -22,6 +23,9 @@ FORMAT_VERSION = 2
 """That is written; version 1, without what is kept of people beside their names, is read too."""
 
 EARLIER_VERSION = 1
+
+Source = Path | bytes | bytearray
+"""A file, or all that would stand in it."""
 
 _FIGURES = struct.Struct("<7d2qI")
 # `json.dumps` looks at its options anew each time.

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from embedding.errors import RequestInvalid, StoreCorrupt, StoreError
+from index.store.claims import Claims
 
 _DAMAGE = ("malformed", "not a database", "corrupt")
 _CORRUPT = "the database is damaged (%s); restore the data folder from a backup"
@@ -26,6 +27,11 @@ class Database(ABC):
     @abstractmethod
     def shared(self) -> bool:
         """Whether other processes may change it while this one has it open."""
+
+    @property
+    @abstractmethod
+    def claims(self) -> Claims:
+        """What only one of all processes does at a time."""
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Connection]:

@@ -6,6 +6,7 @@ Every public method is one transaction and thread safe; what it returned from is
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from index.exchange.rows import ExchangeRow
 from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal, RemovalKind
 from index.records import Enrolled, NewSubject
+from index.repeats import Repeatable
 from index.store.capping import Surplus, remove_surplus
-from index.store.change_log import Change, Committed, begin_change, write_changes
+from index.store.change_log import Change, Committed, GalleryState, begin_change, write_changes
+from index.store.deleted_galleries import remember_deleted
 from index.store.detail_rows import due
 from index.store.enrolling import AddedTemplates, write_enroll
 from index.store.facts import (
@@ -30,6 +33,7 @@ from index.store.facts import (
     write_fact,
 )
 from index.store.gallery_people import GalleryPeople, Versions
+from index.store.kept_answers import forget_answers_of, keep_answer
 from index.store.rule_rows import read_rules
 from index.store.subject_rows import row_of, subject_not_found, write_version
 from index.store.tables import galleries, subjects, templates, utc_now
@@ -59,7 +63,11 @@ class GalleryStore(GalleryPeople):
     """One gallery in SQL, as it is read and changed."""
 
     def enroll(
-        self, new: Sequence[NewSubject], embeddings_ND: NDArray[np.float32]
+        self,
+        new: Sequence[NewSubject],
+        embeddings_ND: NDArray[np.float32],
+        *,
+        repeatable: Repeatable[Enrolled] | None = None,
     ) -> AddedTemplates:
         """Write templates of subjects, all or none, and remove what they then have too many of.
 
@@ -67,10 +75,12 @@ class GalleryStore(GalleryPeople):
             new: checked.
             embeddings_ND: (N, D) float32, what is stored for all their templates in order: the
                 embeddings, turned into the gallery's space where it has one.
+            repeatable: how it is remembered what was done with the one subject; None for not.
 
         Raises:
             ExpiredFirstError: somebody who is meant has expired.
             GalleryNotFound: the gallery was deleted.
+            IdempotencyKeyInUse: a request with the same key was quicker.
             RequestInvalid: a name and an external id belong to different subjects, or metadata
                 would have too many keys or bytes.
             SubjectNotFound: no subject with an id that was given.
@@ -86,7 +96,12 @@ class GalleryStore(GalleryPeople):
                 expired_at=self.clock.now(),
             )
             cap = read_rules(connection, self._row).max_templates
-            return (added, []) if cap is None else self._capped(connection, added, cap=cap)
+            removals: list[Removal] = []
+            if cap is not None:
+                added, removals = self._capped(connection, added, cap=cap)
+            if repeatable is not None:
+                self._keep(connection, repeatable, added.enrolled[0])
+            return added, removals
 
         def finish(
             connection: Connection, added: AddedTemplates, _: LedgerHead | None
@@ -194,8 +209,9 @@ class GalleryStore(GalleryPeople):
 
         def remove(connection: Connection) -> tuple[int, list[Removal]]:
             state = begin_change(connection, self._row, name=self.gallery.name)
-            self._delete(connection)
-            return state.num_templates, [self._removal("gallery")]
+            removal = self._removal("gallery")
+            self._delete(connection, state, at=removal.at)
+            return state.num_templates, [removal]
 
         def finish(connection: Connection, num_templates: int, _: LedgerHead | None) -> int:
             facts = {"num_templates": num_templates}
@@ -235,7 +251,7 @@ class GalleryStore(GalleryPeople):
     def remove_again(self, connection: Connection, removal: Removal) -> None:
         """Carry out an entry of the ledger in a transaction; what is gone already stays so."""
         if removal.kind == "gallery":
-            self._delete(connection)
+            self._delete(connection, begin_change(connection, self._row), at=removal.at)
         elif removal.kind == "subject" and removal.subject_id is not None:
             with suppress(SubjectNotFound):
                 self._remove_subject(connection, removal.subject_id)
@@ -251,6 +267,8 @@ class GalleryStore(GalleryPeople):
         surplus = remove_surplus(connection, self._row, owners, cap=cap)
         if not surplus:
             return added, []
+        for subject_id in {one.subject_id for one in surplus}:
+            forget_answers_of(connection, row_of(connection, self._row, subject_id))
         log = tuple(
             _removed(subject_id=one.subject_id, template_id=one.template_id, row_id=one.row_id)
             for one in surplus
@@ -272,7 +290,19 @@ class GalleryStore(GalleryPeople):
         )
         return added, self._entries(removed)
 
-    def _delete(self, connection: Connection) -> None:
+    def _keep(
+        self, connection: Connection, repeatable: Repeatable[Enrolled], done: Enrolled
+    ) -> None:
+        keep_answer(
+            connection,
+            repeatable.key,
+            gallery=self._row,
+            subject=row_of(connection, self._row, done.subject_id),
+            answer=repeatable.answer(done),
+        )
+
+    def _delete(self, connection: Connection, state: GalleryState, *, at: datetime) -> None:
+        remember_deleted(connection, self.gallery, state, at=at)
         connection.execute(delete(galleries).where(galleries.c.id == self._row))
         forget_gallery_facts(connection, self.gallery.id)
 
@@ -304,6 +334,8 @@ class GalleryStore(GalleryPeople):
         before = begin_change(connection, self._row, name=self.gallery.name)
         row = self._template_row(connection, public_id)
         connection.execute(delete(templates).where(templates.c.id == row.id))
+        if row.subject_id is not None:
+            forget_answers_of(connection, row.subject_id)
         was_last = row.owner is not None and not _has_templates(connection, row.subject_id)
         if row.subject_id is not None:
             write_version(connection, [row.subject_id])

@@ -10,8 +10,10 @@ from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 
 from embedding.errors import SettingsInvalid, StoreError
+from index.store.claims import Claims
 from index.store.database import Database, begun, check_open, translated_errors
 from index.store.migrate import migrate
+from index.store.postgres_claims import SharedClaims
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +35,8 @@ _OLDER_WITHIN_S = 5.0
 
 _POLL_S = 0.02
 
-_PURGED = ("templates", "subjects")
-"""The tables whose rows are biometric data or names."""
+_PURGED = ("templates", "subjects", "kept_answers")
+"""The tables whose rows are biometric data, names, or what was found out about somebody."""
 
 # All that keeps a vacuum from a row: sessions, those of standbys too, which are of no database,
 # prepared transactions, and the slots of standbys that are away.
@@ -78,6 +80,7 @@ class PostgresDatabase(Database):
             hide_parameters=True,
         )
         event.listen(self._engine, "connect", _configure)
+        self._claims = SharedClaims(self._engine)
         try:
             with self.transaction() as connection:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
@@ -90,6 +93,11 @@ class PostgresDatabase(Database):
     def shared(self) -> bool:
         """True."""
         return True
+
+    @property
+    def claims(self) -> Claims:
+        """See `Database.claims`."""
+        return self._claims
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -110,7 +118,7 @@ class PostgresDatabase(Database):
             yield connection
 
     def purge(self, *, full: bool = False) -> bool:
-        """Vacuum templates and subjects; write-ahead logs and archives keep what they keep.
+        """Vacuum what holds people's data; write-ahead logs and archives keep what they keep.
 
         A plain vacuum lets old bytes lie in the free space of pages until new rows take it. A
         table that is small is written anew instead, which stops its readers for a moment.
@@ -174,6 +182,7 @@ class PostgresDatabase(Database):
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
         self._closed = True
+        self._claims.close()
         self._engine.dispose()
 
     @contextmanager

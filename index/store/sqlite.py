@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from embedding.errors import StoreError
+from index.store.claims import Claims, OwnClaims
 from index.store.database import Database, begun, check_open
 from index.store.migrate import migrate
 
@@ -77,6 +78,7 @@ class SqliteDatabase(Database):
         self._path = path
         self._lock = threading.Lock()
         self._closed = False
+        self._claims = OwnClaims()
         self._engine = sqlite_engine(path)
         # The same connection; only its transactions begin otherwise.
         self._readers = self._engine.execution_options(**{_READS: True})
@@ -91,6 +93,11 @@ class SqliteDatabase(Database):
     def shared(self) -> bool:
         """False: the data folder is locked."""
         return False
+
+    @property
+    def claims(self) -> Claims:
+        """See `Database.claims`; nobody else has the folder."""
+        return self._claims
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

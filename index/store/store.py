@@ -16,6 +16,7 @@ from index.audit.entries import AuditEvent, Codes
 from index.key_file import KeyFileSealer
 from index.ledger.entries import Removal
 from index.places import check_outside
+from index.repeats import Repeatable
 from index.rules import NEW_GALLERY_LEAD
 from index.sealing import Sealer
 from index.signing import Signer
@@ -24,11 +25,13 @@ from index.store.change_log import anchor_at, begin_change
 from index.store.clock import ForwardClock
 from index.store.cursors import Cursors
 from index.store.database import Database
+from index.store.deleted_galleries import DeletedGalleries
 from index.store.erasures import Erasures, open_erasures
 from index.store.facts import database_id, first_fact
 from index.store.folder import DataFolder
 from index.store.gallery_store import GalleryStore
 from index.store.ids import new_ids
+from index.store.kept_answers import KeptAnswers, keep_answer
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
 from index.store.resealing import FirstSealing, reseal_gallery
@@ -101,6 +104,8 @@ class Store:
             self.close()
             raise
         self.keys = ApiKeys(self.database, audit=self.audit)
+        self.deleted_galleries = DeletedGalleries(self.database)
+        self.kept_answers = KeptAnswers(self.database)
 
     @property
     def path(self) -> Path:
@@ -151,16 +156,25 @@ class Store:
             rows = connection.execute(query).all()
         return {row.public_id: Standing(name=row.name, sequence=row.sequence) for row in rows}
 
-    def create_gallery(self, name: str, *, fingerprint: str, space: bool = False) -> StoredGallery:
+    def create_gallery(
+        self,
+        name: str,
+        *,
+        fingerprint: str,
+        space: bool = False,
+        repeatable: Repeatable[StoredGallery] | None = None,
+    ) -> StoredGallery:
         """Return a new gallery, committed.
 
         Args:
             name: checked.
             fingerprint: of the model.
             space: store its vectors in a gallery space of their own.
+            repeatable: how it is remembered that it was made; None for not.
 
         Raises:
             GalleryExists: there is one with this name.
+            IdempotencyKeyInUse: a request with the same key was quicker.
             RequestInvalid: a space without sealing.
         """
         public_id = new_ids(1)[0]
@@ -188,8 +202,17 @@ class Store:
             row = connection.execute(
                 select(galleries).where(galleries.c.public_id == public_id)
             ).one()
+            stored = _stored(row)
+            if repeatable is not None:
+                keep_answer(
+                    connection,
+                    repeatable.key,
+                    gallery=stored.row_id,
+                    subject=None,
+                    answer=repeatable.answer(stored),
+                )
             self.audit.write(connection, AuditEvent(action="gallery.create", gallery_id=public_id))
-        return _stored(row)
+        return stored
 
     def switch(
         self, old: StoredGallery, new: StoredGallery, *, kept_name: str, sequence: int

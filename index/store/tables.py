@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0005"
+REVISION = "0009"
 """The newest migration: what `METADATA` describes."""
 
 METADATA = MetaData(
@@ -236,4 +236,51 @@ audit = Table(
     Column("subjects", String, nullable=False),
     Column("facts", String, nullable=False),
     Column("code", LargeBinary(32), nullable=False),
+)
+
+used_keys = Table(
+    "used_keys",
+    METADATA,
+    Column("id", RowId, primary_key=True),
+    # Id of the API key that sent it.
+    Column("caller", String(64), nullable=False),
+    # An HMAC over caller and idempotency key, which may itself say who somebody is.
+    Column("code", LargeBinary(32), nullable=False, unique=True),
+    Column("expires_at", UtcTime, nullable=False, index=True),
+    Index(None, "caller", "id"),
+    sqlite_autoincrement=True,
+)
+
+kept_answers = Table(
+    "kept_answers",
+    METADATA,
+    # What a key did. It goes with the subject or the gallery; that the key was used stays.
+    Column(
+        "used_key_id",
+        ForeignKey("used_keys.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("gallery_id", ForeignKey("galleries.id", ondelete="CASCADE"), nullable=False),
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), index=True),
+    # An HMAC over what was asked.
+    Column("request_code", LargeBinary(32), nullable=False),
+    # JSON without photo, embedding and name.
+    Column("answer", String, nullable=False),
+    Index(None, "gallery_id"),
+)
+
+deleted_galleries = Table(
+    "deleted_galleries",
+    METADATA,
+    # For their erasure receipts.
+    Column("id", RowId, primary_key=True),
+    Column("public_id", String(36), nullable=False, unique=True),
+    Column("name", String(255), nullable=False, index=True),
+    Column("num_templates", BigInteger, nullable=False),
+    Column("num_subjects", BigInteger, nullable=False),
+    Column("removed_at", UtcTime, nullable=False),
+    # Out of the database's files, too; NULL until then.
+    Column("purged_at", UtcTime),
+    sqlite_autoincrement=True,
 )

@@ -1,9 +1,10 @@
 """A gallery's templates with the people whose they are, in one picture of the database."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, func, select
 
 from index.exchange.rows import ExchangeRow
 from index.sealing import Sealer
@@ -20,11 +21,19 @@ _DETAILS = ("metadata", "purpose", "consent", "expires_at")
 
 
 def export_rows(
-    database: Database, gallery: StoredGallery, *, sealer: Sealer
+    database: Database, gallery: StoredGallery, *, sealer: Sealer, whole: bool = True
 ) -> Iterator[ExchangeRow]:
     """Yield all templates, verified, their vectors in the model's own space.
 
     Those of people who have expired are left out.
+
+    Args:
+        database: of the gallery.
+        gallery: its row.
+        sealer: unseals them.
+        whole: as they are at one moment; on SQLite everybody else waits meanwhile. Else a page
+            at a time, for a reader who may be slow: each person who is there from beginning to
+            end is given, as the page is read; who is enrolled meanwhile is not.
 
     Raises:
         StoreCorrupt: a template does not fit its checksum.
@@ -47,10 +56,10 @@ def export_rows(
         .order_by(templates.c.id)
         .limit(_ROWS_AT_A_TIME)
     )
-    last = -1
-    with database.picture() as connection:
-        while rows := connection.execute(query.where(templates.c.id > last)).all():
-            last = rows[-1].id
+    pages = _picture(database, query) if whole else _pages(database, query, gallery=gallery.row_id)
+    # Closed with this one, which may be given up between two rows.
+    with closing(pages):
+        for rows in pages:
             _, embeddings_ND = unsealed_rows(rows, gallery=gallery, sealer=sealer)
             if space is not None:
                 embeddings_ND = space.unrotate(embeddings_ND)
@@ -74,3 +83,28 @@ def export_rows(
                     created_at=known.created_at,
                     **{name: row._mapping[name] for name in _DETAILS},
                 )
+
+
+def _picture(database: Database, query: Select[Any]) -> Generator[Sequence[Row[Any]]]:
+    last = -1
+    with database.picture() as connection:
+        while rows := connection.execute(query.where(templates.c.id > last)).all():
+            last = rows[-1].id
+            yield rows
+
+
+def _pages(
+    database: Database, query: Select[Any], *, gallery: int
+) -> Generator[Sequence[Row[Any]]]:
+    last = -1
+    own = templates.c.gallery_id == gallery
+    with database.transaction() as connection:
+        end = connection.scalar(select(func.max(templates.c.id)).where(own)) or last
+    query = query.where(templates.c.id <= end)
+    while last < end:
+        with database.transaction() as connection:
+            rows = connection.execute(query.where(templates.c.id > last)).all()
+        if not rows:
+            return
+        last = rows[-1].id
+        yield rows

@@ -1,9 +1,12 @@
 """``facegallery galleries`` and ``models``."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from embedding.errors import RequestInvalid
+from index.private_files import new_private_file
 from service.commands.options import (
     EXIT_CODES,
     DataFolderOption,
@@ -75,6 +78,63 @@ def delete_gallery(
         print_json(removed)
     else:
         typer.echo(f"deleted, with {removed.num_templates} templates")
+
+
+@galleries_app.command("export", epilog=EXIT_CODES)
+def export_gallery(
+    name: Annotated[str, typer.Argument(help="Name of the gallery.")],
+    file: Annotated[Path, typer.Argument(help="New Parquet file.")],
+    clear_text: Annotated[
+        bool,
+        typer.Option(
+            "--clear-text", help="Needed: the file holds templates and names in clear text."
+        ),
+    ] = False,
+    data_folder: DataFolderOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Write a gallery to a Parquet file, also through a running service that allows it."""
+    if not clear_text:
+        raise RequestInvalid(
+            "the file will hold templates and names in clear text, for whoever can read it; give "
+            "--clear-text if that is meant"
+        )
+    try:
+        with client_for(data_folder, key) as client, new_private_file(file) as stream:
+            client.export_gallery(name, stream)
+    except FileExistsError as error:
+        raise RequestInvalid(f"{file} exists already; give the name of a new file") from error
+    except OSError as error:
+        raise RequestInvalid(f"{file} cannot be written: {error.strerror}") from error
+    typer.echo(f"exported to {file}, in clear text: keep it like the photos")
+
+
+@galleries_app.command("import", epilog=EXIT_CODES)
+def import_gallery(
+    name: Annotated[str, typer.Argument(help="Name of a gallery that is there.")],
+    file: Annotated[Path, typer.Argument(help="Parquet file.")],
+    data_folder: DataFolderOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a Parquet file into a gallery, all or nothing, without those who were erased."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise RequestInvalid(f"{file} cannot be read: {error.strerror}") from error
+    with client_for(data_folder, key) as client:
+        done = client.import_gallery(name, content)
+    if as_json:
+        print_json(done)
+        return
+    typer.echo(
+        f"imported {done.num_templates} templates and {done.num_subjects} new people; "
+        f"{done.num_present} templates were there already"
+    )
+    if done.num_left_out:
+        typer.echo(f"{done.num_left_out} templates were erased here and are left out")
+    if not done.has_ledger:
+        typer.echo("without a removal ledger nobody could be left out who was erased")
 
 
 @models_app.command("list", epilog=EXIT_CODES)

@@ -4,14 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from embedding.detect import Box
 from service import answers, schemas
 from service.access import PartsOf, allowed
 from service.admission import admission_of, check_room
 from service.auth import Caller, Permission
 from service.bodies import DetectBody, EnrollBody, IdentifyBody
-from service.bodies_people import details_of
-from service.choosing import SubjectChoice
+from service.enrolling import enroll_once
+from service.idempotency_key import REPLAYED, SentKey
 from service.openapi import body_of, problems
 from service.reading import photo_body_bytes, read_body
 
@@ -32,6 +31,7 @@ async def enroll(
     response: Response,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.ENROLL))],
+    key: SentKey,
 ) -> schemas.EnrollAnswer:
     """Save templates of one subject from photos of that person: all of them, or none."""
     with admission_of(request).place(request) as place:
@@ -44,21 +44,19 @@ async def enroll(
             )
         )
         caller.require_gallery(body.gallery)
-        result = await place.work(
-            parts.recognizer.enroll,
-            body.photos,
-            gallery=body.gallery,
-            subject=SubjectChoice(
-                subject_id=body.subject_id, name=body.subject, external_id=body.external_id
-            ),
-            face=body.face if body.box is None else _box(body.box),
-            force=body.force,
-            dry_run=body.dry_run,
-            details=details_of(body),
+        answer, again = await place.stoppable_work(
+            enroll_once,
+            parts,
+            body,
+            caller=caller.key_id,
+            key=key,
+            check=place.check_wanted,
         )
     if body.dry_run:
         response.status_code = 200
-    return answers.enroll_answer(result, gallery=body.gallery)
+    if again:
+        response.headers[REPLAYED] = "true"
+    return answer
 
 
 @router.post(
@@ -107,7 +105,3 @@ async def detect(
         body = await place.read(read_body(request, DetectBody, max_bytes=max_bytes))
         found = await place.work(parts.recognizer.detect, body.photo, turns=body.turns)
     return answers.detect_answer(found)
-
-
-def _box(edges: tuple[float, float, float, float]) -> Box:
-    return Box(left=edges[0], top=edges[1], right=edges[2], bottom=edges[3])

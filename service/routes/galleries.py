@@ -3,12 +3,14 @@
 from enum import Enum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from service import answers, schemas
 from service.access import PartsOf, allowed, in_worker
 from service.auth import Caller, Permission
 from service.bodies import GalleryBody
+from service.enrolling import create_gallery_once
+from service.idempotency_key import REPLAYED, SentKey
 from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body
 
@@ -48,14 +50,20 @@ def list_galleries(
 )
 async def create_gallery(
     request: Request,
+    response: Response,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.MANAGE_GALLERIES))],
+    key: SentKey,
 ) -> schemas.GalleryAnswer:
     """Make an empty gallery; it keeps its model for good."""
     body = await read_body(request, GalleryBody, max_bytes=SMALL_BODY_BYTES)
     caller.require_gallery(body.name)
-    gallery = await in_worker(request, parts.create_gallery, body.name, model=body.model)
-    return answers.gallery_answer(gallery, parts.embedders)
+    answer, again = await in_worker(
+        request, create_gallery_once, parts, body, caller=caller.key_id, key=key
+    )
+    if again:
+        response.headers[REPLAYED] = "true"
+    return answer
 
 
 @router.delete("/galleries/{gallery}", tags=TAGS, responses=problems(404, 409))
@@ -63,10 +71,24 @@ def delete_gallery(
     gallery: GalleryPath,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.MANAGE_GALLERIES))],
-) -> schemas.RemovedAnswer:
-    """Delete a gallery with all its subjects; none of them is ever matched again."""
+) -> schemas.ErasedAnswer:
+    """Delete a gallery with all its subjects; none of them is ever matched again.
+
+    The receipt becomes final a little later: ask for it again under `erasure`.
+    """
     caller.require_gallery(gallery)
-    return schemas.RemovedAnswer(num_templates=parts.galleries.delete(gallery))
+    return answers.erased_answer(parts.galleries.erase(gallery), parts.galleries)
+
+
+@router.get("/galleries/{gallery}/erasure", tags=TAGS, responses=problems(404))
+def get_gallery_erasure(
+    gallery: GalleryPath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.MANAGE_GALLERIES))],
+) -> schemas.ReceiptAnswer:
+    """Give the receipt of the gallery of this name that was deleted last, as it stands now."""
+    caller.require_gallery(gallery)
+    return answers.receipt_answer(parts.galleries.receipt(parts.galleries.erasure(gallery)))
 
 
 @router.get("/models", tags=["operation"], responses=problems())

@@ -8,6 +8,7 @@ from service import answers, schemas
 from service.access import PartsOf, allowed, in_worker
 from service.auth import Caller, Permission
 from service.bodies import KeyBody
+from service.idempotency_key import refuse_key
 from service.limits import Allowance
 from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body
@@ -24,7 +25,13 @@ def list_keys(parts: PartsOf, caller: KeyManager) -> schemas.KeysAnswer:
     return schemas.KeysAnswer(keys=[answers.key_answer(key) for key in parts.keys.list()])
 
 
-@router.post("", status_code=201, responses=problems(413, 415), openapi_extra=body_of(KeyBody))
+@router.post(
+    "",
+    status_code=201,
+    responses=problems(413, 415),
+    openapi_extra=body_of(KeyBody),
+    dependencies=[Depends(refuse_key)],
+)
 async def create_key(request: Request, parts: PartsOf, caller: KeyManager) -> schemas.NewKeyAnswer:
     """Make a key, with no more than one's own; only this answer ever shows it."""
     caller.require_all_galleries()

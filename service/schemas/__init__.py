@@ -32,6 +32,7 @@ from service.schemas.subjects import (
     SubjectAnswer,
     SubjectsAnswer,
 )
+from service.schemas.transfer import ImportAnswer
 
 __all__ = [
     "CREATED",
@@ -57,6 +58,7 @@ __all__ = [
     "IdentifiedFace",
     "IdentifiedSubject",
     "IdentifyAnswer",
+    "ImportAnswer",
     "KeyAnswer",
     "KeysAnswer",
     "ModelAnswer",

@@ -58,8 +58,11 @@ class ErasureContent(Answer):
     """What was erased, and how far it is; this is what is signed."""
 
     gallery_id: Annotated[str, Field(examples=[SUBJECT_ID])]
-    subject_id: Annotated[str, Field(examples=[SUBJECT_ID])]
+    subject_id: Annotated[
+        str | None, Field(description="None: the whole gallery.", examples=[SUBJECT_ID])
+    ]
     num_templates: Annotated[int, Field(examples=[3])]
+    num_subjects: Annotated[int, Field(examples=[1])]
     removed_at: Annotated[str, Field(description="Never matched since then.", examples=[CREATED])]
     ledger_entry: Annotated[
         int | None, Field(description="Number in the removal ledger.", examples=[12])
@@ -88,6 +91,6 @@ class ReceiptAnswer(Answer):
 
 
 class ErasedAnswer(RemovedAnswer):
-    """What the removal of a person took away, with its receipt."""
+    """What the removal of a person or gallery took away, with its receipt."""
 
     receipt: ReceiptAnswer

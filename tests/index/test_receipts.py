@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from embedding.errors import RequestInvalid, SubjectNotFound
+from embedding.errors import GalleryNotFound, RequestInvalid, SubjectNotFound
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.receipts import Receipt, is_genuine, read_receipt
@@ -119,3 +120,70 @@ def test_what_is_no_receipt_is_refused(text: str) -> None:
     """Any other text is the caller's mistake."""
     with pytest.raises(RequestInvalid):
         read_receipt(text)
+
+
+def test_a_deleted_gallery_has_one(open_galleries: OpenGalleries) -> None:
+    """It counts who went, is final once purged, and outlives the process."""
+    with open_galleries() as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        for num in (3, 2):
+            _enroll(gallery, num)
+        gallery.remove_subject(_enroll(gallery, 1))
+        erasure = galleries.erase("people")
+        assert (erasure.gallery_id, erasure.subject_id) == (gallery.id, None)
+        assert (erasure.num_templates, erasure.num_subjects, erasure.final) == (5, 2, False)
+        assert galleries.erasure("people") == erasure
+    with open_galleries() as galleries:
+        assert not galleries.erasure("people").final
+        galleries.maintain()
+        assert galleries.erasure("people").final
+        receipt = galleries.receipt(galleries.erasure("people"))
+        assert is_genuine(receipt, public_key=receipt.public_key)
+        assert receipt.content["num_subjects"] == 2
+
+
+def test_it_is_that_of_the_last_gallery_of_the_name(galleries: Galleries) -> None:
+    """A gallery that is there has none; one that was made and deleted again has its own."""
+    with pytest.raises(GalleryNotFound):
+        galleries.erasure("people")
+    first = galleries.create("people", fingerprint=FINGERPRINT)
+    with pytest.raises(GalleryNotFound):
+        galleries.erasure("people")
+    galleries.delete("people")
+    galleries.maintain()
+    second = galleries.create("people", fingerprint=FINGERPRINT)
+    assert galleries.erasure("people").gallery_id == first.id
+    galleries.delete("people")
+    assert galleries.erasure("people").gallery_id == second.id
+    assert not galleries.erasure("people").final
+
+
+def test_it_is_not_final_while_a_snapshot_lies_there(galleries: Galleries) -> None:
+    """Whatever of the gallery lies beside the database counts, too."""
+    gallery = galleries.create("people", fingerprint=FINGERPRINT)
+    galleries.delete("people")
+    galleries.maintain()
+    left = galleries.path / "snapshots" / gallery.id
+    left.mkdir(parents=True)
+    assert not galleries.erasure("people").final
+    left.rmdir()
+    assert galleries.erasure("people").final
+
+
+def test_a_gallery_s_names_its_entry_of_the_ledger(tmp_path: Path) -> None:
+    """Also where a restored backup was without the deletion, and it was carried out again."""
+    with Galleries.open(tmp_path / "data", ledger=tmp_path / "ledger") as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.remove_subject(_enroll(gallery, 1))
+        _enroll(gallery, 2)
+    shutil.copytree(tmp_path / "data", tmp_path / "backup")
+    with Galleries.open(tmp_path / "data", ledger=tmp_path / "ledger") as galleries:
+        erasure = galleries.erase("people")
+        assert erasure.ledger_entry == 3
+    with Galleries.open(tmp_path / "backup", ledger=tmp_path / "ledger") as galleries:
+        again = galleries.erasure("people")
+        assert (again.gallery_id, again.ledger_entry) == (erasure.gallery_id, 3)
+        assert (again.num_templates, again.num_subjects) == (2, 1)
+        assert not again.final
+        galleries.maintain()
+        assert galleries.erasure("people").final

@@ -292,3 +292,60 @@ def test_a_slow_body_is_given_up() -> None:
         assert await read(quick()) == "here"
 
     run(test)
+
+
+def test_work_hears_that_its_caller_has_gone(held: Held) -> None:
+    """Work that asks whether it is still wanted is told, once the caller hangs up."""
+
+    async def run() -> None:
+        queue, caller = admission(), Caller()
+        with queue.place(caller.request) as place:
+            told = threading.Event()
+
+            def work() -> str:
+                place.check_wanted()
+                held.work("ann")()
+                for _ in range(60_000):
+                    try:
+                        place.check_wanted()
+                    except ClientDisconnect:
+                        told.set()
+                        raise
+                    threading.Event().wait(0.001)
+                return "never told"
+
+            running = asyncio.ensure_future(place.stoppable_work(work))
+            await until(lambda: held.begun == ["ann"])
+            caller.gone.set()
+            held.let_go.set()
+            with pytest.raises(ClientDisconnect):
+                await running
+            assert told.is_set()
+        queue.close()
+
+    asyncio.run(run())
+
+
+def test_work_that_takes_too_long_is_told() -> None:
+    """It may go on so long, counted from its beginning, and its caller hears why it ended."""
+
+    async def run() -> None:
+        queue = Admission(
+            num_workers=1,
+            max_queued=0,
+            deadline_s=LONG_S,
+            body_timeout_s=LONG_S,
+            work_timeout_s=SOON_S,
+        )
+        with queue.place(Caller().request) as place:
+
+            def work() -> None:
+                place.check_wanted()
+                threading.Event().wait(2 * SOON_S)
+                place.check_wanted()
+
+            with pytest.raises(DeadlinePassed, match="nothing was saved"):
+                await place.stoppable_work(work)
+        queue.close()
+
+    asyncio.run(run())

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from index.cli.main import main
+from service.auth import Role
 from tests.service.support import FakeService, check_problem
 
 
@@ -39,3 +40,28 @@ def main_exits(arguments: list[str], code: int) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert int(caught.value.code or 0) == code
+
+
+def test_a_deleted_gallery_answers_a_receipt_too(
+    service: FakeService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is signed, becomes final, is asked for by the name, and by nobody but an admin."""
+    service.enroll("ann", "ben")
+    headers = service.headers()
+    path = "/v1/galleries/default"
+    check_problem(service.http.get(f"{path}/erasure", headers=headers), 404, "gallery_not_found")
+    removed = service.http.delete(path, headers=headers)
+    content = removed.json()["receipt"]["content"]
+    assert (content["subject_id"], content["num_subjects"]) == (None, 2)
+    assert (removed.json()["num_templates"], content["final"]) == (2, False)
+    service.parts.galleries.maintain()
+    final = service.http.get(f"{path}/erasure", headers=headers)
+    assert final.json()["content"]["final"]
+    file = tmp_path / "receipt.json"
+    file.write_text(final.text)
+    main_exits(["receipt", "verify", str(file), "--public-key", final.json()["public_key"]], 0)
+    assert "is final" in capsys.readouterr().out
+    operator = service.headers(Role.OPERATOR)
+    check_problem(service.http.get(f"{path}/erasure", headers=operator), 403, "key_forbidden")
+    other = service.http.get("/v1/galleries/DEFAULT/erasure", headers=headers)
+    check_problem(other, 404, "gallery_not_found")

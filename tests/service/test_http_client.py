@@ -172,7 +172,6 @@ def test_patience_ends() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        calls.enroll([b"x"], gallery="g", subject="s"),
         calls.create_gallery("g"),
         calls.delete_gallery("g"),
         calls.remove_subject("g", "s"),
@@ -189,6 +188,16 @@ def test_what_must_not_happen_twice_is_sent_once(
         outcome, waits = ask(service, call, retries=Retries())
     assert isinstance(outcome, FaceGalleryError)
     assert waits == []
+
+
+def test_an_enroll_that_is_still_worked_on_is_asked_for_again() -> None:
+    """The first try goes on over a connection that broke; the client waits for its answer."""
+    in_use = json.dumps({"code": "idempotency_key_in_use", "detail": "not now"}).encode()
+    call = calls.enroll([b"x"], gallery="g", subject="s")
+    with scripted(None, (409, {"Retry-After": "1"}, in_use)) as service:
+        _, waits = ask(service, call, retries=Retries())
+    assert waits[1] == 1.0
+    assert len(waits) == 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500])
@@ -256,6 +265,7 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         calls.remove_subject("g", "s"),
         calls.keys(), calls.create_key(role=Role.ADMIN), calls.revoke_key("k"), calls.models(),
         calls.ready(), calls.erasure("g", "s"), calls.audit(),
+        calls.import_gallery("g", b"x"), calls.gallery_erasure("g"),
     ]  # fmt: skip
     paths = {(call.method, call.path) for call in made}
     names = {"gallery": "g", "subject_id": "s", "key_id": "k"}
@@ -266,9 +276,13 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         if str(context.path).startswith("/v1") and method != "HEAD"
     }
     # Of the log as a file there is no call: its lines are for a file, not for an answer.
-    assert paths | {("GET", "/v1/audit/export")} == routes | {("GET", "/readyz")}
+    files = {("GET", "/v1/audit/export"), ("GET", calls.export_path("g"))}
+    assert paths | files == routes | {("GET", "/readyz")}
     for client in (HttpClient, AsyncHttpClient):
-        methods = {name for name in vars(client) if not name.startswith("_")} - {"send"}
+        methods = {name for name in vars(client) if not name.startswith("_")} - {
+            "send",
+            "export_gallery",
+        }
         assert len(methods) == len(made)
         assert all(hasattr(calls, name) for name in methods)
 

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from service.admission import Admission
+from service.admission import Admission, Wanted
 from service.app import create_app
 from service.assembly import open_parts
 from service.serving import Server, listen
@@ -151,3 +151,47 @@ def test_what_has_not_begun_at_the_last_is_refused(
         assert begun.result().status_code == 200
     running.thread.join(LONG_S)
     assert detector.num_looks == 1
+
+
+def _send_enroll(running: Running, caller: socket.socket, num_photos: int) -> None:
+    """An enroll of several photos, over an open connection."""
+    request = httpx.Request(
+        "POST",
+        running.url,
+        headers=running.headers | {"Idempotency-Key": "one"},
+        data={"subject": "ann"},
+        files=[("photos", ("a", make_photo(["ann"], variant=n))) for n in range(num_photos)],
+    )
+    content = request.read()
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    caller.sendall(f"POST /v1/enroll HTTP/1.1\r\n{head}\r\n".encode() + content)
+
+
+def test_an_enroll_ends_between_photos_when_its_caller_hangs_up(
+    running: Running, detector: HeldDetector
+) -> None:
+    """The photo in work is looked at, the next ones are not, and nothing at all is saved."""
+    port = int(running.url.rsplit(":", 1)[1])
+    wanted: list[Wanted] = []
+    end = Wanted.end
+
+    def noted(one: Wanted) -> None:
+        end(one)
+        wanted.append(one)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wanted, "end", noted)
+        with socket.create_connection(("127.0.0.1", port)) as caller:
+            _send_enroll(running, caller, 5)
+            until(lambda: detector.num_looks == 1)
+        until(lambda: wanted != [])
+        detector.let_go.set()
+        until(lambda: running.queue.num_working == 0)
+    assert detector.num_looks == 1
+    listed = httpx.get(f"{running.url}/v1/galleries/default/subjects", headers=running.headers)
+    assert listed.json()["subjects"] == []
+    with socket.create_connection(("127.0.0.1", port)) as caller:
+        _send_enroll(running, caller, 5)
+        assert caller.recv(1000).startswith(b"HTTP/1.1 201")
+    listed = httpx.get(f"{running.url}/v1/galleries/default/subjects", headers=running.headers)
+    assert [each["num_templates"] for each in listed.json()["subjects"]] == [5]

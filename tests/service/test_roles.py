@@ -57,6 +57,13 @@ ROWS: Mapping[tuple[str, str], Row] = {
         roles=ADMIN, in_gallery=True, request={"json": {"name": "default"}}
     ),
     ("DELETE", "/v1/galleries/{gallery}"): Row(roles=ADMIN, in_gallery=True),
+    ("GET", "/v1/galleries/{gallery}/erasure"): Row(roles=ADMIN, in_gallery=True),
+    ("GET", "/v1/galleries/{gallery}/export"): Row(roles=ADMIN, in_gallery=True),
+    ("POST", "/v1/galleries/{gallery}/import"): Row(
+        roles=ADMIN,
+        in_gallery=True,
+        request={"content": b"PAR1", "headers": {"Content-Type": "application/octet-stream"}},
+    ),
     ("GET", "/v1/galleries/{gallery}/subjects"): Row(roles=OPERATORS, in_gallery=True),
     ("GET", "/v1/galleries/{gallery}/subjects/{subject_id}"): Row(
         roles=OPERATORS, in_gallery=True
@@ -130,7 +137,9 @@ def _call(
 ) -> Any:
     method, path = route
     filled = path.format(gallery=gallery, subject_id=subject_id, key_id=key_id)
-    return service.http.request(method, filled, headers=dict(headers), **dict(ROWS[route].request))
+    request = dict(ROWS[route].request)
+    both = dict(headers) | request.pop("headers", {})
+    return service.http.request(method, filled, headers=both, **request)
 
 
 def test_every_route_has_a_row(shared_service: FakeService) -> None:
