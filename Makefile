@@ -63,6 +63,7 @@ bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.open_set
 	$(BIN)/python -m benchmarks.holdout
+	$(BIN)/python -m benchmarks.verification
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.snapshot

@@ -19,6 +19,7 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── GalleryNotFound
 │   ├── GalleryExists
 │   ├── GalleryFilling               it is being filled to take another one's place; nobody asks it
+│   ├── CalibrationRunning           it is being calibrated; one at a time
 │   ├── GalleryReplaced              its name stands for another gallery since a moment ago
 │   ├── SubjectNotFound
 │   ├── SubjectChanged               it is not as it was when the caller saw it
@@ -37,7 +38,10 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── KeyNotFound                  no key with the id that is to be managed
 │   ├── KeyForbidden                 the key's role or galleries do not allow it
 │   ├── TransferOff                  galleries are not given out, or taken in, over HTTP here
-│   └── KeyLimited                   the key has asked too often; carries `retry_after_s`
+│   ├── KeyLimited                   the key has asked too often; carries `retry_after_s`
+│   ├── SessionEnded                 signed out, too old, or its key is no longer good
+│   ├── CrossOrigin                  a session's cookie on a request of another page
+│   └── HttpsRequired                plain HTTP that no trusted proxy passed on
 ├── ServiceError                     the service does not do this now; carries `retry_after_s`
 │   ├── Overloaded                   as many requests wait as may
 │   ├── DeadlinePassed               waited too long for its turn; nothing was begun
@@ -190,6 +194,12 @@ class GalleryFilling(GalleryError):
     code = "gallery_filling"
 
 
+class CalibrationRunning(GalleryError):
+    """The gallery is being calibrated; a second time beside it would measure the same."""
+
+    code = "calibration_running"
+
+
 class SubjectNotFound(GalleryError):
     """No subject with this id in the gallery."""
 
@@ -312,6 +322,24 @@ class KeyLimited(AccessError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class SessionEnded(AccessError):
+    """A session that was signed out, is too old, or whose key was revoked or expired."""
+
+    code = "session_ended"
+
+
+class CrossOrigin(AccessError):
+    """A request with a session's cookie that does not come from the service's own page."""
+
+    code = "cross_origin"
+
+
+class HttpsRequired(AccessError):
+    """A request over plain HTTP that no trusted proxy passed on."""
+
+    code = "https_required"
 
 
 class ServiceError(FaceGalleryError):

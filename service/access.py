@@ -12,6 +12,8 @@ from embedding.errors import StoreError
 from index.audit.actor import name_actor
 from service.assembly import Parts
 from service.auth import Caller, Permission
+from service.session_cookie import session_token
+from service.sessions import Session
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -42,25 +44,42 @@ async def parts_of(request: Request) -> Parts:
 PartsOf = Annotated[Parts, Depends(parts_of)]
 
 
+def asking(
+    request: Request,
+    parts: PartsOf,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> Session:
+    """A dependency: who asks, by a key in the header or else by the cookie of a session.
+
+    Raises:
+        KeyMissing: with neither.
+        KeyInvalid: malformed, unknown, expired or revoked.
+        SessionEnded: the cookie's session is over.
+        CrossOrigin: the cookie came with a request of another page.
+        KeyLimited: the key has asked too often.
+    """
+    token = session_token(request)
+    if token is None:
+        caller = parts.keys.authenticate(credentials.credentials if credentials else None)
+        session = Session(caller=caller, expires_at=caller.expires_at)
+    else:
+        session = parts.sessions.resume(token)
+    request.scope["facegallery.key_id"] = session.caller.key_id
+    name_actor(session.caller.key_id)
+    return session
+
+
 def allowed(permission: Permission) -> Callable[..., Caller]:
     """A dependency: the caller, whose key is valid and whose role has the permission.
 
     Raises:
-        KeyMissing: when asked without a key.
-        KeyInvalid: malformed, unknown or revoked.
+        AccessError: as `asking` does, when asked.
         KeyForbidden: the role does not have the permission.
     """
 
-    def caller_with_permission(
-        request: Request,
-        parts: PartsOf,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
-    ) -> Caller:
-        caller = parts.keys.authenticate(credentials.credentials if credentials else None)
-        request.scope["facegallery.key_id"] = caller.key_id
-        name_actor(caller.key_id)
-        caller.require(permission)
-        return caller
+    def caller_with_permission(session: Annotated[Session, Depends(asking)]) -> Caller:
+        session.caller.require(permission)
+        return session.caller
 
     return caller_with_permission
 

@@ -16,9 +16,21 @@ from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
-from service.routes import audit, faces, galleries, keys, metrics, pages, subjects, transfer
+from service.routes import (
+    audit,
+    deciding,
+    faces,
+    galleries,
+    keys,
+    metrics,
+    pages,
+    sessions,
+    subjects,
+    transfer,
+)
 from service.settings import Settings
 from service.stopping import RefuseWhenStopping, Stopping
+from service.transport import OnlyFromProxies, networks_of
 from service.version import version
 
 DESCRIPTION = """\
@@ -94,21 +106,25 @@ def create_app(
     errors.install(app)
     for router in (
         faces.router,
+        deciding.router,
         galleries.router,
         subjects.router,
         transfer.router,
         keys.router,
         audit.router,
         metrics.router,
+        sessions.router,
         pages.router,
     ):
         app.include_router(router)
-    pages.mount_docs_files(app)
+    pages.mount_files(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     allow_origins(app, origins_of(settings.cors_origins))
     app.state.stopping = Stopping()
     app.state.importing = asyncio.Lock()
     app.add_middleware(RefuseWhenStopping, stopping=app.state.stopping)
+    if proxies := networks_of(settings.trusted_proxies):
+        app.add_middleware(OnlyFromProxies, proxies=proxies)
     app.add_middleware(RequestEnvelope)
     app.add_middleware(Measured)
     return app

@@ -18,6 +18,8 @@ from index.repeats import Repeatable
 from index.sealing import Sealer
 from index.store.stored_gallery import StoredGallery
 from service.auth import Keys
+from service.calibrating import Calibrating
+from service.choosing import DEFAULT_GALLERY as DEFAULT_GALLERY
 from service.embedders import Embedders
 from service.limits import Allowance
 from service.metrics import Metrics
@@ -25,11 +27,10 @@ from service.metrics_state import state_of
 from service.recognizer import Recognizer
 from service.repeats import Repeats
 from service.results import Observer
+from service.sessions import Sessions
 from service.settings import ENV_PREFIX, Settings, check_settings
 from service.tracing import Tracing, open_tracing
 from service.version import version
-
-DEFAULT_GALLERY = "default"
 
 _KEYS = f"{ENV_PREFIX}SEALING_KEYS"
 
@@ -43,8 +44,10 @@ class Parts:
         galleries: of the data folder.
         embedders: of this installation.
         recognizer: on both.
+        calibrating: likewise.
         keys: of the data folder.
         repeats: requests that come again.
+        sessions: of the page, on these keys.
         metrics: what is counted from now on.
         tracing: where spans go; None where the settings name no collector.
     """
@@ -53,8 +56,10 @@ class Parts:
     galleries: Galleries
     embedders: Embedders
     recognizer: Recognizer
+    calibrating: Calibrating
     keys: Keys
     repeats: Repeats
+    sessions: Sessions
     metrics: Metrics
     tracing: Tracing | None
 
@@ -151,8 +156,15 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             recognizer=Recognizer(
                 galleries, embedders, settings=settings, secret=secret, observers=observers
             ),
+            calibrating=Calibrating(galleries, embedders, settings=settings),
             keys=keys,
             repeats=Repeats(galleries, settings=settings, secret=secret),
+            sessions=Sessions(
+                keys,
+                secret=secret,
+                folder=settings.data_folder,
+                lifetime_s=settings.session_lifetime_s,
+            ),
             metrics=metrics,
             tracing=tracing,
         )

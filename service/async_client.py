@@ -15,6 +15,7 @@ from service.answering import answer_of, arguments_of, refusal_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
 from service.http_client import PATIENT
+from service.identifying import FacesChoice
 from service.limits import Allowance
 from service.people_calls import Person
 from service.retrying import Retries
@@ -65,12 +66,88 @@ class AsyncHttpClient:
         )
 
     async def identify(
-        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+        self,
+        photo: bytes,
+        *,
+        gallery: str,
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
     ) -> schemas.IdentifyAnswer:
         """As in `HttpClient`."""
         return await self.send(
-            calls.identify(photo, gallery=gallery, turns=turns, num_candidates=num_candidates)
+            calls.identify(
+                photo,
+                gallery=gallery,
+                turns=turns,
+                num_candidates=num_candidates,
+                face=face,
+                fpir=fpir,
+                threshold=threshold,
+            )
         )
+
+    async def identify_across(
+        self,
+        photo: bytes,
+        *,
+        galleries: Sequence[str],
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
+    ) -> schemas.IdentifyAcrossAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.identify_across(
+                photo,
+                galleries=galleries,
+                turns=turns,
+                num_candidates=num_candidates,
+                face=face,
+                fpir=fpir,
+                threshold=threshold,
+            )
+        )
+
+    async def verify(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str | None = None,
+        subject: str | None = None,
+        external_id: str | None = None,
+        subject_id: str | None = None,
+        face: FaceChoice = "only",
+        far: float | None = None,
+    ) -> schemas.VerifyAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.verify(
+                photos,
+                gallery=gallery,
+                subject=subject,
+                external_id=external_id,
+                subject_id=subject_id,
+                face=face,
+                far=far,
+            )
+        )
+
+    async def calibrate(
+        self, gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.calibrate(gallery, fpirs=fpirs, max_probes=max_probes))
+
+    async def threshold(
+        self, gallery: str, *, fpir: float | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.threshold(gallery, fpir=fpir))
 
     async def detect(self, photo: bytes, *, turns: bool = False) -> schemas.DetectAnswer:
         """As in `HttpClient`."""

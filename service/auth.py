@@ -51,6 +51,8 @@ class Permission(enum.StrEnum):
 
     IDENTIFY = "identify"
     SEE_SIMILARITIES = "see_similarities"
+    CHOOSE_THRESHOLDS = "choose_thresholds"
+    VERIFY = "verify"
     DETECT = "detect"
     ENROLL = "enroll"
     READ_SUBJECTS = "read_subjects"
@@ -58,6 +60,7 @@ class Permission(enum.StrEnum):
     REMOVE = "remove"
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"
+    CALIBRATE = "calibrate"
     MANAGE_KEYS = "manage_keys"
     TRANSFER = "transfer"
     READ_AUDIT = "read_audit"
@@ -68,6 +71,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.OPERATOR: frozenset(Permission)
     - {
         Permission.MANAGE_GALLERIES,
+        Permission.CALIBRATE,
         Permission.MANAGE_KEYS,
         Permission.TRANSFER,
         Permission.READ_AUDIT,
@@ -98,6 +102,11 @@ class Caller:
     def may(self, permission: Permission) -> bool:
         """Whether the role allows it; galleries are asked apart."""
         return permission in PERMISSIONS[self.role]
+
+    @property
+    def permissions(self) -> list[Permission]:
+        """What the role allows, in the order of their definition."""
+        return [each for each in Permission if self.may(each)]
 
     def sees(self, gallery: str) -> bool:
         """Whether the key reaches this gallery."""
@@ -272,6 +281,22 @@ class Keys:
         good = hmac.compare_digest(self._hash(key), row.secret_hash if row else bytes(32))
         if row is None or not good or not _is_in_force(row):
             raise KeyInvalid("this key is not valid: malformed, unknown, expired or revoked")
+        return self._admitted(row)
+
+    def admit(self, key_id: str) -> Caller:
+        """Who holds the key with this id, proved in another way; asked of the store each time.
+
+        Raises:
+            KeyInvalid: unknown, expired or revoked.
+            KeyLimited: it has asked too often.
+        """
+        row = self._rows.get(key_id)
+        if row is None or not _is_in_force(row):
+            raise KeyInvalid("this key is not valid: unknown, expired or revoked")
+        return self._admitted(row)
+
+    def _admitted(self, row: StoredKey) -> Caller:
+        """The holder of a key in force, once the request is counted."""
         allowance = _completed(_allowance(row), self._allowance)
         self._limits.take(row.key_id, allowance)
         self._mark_used(row)

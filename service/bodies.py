@@ -14,7 +14,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from index.calibration.asked import SMALLEST_RATE
 from service.auth import MAX_LIMIT, Role
+from service.identifying import MAX_GALLERIES
 from service.person_fields import ConsentReference, Days, ExpiryTime, MetadataPatch, Purpose
 from service.schemas import GalleryName
 
@@ -43,11 +45,23 @@ def _split_box(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _split_names(value: object) -> object:
+    """``"a,b"`` of a form -> list."""
+    return value.split(",") if isinstance(value, str) else value
+
+
 PhotoBytes = Annotated[
     bytes,
     BeforeValidator(_decode_photo_text),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "examples": ["/9j/4AAQ..."]}),
 ]
+SeveralGalleries = Annotated[
+    list[str],
+    BeforeValidator(_split_names),
+    Field(min_length=1, max_length=MAX_GALLERIES),
+]
+Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=SMALLEST_RATE, lt=1, allow_inf_nan=False, examples=[0.001])]
 YesOrNo = Annotated[bool, Field(strict=True), BeforeValidator(_read_word)]
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 BoxEdges = Annotated[
@@ -117,6 +131,40 @@ class IdentifyBody(Body):
 
     photo: Annotated[PhotoBytes, Field(description="JPEG, PNG or WebP.")]
     gallery: GalleryName = "default"
+    galleries: Annotated[
+        SeveralGalleries | None,
+        Field(
+            description="Several galleries in the place of `gallery`, each once; in a form with "
+            "commas. The answer is then that of several galleries.",
+            examples=[["front-door", "staff"]],
+        ),
+    ] = None
+    face: Annotated[
+        Literal["all", "only", "largest"],
+        Field(description="Which faces: all, the only one, or the largest."),
+    ] = "all"
+    box: Annotated[
+        BoxEdges | None,
+        Field(
+            description="Or the face at this box: left, top, right, bottom in pixels of the "
+            "upright photo; in a form four numbers with commas."
+        ),
+    ] = None
+    fpir: Annotated[
+        Rate | None,
+        Field(
+            description="False positive identification rate that `match` is to stand for, in each "
+            "gallery; excludes `threshold`. Not for identifier keys.",
+        ),
+    ] = None
+    threshold: Annotated[
+        Similarity | None,
+        Field(
+            description="Smallest similarity of a `match`; excludes `fpir`. Not for identifier "
+            "keys.",
+            examples=[0.6],
+        ),
+    ] = None
     turns: Annotated[
         YesOrNo,
         Field(

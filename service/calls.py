@@ -14,6 +14,7 @@ from embedding.choosing import FaceChoice
 from service import schemas
 from service.auth import Role
 from service.idempotency_key import HEADER as IDEMPOTENCY_KEY
+from service.identifying import FacesChoice
 from service.limits import Allowance
 from service.people_calls import Person, patch_json, person_fields
 
@@ -111,21 +112,107 @@ def enroll(
 
 
 def identify(
-    photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+    photo: bytes,
+    *,
+    gallery: str,
+    turns: bool = False,
+    num_candidates: int = 5,
+    face: FacesChoice = "all",
+    fpir: float | None = None,
+    threshold: float | None = None,
 ) -> Call[schemas.IdentifyAnswer]:
     """Who each face of a photo is."""
+    fields = {
+        "gallery": gallery,
+        "turns": _word(yes=turns),
+        "num_candidates": str(num_candidates),
+        **_numbers(fpir=fpir, threshold=threshold),
+        **_face(face, usual="all"),
+    }
     return Call(
         answer_class=schemas.IdentifyAnswer,
         method="POST",
         path="/v1/identify",
         repeatable=True,
-        fields={
-            "gallery": gallery,
-            "turns": _word(yes=turns),
-            "num_candidates": str(num_candidates),
-        },
+        fields=fields,
         files=(("photo", ("photo", photo)),),
     )
+
+
+def identify_across(
+    photo: bytes,
+    *,
+    galleries: Sequence[str],
+    turns: bool = False,
+    num_candidates: int = 5,
+    face: FacesChoice = "all",
+    fpir: float | None = None,
+    threshold: float | None = None,
+) -> Call[schemas.IdentifyAcrossAnswer]:
+    """Who each face of a photo is, asked of several galleries."""
+    fields = {
+        "galleries": ",".join(galleries),
+        "turns": _word(yes=turns),
+        "num_candidates": str(num_candidates),
+        **_numbers(fpir=fpir, threshold=threshold),
+        **_face(face, usual="all"),
+    }
+    return Call(
+        answer_class=schemas.IdentifyAcrossAnswer,
+        method="POST",
+        path="/v1/identify",
+        repeatable=True,
+        fields=fields,
+        files=(("photo", ("photo", photo)),),
+    )
+
+
+def verify(
+    photos: Sequence[bytes],
+    *,
+    gallery: str | None = None,
+    subject: str | None = None,
+    external_id: str | None = None,
+    subject_id: str | None = None,
+    face: FaceChoice = "only",
+    far: float | None = None,
+) -> Call[schemas.VerifyAnswer]:
+    """Whether two photos, or a photo and a subject, are one person."""
+    whom = {
+        "gallery": gallery,
+        "subject": subject,
+        "external_id": external_id,
+        "subject_id": subject_id,
+    }
+    fields = {name: value for name, value in whom.items() if value is not None}
+    return Call(
+        answer_class=schemas.VerifyAnswer,
+        method="POST",
+        path="/v1/verify",
+        repeatable=True,
+        fields={**fields, **_numbers(far=far), **_face(face, usual="only")},
+        files=tuple(("photos", (f"photo-{n}", photo)) for n, photo in enumerate(photos)),
+    )
+
+
+def calibrate(
+    gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
+) -> Call[schemas.GalleryThresholdAnswer]:
+    """Measures a gallery's thresholds; twice it would take twice as long."""
+    probes = {} if max_probes is None else {"max_probes": max_probes}
+    return Call(
+        answer_class=schemas.GalleryThresholdAnswer,
+        method="POST",
+        path=f"/v1/galleries/{_part(gallery)}/calibrate",
+        repeatable=False,
+        body={"fpirs": list(fpirs), **probes},
+    )
+
+
+def threshold(gallery: str, *, fpir: float | None = None) -> Call[schemas.GalleryThresholdAnswer]:
+    """The threshold for a wanted FPIR, and what it rests on."""
+    path = f"/v1/galleries/{_part(gallery)}/threshold"
+    return _get(schemas.GalleryThresholdAnswer, path, _numbers(fpir=fpir))
 
 
 def detect(photo: bytes, *, turns: bool = False) -> Call[schemas.DetectAnswer]:
@@ -298,6 +385,18 @@ def _subject_path(gallery: str, subject_id: str) -> str:
 def _part(text: str) -> str:
     """One segment of a path."""
     return quote(text, safe="")
+
+
+def _numbers(**numbers: float | None) -> dict[str, str]:
+    """Those that are given, as text that is read back to the last digit."""
+    return {name: repr(float(each)) for name, each in numbers.items() if each is not None}
+
+
+def _face(face: FacesChoice, *, usual: str) -> dict[str, str]:
+    """The field that says which face; none for the usual choice."""
+    if isinstance(face, str):
+        return {} if face == usual else {"face": face}
+    return {"box": f"{face.left},{face.top},{face.right},{face.bottom}"}
 
 
 def _word(*, yes: bool) -> str:

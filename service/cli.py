@@ -8,7 +8,7 @@ from rich.text import Text
 
 from embedding.detect import Detector
 from embedding.errors import FaceGalleryError
-from service.commands import faces, server
+from service.commands import deciding, faces, identifying, server
 from service.commands.galleries import galleries_app, models_app
 from service.commands.keys import keys_app
 from service.commands.options import EXIT_CODES, EXIT_ERROR, detector_in_use, errors_console
@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 server.add_to(app)
 faces.add_to(app)
+identifying.add_to(app)
+deciding.add_to(app)
 app.add_typer(subjects_app, name="subjects")
 app.add_typer(galleries_app, name="galleries")
 app.add_typer(models_app, name="models")

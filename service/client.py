@@ -7,6 +7,7 @@ from typing import BinaryIO, Protocol
 from embedding.choosing import FaceChoice
 from service import schemas
 from service.auth import Role
+from service.identifying import FacesChoice
 from service.limits import Allowance
 from service.people_calls import Person
 
@@ -29,9 +30,57 @@ class Client(Protocol):
         ...
 
     def identify(
-        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+        self,
+        photo: bytes,
+        *,
+        gallery: str,
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
     ) -> schemas.IdentifyAnswer:
         """Who each face of a photo is."""
+        ...
+
+    def identify_across(
+        self,
+        photo: bytes,
+        *,
+        galleries: Sequence[str],
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
+    ) -> schemas.IdentifyAcrossAnswer:
+        """Who each face of a photo is, asked of several galleries."""
+        ...
+
+    def verify(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str | None = None,
+        subject: str | None = None,
+        external_id: str | None = None,
+        subject_id: str | None = None,
+        face: FaceChoice = "only",
+        far: float | None = None,
+    ) -> schemas.VerifyAnswer:
+        """Whether two photos, or a photo and a subject, are one person."""
+        ...
+
+    def calibrate(
+        self, gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """Measures a gallery's thresholds on itself, and keeps them."""
+        ...
+
+    def threshold(
+        self, gallery: str, *, fpir: float | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """The threshold for a wanted FPIR, and what it rests on."""
         ...
 
     def galleries(self) -> schemas.GalleriesAnswer:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from embedding.detect import Box
 from embedding.errors import SubjectNotFound
 from index.audit.entries import AuditEvent
 from index.repeats import Repeatable
@@ -11,7 +10,7 @@ from service import answers, schemas
 from service.assembly import Parts
 from service.bodies import EnrollBody, GalleryBody
 from service.bodies_people import details_of
-from service.choosing import SubjectChoice
+from service.choosing import SubjectChoice, box_of
 from service.repeats import Asked
 from service.results import Enrollment
 
@@ -44,7 +43,7 @@ def enroll_once(
             subject=SubjectChoice(
                 subject_id=body.subject_id, name=body.subject, external_id=body.external_id
             ),
-            face=body.face if body.box is None else _box(body.box),
+            face=body.face if body.box is None else box_of(body.box),
             force=body.force,
             dry_run=body.dry_run,
             details=details_of(body),
@@ -118,7 +117,3 @@ def _enrolled_before(kept: str, parts: Parts, *, name: str) -> schemas.EnrollAns
         AuditEvent(action="enroll.repeat", gallery_id=gallery.id, subject_ids=whom)
     )
     return answer.model_copy(update={"gallery": name, "conflicts": conflicts})
-
-
-def _box(edges: tuple[float, float, float, float]) -> Box:
-    return Box(left=edges[0], top=edges[1], right=edges[2], bottom=edges[3])

@@ -14,6 +14,7 @@ from service import calls, schemas
 from service.answering import answer_of, arguments_of, refusal_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
+from service.identifying import FacesChoice
 from service.limits import Allowance
 from service.people_calls import Person
 from service.retrying import Retries
@@ -70,12 +71,88 @@ class HttpClient:
         )
 
     def identify(
-        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+        self,
+        photo: bytes,
+        *,
+        gallery: str,
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
     ) -> schemas.IdentifyAnswer:
         """Who each face of a photo is."""
         return self.send(
-            calls.identify(photo, gallery=gallery, turns=turns, num_candidates=num_candidates)
+            calls.identify(
+                photo,
+                gallery=gallery,
+                turns=turns,
+                num_candidates=num_candidates,
+                face=face,
+                fpir=fpir,
+                threshold=threshold,
+            )
         )
+
+    def identify_across(
+        self,
+        photo: bytes,
+        *,
+        galleries: Sequence[str],
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
+    ) -> schemas.IdentifyAcrossAnswer:
+        """Who each face of a photo is, asked of several galleries."""
+        return self.send(
+            calls.identify_across(
+                photo,
+                galleries=galleries,
+                turns=turns,
+                num_candidates=num_candidates,
+                face=face,
+                fpir=fpir,
+                threshold=threshold,
+            )
+        )
+
+    def verify(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str | None = None,
+        subject: str | None = None,
+        external_id: str | None = None,
+        subject_id: str | None = None,
+        face: FaceChoice = "only",
+        far: float | None = None,
+    ) -> schemas.VerifyAnswer:
+        """Whether two photos, or a photo and a subject, are one person."""
+        return self.send(
+            calls.verify(
+                photos,
+                gallery=gallery,
+                subject=subject,
+                external_id=external_id,
+                subject_id=subject_id,
+                face=face,
+                far=far,
+            )
+        )
+
+    def calibrate(
+        self, gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """Measures a gallery's thresholds on itself, and keeps them."""
+        return self.send(calls.calibrate(gallery, fpirs=fpirs, max_probes=max_probes))
+
+    def threshold(
+        self, gallery: str, *, fpir: float | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """The threshold for a wanted FPIR, and what it rests on."""
+        return self.send(calls.threshold(gallery, fpir=fpir))
 
     def detect(self, photo: bytes, *, turns: bool = False) -> schemas.DetectAnswer:
         """The faces of a photo with their quality."""

@@ -6,13 +6,16 @@ from typing import BinaryIO
 
 from embedding.choosing import FaceChoice
 from index.transfer import export_stream, import_into
-from service import answers, schemas
+from service import answers, answers_deciding, schemas
 from service.assembly import Parts
 from service.auth import OWNER, Role
 from service.bodies_people import change_of, enrolled_details
+from service.calibrating import MAX_PROBES
 from service.choosing import SubjectChoice
+from service.identifying import FacesChoice
 from service.limits import Allowance
 from service.people_calls import Person
+from service.thresholds import Asked
 
 
 class LocalClient:
@@ -45,13 +48,82 @@ class LocalClient:
         return answers.enroll_answer(result, gallery=gallery)
 
     def identify(
-        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+        self,
+        photo: bytes,
+        *,
+        gallery: str,
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
     ) -> schemas.IdentifyAnswer:
         """As in `Client`."""
         result = self._parts.recognizer.identify(
-            photo, gallery=gallery, turns=turns, num_candidates=num_candidates
+            photo,
+            gallery=gallery,
+            turns=turns,
+            num_candidates=num_candidates,
+            face=face,
+            asked=Asked(fpir=fpir, threshold=threshold),
         )
         return answers.identify_answer(result, gallery=gallery, similarities=True)
+
+    def identify_across(
+        self,
+        photo: bytes,
+        *,
+        galleries: Sequence[str],
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        fpir: float | None = None,
+        threshold: float | None = None,
+    ) -> schemas.IdentifyAcrossAnswer:
+        """As in `Client`."""
+        result = self._parts.recognizer.identify_across(
+            photo,
+            galleries=galleries,
+            turns=turns,
+            num_candidates=num_candidates,
+            face=face,
+            asked=Asked(fpir=fpir, threshold=threshold),
+        )
+        return answers_deciding.across_answer(result, similarities=True)
+
+    def verify(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str | None = None,
+        subject: str | None = None,
+        external_id: str | None = None,
+        subject_id: str | None = None,
+        face: FaceChoice = "only",
+        far: float | None = None,
+    ) -> schemas.VerifyAnswer:
+        """As in `Client`."""
+        whom = SubjectChoice(subject_id=subject_id, name=subject, external_id=external_id)
+        result = self._parts.recognizer.verify(
+            photos, gallery=gallery, subject=whom, face=face, far=far
+        )
+        return answers_deciding.verify_answer(result)
+
+    def calibrate(
+        self, gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """As in `Client`."""
+        found = self._parts.calibrating.calibrate(
+            gallery, fpirs=fpirs, max_probes=MAX_PROBES if max_probes is None else max_probes
+        )
+        return answers_deciding.gallery_threshold_answer(found)
+
+    def threshold(
+        self, gallery: str, *, fpir: float | None = None
+    ) -> schemas.GalleryThresholdAnswer:
+        """As in `Client`."""
+        found = self._parts.calibrating.thresholds(gallery, fpir=fpir)
+        return answers_deciding.gallery_threshold_answer(found)
 
     def galleries(self) -> schemas.GalleriesAnswer:
         """As in `Client`."""

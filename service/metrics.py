@@ -6,7 +6,7 @@ the program, so that no caller can make more of them.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,7 +21,13 @@ from prometheus_client.exposition import choose_encoder
 from embedding.faces import PhotoFaces
 from service.metrics_sharing import counts_of_all
 from service.metrics_state import Load, State, StateCollector
-from service.results import Enrollment, Recognition
+from service.results import (
+    AcrossRecognition,
+    Enrollment,
+    Recognition,
+    Verification,
+    VerifyDecision,
+)
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 DECISIONS: Final = ("match", "review", "unknown")
@@ -61,7 +67,7 @@ class Metrics:
         )
         self._stage_s = Histogram(
             "facegallery_stage_seconds",
-            "Time that one photo spent in a stage: decode, detect, align, embed, search.",
+            "Time that one photo spent in a stage: decode, detect, align, embed, search, compare.",
             ("stage",),
             buckets=STAGE_BUCKETS_S,
             registry=self.registry,
@@ -84,8 +90,16 @@ class Metrics:
             buckets=SIMILARITY_BUCKETS,
             registry=self.registry,
         )
-        for operation in ("identify", "enroll", "detect"):
+        self._verifications = Counter(
+            "facegallery_verifications",
+            "Comparisons of two faces, or of a face with a subject.",
+            ("decision",),
+            registry=self.registry,
+        )
+        for operation in ("identify", "enroll", "detect", "verify"):
             self._faces.labels(operation)
+        for decision in get_args(VerifyDecision):
+            self._verifications.labels(decision)
         for decision in DECISIONS:
             self._decisions.labels(decision)
         build = Gauge(
@@ -122,7 +136,13 @@ class Metrics:
         self._requests.labels(method, route, str(status)).inc()
         self._request_s.labels(route).observe(seconds)
 
-    def identified(self, result: Recognition) -> None:
+    def verified(self, result: Verification) -> None:
+        """Counts the faces of a comparison, and what came of it."""
+        self._stages(result.timings_ms)
+        self._faces.labels("verify").inc(len(result.faces))
+        self._verifications.labels(result.decision).inc()
+
+    def identified(self, result: Recognition | AcrossRecognition) -> None:
         """Counts the faces of a photo, their decisions and best similarities."""
         self._stages(result.timings_ms)
         self._faces.labels("identify").inc(len(result.answers))

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from embedding.errors import GalleryNotFound, StoreError
-from index.calibration.kept import read_calibration
+from index.calibration.kept import KeptCalibration, read_calibration
 from index.galleries import Galleries
 from index.gallery import Gallery
 
@@ -25,12 +25,14 @@ class GallerySize:
         num_subjects: gallery size N.
         num_templates: of all subjects.
         threshold_age_s: seconds since it was calibrated; None where it was not, or unknown.
+        threshold_stale: whether it should be calibrated again; None likewise.
     """
 
     name: str
     num_subjects: int
     num_templates: int
     threshold_age_s: float | None
+    threshold_stale: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,33 +74,36 @@ def state_of(galleries: Galleries) -> State:
         StoreError: they are closed.
     """
     return State(
-        galleries=tuple(
-            GallerySize(
-                name=gallery.name,
-                num_subjects=gallery.num_subjects,
-                num_templates=gallery.num_templates,
-                threshold_age_s=_threshold_age_s(gallery),
-            )
-            for gallery in galleries.list()
-        ),
+        galleries=tuple(_size_of(gallery) for gallery in galleries.list()),
         staleness_s=galleries.staleness_s,
         upkeep_failing_s=galleries.upkeep_failing_s,
     )
 
 
-def _threshold_age_s(gallery: Gallery) -> float | None:
-    """Seconds since a gallery was calibrated; None where it was not, or cannot be asked now.
+def _size_of(gallery: Gallery) -> GallerySize:
+    kept = _kept(gallery)
+    age_s = None
+    if kept is not None:
+        age_s = (datetime.now(UTC) - kept.calibration.made_at).total_seconds()
+    return GallerySize(
+        name=gallery.name,
+        num_subjects=gallery.num_subjects,
+        num_templates=gallery.num_templates,
+        threshold_age_s=age_s,
+        threshold_stale=None if kept is None else kept.stale,
+    )
+
+
+def _kept(gallery: Gallery) -> KeptCalibration | None:
+    """The calibration of a gallery; None where it has none, or cannot be asked now.
 
     Metrics are read when things go wrong: a database that does not answer must not hide the rest.
     """
     try:
-        kept = read_calibration(gallery.store)
+        return read_calibration(gallery.store, rule=gallery.store.rules().fusion)
     except (StoreError, GalleryNotFound) as error:
         logger.warning("no age of thresholds gallery=%s: %s", gallery.id, error)
         return None
-    if kept is None:
-        return None
-    return (datetime.now(UTC) - kept.calibration.made_at).total_seconds()
 
 
 class StateCollector(Collector):
@@ -117,12 +122,14 @@ class StateCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """The values."""
         state = self._state()
-        subjects, templates, age, staleness, failing = families = _families()
+        subjects, templates, age, stale, staleness, failing = families = _families()
         for gallery in state.galleries:
             subjects.add_metric([gallery.name], gallery.num_subjects)
             templates.add_metric([gallery.name], gallery.num_templates)
             if gallery.threshold_age_s is not None:
                 age.add_metric([gallery.name], gallery.threshold_age_s)
+            if gallery.threshold_stale is not None:
+                stale.add_metric([gallery.name], float(gallery.threshold_stale))
         staleness.add_metric([], state.staleness_s)
         failing.add_metric([], state.upkeep_failing_s)
         load = self._load()
@@ -138,6 +145,11 @@ def _families() -> tuple[GaugeMetricFamily, ...]:
         GaugeMetricFamily(
             "facegallery_threshold_age_seconds",
             "Since a gallery's own thresholds were calibrated; absent where it has none.",
+            labels=("gallery",),
+        ),
+        GaugeMetricFamily(
+            "facegallery_threshold_stale",
+            "1 where a gallery's calibration no longer holds, or is not for its rule or model.",
             labels=("gallery",),
         ),
         GaugeMetricFamily(

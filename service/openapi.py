@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import bodies, bodies_people
+from service import bodies, bodies_decisions, bodies_people, bodies_session
 from service.bodies import Body
 from service.errors import PROBLEM_JSON
 from service.reading import FILE_FIELDS
@@ -19,9 +19,12 @@ BODIES: tuple[type[Body], ...] = (
     bodies.EnrollBody,
     bodies.IdentifyBody,
     bodies.DetectBody,
+    bodies_decisions.VerifyBody,
+    bodies_decisions.CalibrateBody,
     bodies.GalleryBody,
     bodies.KeyBody,
     bodies_people.SubjectChangeBody,
+    bodies_session.SessionBody,
 )
 Responses = dict[int | str, dict[str, Any]]
 
@@ -100,13 +103,16 @@ def _form_name(name: str) -> str:
 
 
 def _form_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a form: photos are files, a box is text, everything absent is left out."""
+    """The schema of a form: photos are files, lists are text, everything absent is left out."""
     file = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
     properties: dict[str, Any] = {}
     for name, field in schema["properties"].items():
         said = {"description": field["description"]} if "description" in field else {}
         if name == "photos":
-            properties[name] = {"type": "array", "items": file, "minItems": 1, **said}
+            most = {"maxItems": field["maxItems"]} if "maxItems" in field else {}
+            properties[name] = {"type": "array", "items": file, "minItems": 1, **most, **said}
+        elif name == "galleries":
+            properties[name] = {"type": "string", "examples": ["front-door,staff"], **said}
         elif name == "photo":
             properties[name] = {**file, **said}
         elif name == "metadata":

@@ -1,56 +1,33 @@
-"""Enroll and identify: photos in, templates or decisions out. No HTTP here."""
+"""Enroll, identify, verify and detect: photos in, templates or decisions out. No HTTP here."""
 
-import hashlib
-import hmac
-import logging
-import time
-import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from embedding.choosing import FaceChoice, choose_face
-from embedding.detect import Box
-from embedding.embedder import FaceEmbedder
-from embedding.errors import (
-    FaceError,
-    FaceGalleryError,
-    FaceQualityTooLow,
-    PhotoError,
-    RequestInvalid,
-)
-from embedding.faces import Face, PhotoFaces
-from index.audit.entries import AuditEvent
-from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
-from index.conflicts import find_conflicts
-from index.decision import Identification, name_each_subject_once
+from embedding.choosing import FaceChoice
+from embedding.faces import PhotoFaces
 from index.details import DetailChange
-from index.fusion import fusion_rule
 from index.galleries import Galleries
-from index.gallery import Gallery
-from index.records import Enrolled, NewTemplate, Subject
 from index.repeats import Repeatable
 from service.choosing import SubjectChoice
 from service.embedders import Embedders
-from service.results import Enrollment, Observer, Recognition
+from service.enrollment import Enrolling
+from service.identifying import FacesChoice, Identifying
+from service.results import (
+    AcrossRecognition,
+    Enrollment,
+    Observer,
+    Recognition,
+    Verification,
+)
 from service.settings import Settings
-
-logger = logging.getLogger(__name__)
-
-MAX_CANDIDATES = 100
-"""In one answer; a list for a person to look through is shorter."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _ChosenFace:
-    """The face of a photo that is to become a template; the size is of the upright photo."""
-
-    face: Face
-    photo: bytes
-    photo_size: tuple[int, int]
+from service.thresholds import NOTHING, Asked
+from service.verifying import NOBODY, Verifying
 
 
 class Recognizer:
-    """Enrolls and identifies photos; thread safe, and slow: never call it on an event loop."""
+    """What is done with photos, told to whoever watches; thread safe, and slow.
+
+    Never call it on an event loop.
+    """
 
     def __init__(
         self,
@@ -61,10 +38,10 @@ class Recognizer:
         secret: bytes,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self._galleries = galleries
         self._embedders = embedders
-        self._settings = settings
-        self._secret = secret
+        self._enrolling = Enrolling(galleries, embedders, settings=settings, secret=secret)
+        self._identifying = Identifying(galleries, embedders, settings=settings)
+        self._verifying = Verifying(galleries, embedders, settings=settings)
         self._observers = observers
 
     def enroll(
@@ -80,136 +57,83 @@ class Recognizer:
         repeatable: Repeatable[Enrollment] | None = None,
         check: Callable[[], None] | None = None,
     ) -> Enrollment:
-        """One template from each photo for one subject: all of them, or none and an error.
-
-        A photo without a face, or without one that is surely upright, is also tried in its
-        quarter turns.
-
-        Args:
-            photos: encoded photos of one person.
-            gallery: name of the gallery.
-            subject: whom the photos show.
-            face: which face of each photo: the only one, the largest, or the one at a box in
-                pixels of the upright photo (one photo then).
-            force: take faces of poor quality too.
-            dry_run: save nothing.
-            details: what is to be kept of the person besides, checked; merged into what is there.
-            repeatable: how it is remembered what was done; None for not, and on a dry run.
-            check: is called before each photo and before the templates are saved; what it raises
-                stops the enroll, and nothing is saved.
-
-        Raises:
-            IdempotencyKeyInUse: a request with the same key was quicker; nothing was done.
-            PhotoError: a photo is not accepted.
-            FaceError: a photo has no face, several, none at the box, or a poor one.
-            GalleryError: no such gallery or subject, or a name that is not accepted.
-            RequestInvalid: no photo, too many, or arguments that exclude each other.
-            ModelError: the gallery's model is not installed or damaged.
-        """
-        self._check_enroll(photos, subject, face)
-        target = self._galleries.get(gallery)
-        known = _find_subject(target, subject)
-        embedder = self._embedders.of_gallery(target.fingerprint)
-        chosen, timings = self._choose_faces(embedder, photos, face, force=force, check=check)
-        target.refresh()
-        templates = [self._template(each, embedder) for each in chosen]
-        thresholds = self._thresholds(target, embedder)
-        conflicts = find_conflicts(
-            target,
-            templates,
-            subject_id=None if known is None else known.id,
-            other_threshold=[thresholds.for_probe(each.face.embedding)[0] for each in chosen],
-            # Of two photos: a gallery of one subject.
-            same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
-            fusion=fusion_rule(thresholds.rule),
+        """One template from each photo for one subject; see `Enrolling.enroll`."""
+        result = self._enrolling.enroll(
+            photos,
+            gallery=gallery,
+            subject=subject,
+            face=face,
+            force=force,
+            dry_run=dry_run,
+            details=details,
+            repeatable=repeatable,
+            check=check,
         )
-
-        def result_of(enrolled: Enrolled | None) -> Enrollment:
-            return Enrollment(
-                faces=tuple(each.face for each in chosen),
-                enrolled=enrolled,
-                would_create=known is None,
-                conflicts=conflicts,
-                threshold=thresholds.match,
-                card=embedder.card,
-                timings_ms=timings,
-            )
-
-        if check is not None:
-            check()
-        if dry_run:
-            enrolled = None
-        else:
-            enrolled = _save(
-                target, templates, subject, details, _remembered(repeatable, result_of)
-            )
-        if enrolled is None:
-            # It changed nothing, but said who looks alike.
-            facts = {"num_photos": len(photos)}
-            self._galleries.audit.note(
-                AuditEvent(action="enroll.dry_run", gallery_id=target.id, facts=facts)
-            )
-        result = result_of(enrolled)
         for observer in self._observers:
             observer.enrolled(result)
         return result
 
     def identify(
-        self, photo: bytes, *, gallery: str, turns: bool = False, num_candidates: int = 5
+        self,
+        photo: bytes,
+        *,
+        gallery: str,
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        asked: Asked = NOTHING,
     ) -> Recognition:
-        """Who each face of a photo is; nothing is saved.
-
-        Args:
-            photo: encoded.
-            gallery: name of the gallery.
-            turns: when no face is found, or none that is surely upright, try the quarter turns.
-            num_candidates: at most this many in each answer, 1 to 100.
-
-        Raises:
-            PhotoError: the photo is not accepted.
-            GalleryNotFound: no such gallery.
-            ModelError: the gallery's model is not installed or damaged.
-            RequestInvalid: num_candidates is out of range.
-            StoreCorrupt: the gallery's calibration cannot be read.
-        """
-        if not 1 <= num_candidates <= MAX_CANDIDATES:
-            raise RequestInvalid(
-                f"num_candidates is 1 to {MAX_CANDIDATES}, but was {num_candidates}"
-            )
-        target = self._galleries.get(gallery)
-        embedder = self._embedders.of_gallery(target.fingerprint)
-        found = embedder.analyze(photo, turns=turns)
-        start = time.perf_counter()
-        target.refresh()
-        thresholds = self._thresholds(target, embedder)
-        of_faces = [thresholds.for_probe(face.embedding) for face in found.faces]
-        answers = name_each_subject_once(
-            [
-                target.identify(
-                    face.embedding,
-                    fingerprint=embedder.fingerprint,
-                    match_threshold=match,
-                    review_threshold=review,
-                    num_candidates=num_candidates,
-                    fusion=fusion_rule(thresholds.rule),
-                    smallest_lead=thresholds.smallest_lead,
-                )
-                for face, (match, review) in zip(found.faces, of_faces, strict=True)
-            ]
-        )
-        if self._settings.audit_identifies:
-            self._galleries.audit.note(_identified(target, answers))
-        search_ms = (time.perf_counter() - start) * 1000
-        result = Recognition(
-            photo=found,
-            answers=answers,
-            thresholds=thresholds,
-            match_similarities=tuple(match for match, _ in of_faces),
-            card=embedder.card,
-            timings_ms={**found.timings_ms, "search": search_ms},
+        """Who each face of a photo is; see `Identifying.identify`."""
+        result = self._identifying.identify(
+            photo,
+            gallery=gallery,
+            turns=turns,
+            num_candidates=num_candidates,
+            face=face,
+            asked=asked,
         )
         for observer in self._observers:
             observer.identified(result)
+        return result
+
+    def identify_across(
+        self,
+        photo: bytes,
+        *,
+        galleries: Sequence[str],
+        turns: bool = False,
+        num_candidates: int = 5,
+        face: FacesChoice = "all",
+        asked: Asked = NOTHING,
+    ) -> AcrossRecognition:
+        """Who each face is, asked of several galleries; see `Identifying.identify_across`."""
+        result = self._identifying.identify_across(
+            photo,
+            galleries=galleries,
+            turns=turns,
+            num_candidates=num_candidates,
+            face=face,
+            asked=asked,
+        )
+        for observer in self._observers:
+            observer.identified(result)
+        return result
+
+    def verify(
+        self,
+        photos: Sequence[bytes],
+        *,
+        gallery: str | None = None,
+        subject: SubjectChoice = NOBODY,
+        face: FaceChoice = "only",
+        far: float | None = None,
+    ) -> Verification:
+        """Whether two photos, or a photo and a subject, are one person; see `Verifying`."""
+        result = self._verifying.verify(
+            photos, gallery=gallery, subject=subject, face=face, far=far
+        )
+        for observer in self._observers:
+            observer.verified(result)
         return result
 
     def detect(self, photo: bytes, *, turns: bool = False) -> PhotoFaces:
@@ -223,142 +147,3 @@ class Recognizer:
         for observer in self._observers:
             observer.detected(result)
         return result
-
-    def _thresholds(self, gallery: Gallery, embedder: FaceEmbedder) -> ThresholdsInForce:
-        return thresholds_in_force(
-            gallery,
-            card=embedder.card,
-            fpir=self._settings.fpir,
-            review_fpir=self._settings.review_fpir,
-        )
-
-    def _check_enroll(
-        self, photos: Sequence[bytes], subject: SubjectChoice, face: FaceChoice
-    ) -> None:
-        if not 1 <= len(photos) <= self._settings.max_photos:
-            raise RequestInvalid(
-                f"an enroll takes 1 to {self._settings.max_photos} photos, but got {len(photos)}"
-            )
-        if subject == SubjectChoice():
-            raise RequestInvalid("say whom the photos show: subject, subject_id or external_id")
-        if isinstance(face, Box) and len(photos) != 1:
-            raise RequestInvalid(f"a box goes with exactly one photo, but got {len(photos)}")
-
-    def _choose_faces(
-        self,
-        embedder: FaceEmbedder,
-        photos: Sequence[bytes],
-        choice: FaceChoice,
-        *,
-        force: bool,
-        check: Callable[[], None] | None,
-    ) -> tuple[list[_ChosenFace], dict[str, float]]:
-        """The face of each photo, and the time spent by stage; an error says which photo."""
-        chosen: list[_ChosenFace] = []
-        timings_ms: dict[str, float] = {}
-        for position, photo in enumerate(photos):
-            if check is not None:
-                check()
-            try:
-                found = embedder.analyze(photo, turns=True)
-                face = choose_face(found, choice, force=force)
-            except (PhotoError, FaceError) as error:
-                raise _at_photo(error, position, len(photos)) from error
-            size = (found.width, found.height)
-            chosen.append(_ChosenFace(face=face, photo=photo, photo_size=size))
-            for stage, spent_ms in found.timings_ms.items():
-                timings_ms[stage] = timings_ms.get(stage, 0.0) + spent_ms
-        return chosen, timings_ms
-
-    def _template(self, chosen: _ChosenFace, embedder: FaceEmbedder) -> NewTemplate:
-        face = chosen.face
-        return NewTemplate(
-            embedding=face.embedding,
-            norm=face.norm,
-            fingerprint=embedder.fingerprint,
-            box=(face.box.left, face.box.top, face.box.right, face.box.bottom),
-            photo_size=chosen.photo_size,
-            landmarks=face.landmarks,
-            confidence=face.confidence,
-            quality=face.quality.figure,
-            face_id=uuid.uuid4().hex,
-            image_id=uuid.uuid4().hex,
-            image_hash=hmac.digest(self._secret, b"image\0" + chosen.photo, hashlib.sha256),
-        )
-
-
-def _find_subject(gallery: Gallery, subject: SubjectChoice) -> Subject | None:
-    """The subject when it exists; also checks names before a photo is worked on.
-
-    Raises:
-        SubjectNotFound: it was given by an id that does not exist.
-        NameInvalid: the name or external id is not accepted.
-    """
-    if subject.subject_id is not None:
-        if subject.name is not None or subject.external_id is not None:
-            raise RequestInvalid("give the subject by its id, or by name and external id")
-        return gallery.subject(subject.subject_id)
-    found = None
-    if subject.external_id is not None:
-        found = gallery.find_subject(external_id=subject.external_id)
-    if subject.name is not None:
-        found = gallery.find_subject(name=subject.name) or found
-    return found
-
-
-def _identified(gallery: Gallery, answers: Sequence[Identification]) -> AuditEvent:
-    """What the audit log keeps of an identification: how it went, and who was named."""
-    named = [each.subject.id for each in answers if each.decision == "match" and each.subject]
-    counts = {
-        f"num_{kind}": sum(each.decision == kind for each in answers)
-        for kind in ("match", "review", "unknown")
-    }
-    return AuditEvent(
-        action="identify", gallery_id=gallery.id, subject_ids=tuple(named), facts=counts
-    )
-
-
-def _at_photo(error: FaceGalleryError, position: int, num_photos: int) -> FaceGalleryError:
-    """The same error, saying which of several photos it is about."""
-    if num_photos == 1:
-        return error
-    message = f"photo {position + 1} of {num_photos}: {error}"
-    if isinstance(error, FaceQualityTooLow):
-        return FaceQualityTooLow(message, reasons=error.reasons)
-    return type(error)(message)
-
-
-def _remembered(
-    repeatable: Repeatable[Enrollment] | None, result_of: Callable[[Enrolled], Enrollment]
-) -> Repeatable[Enrolled] | None:
-    """The same of what the gallery does."""
-    if repeatable is None:
-        return None
-    answer = repeatable.answer
-    return Repeatable(key=repeatable.key, answer=lambda enrolled: answer(result_of(enrolled)))
-
-
-def _save(
-    gallery: Gallery,
-    templates: Sequence[NewTemplate],
-    subject: SubjectChoice,
-    details: DetailChange | None,
-    repeatable: Repeatable[Enrolled] | None,
-) -> Enrolled:
-    """Stores the templates, all or none; returns once they are safe."""
-    enrolled = gallery.enroll(
-        templates,
-        subject_id=subject.subject_id,
-        name=subject.name,
-        external_id=subject.external_id,
-        details=details,
-        repeatable=repeatable,
-    )
-    logger.info(
-        "enrolled gallery=%s subject=%s templates=%d dropped=%d",
-        gallery.id,
-        enrolled.subject_id,
-        len(templates),
-        len(enrolled.dropped_ids),
-    )
-    return enrolled

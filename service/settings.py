@@ -17,6 +17,7 @@ from embedding.quality import QualityLimits
 from service.headers import origins_of
 from service.logs import LogFormat
 from service.settings_file import FILE_VARIABLE, read_settings_file
+from service.transport import networks_of
 
 ENV_PREFIX = "FACEGALLERY_"
 KEY_VARIABLE = "FACEGALLERY_KEY"  # read by the command line alone, never a setting
@@ -111,6 +112,15 @@ class Settings(BaseSettings):
             "enroll takes about 1 kB a photo.",
         ),
     ] = 10_000
+    session_lifetime_s: Annotated[
+        int,
+        Field(
+            ge=60,
+            le=604_800,
+            description="Seconds from signing in on the page until it asks for the key again; 8 "
+            "hours are a shift.",
+        ),
+    ] = 28_800
     search_engine: Annotated[
         Literal["auto", "exact", "compressed"],
         Field(
@@ -128,8 +138,8 @@ class Settings(BaseSettings):
     host: Annotated[
         str,
         Field(
-            description="Address to listen on. One that is not loopback needs TLS files or "
-            "`insecure_listen`."
+            description="Address to listen on. One that is not loopback needs TLS files, "
+            "`trusted_proxies` or `insecure_listen`."
         ),
     ] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="TCP port; 0 takes a free one.")] = 8321
@@ -146,6 +156,13 @@ class Settings(BaseSettings):
             "served on an address that is not loopback."
         ),
     ] = False
+    trusted_proxies: Annotated[
+        str | None,
+        Field(
+            description="Addresses and networks of the proxies in front that terminate TLS, "
+            "commas between; plain HTTP is then answered to these and this machine alone."
+        ),
+    ] = None
     model: Annotated[
         str | None,
         Field(
@@ -411,11 +428,13 @@ def check_settings(settings: Settings) -> None:
     for path in (settings.tls_certificate, settings.tls_key):
         if path is not None and not path.is_file():
             raise SettingsInvalid(f"there is no file {path}; expected a PEM file for TLS")
-    if not (is_loopback(settings.host) or settings.tls_certificate or settings.insecure_listen):
+    proxies = networks_of(settings.trusted_proxies)
+    is_safe = is_loopback(settings.host) or settings.tls_certificate or proxies
+    if not (is_safe or settings.insecure_listen):
         raise SettingsInvalid(
             f"{settings.host} is not a loopback address: keys and photos would cross the network "
-            "in clear. Give tls_certificate and tls_key, or set insecure_listen when a proxy in "
-            "front terminates TLS"
+            "in clear. Give tls_certificate and tls_key, list the proxies in front that terminate "
+            "TLS in trusted_proxies, or set insecure_listen when nobody but these reaches the port"
         )
 
 

@@ -14,7 +14,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from embedding.errors import SettingsInvalid
 from embedding.faces import PhotoFaces
-from service.results import Enrollment, Recognition
+from service.results import AcrossRecognition, Enrollment, Recognition, Verification
 
 EXPORT_TIMEOUT_S: Final = 5.0
 """A collector that does not answer holds up the end of the service no longer than that."""
@@ -68,7 +68,11 @@ class Tracing:
         ) as span:
             yield RequestSpan(span)
 
-    def identified(self, result: Recognition) -> None:
+    def verified(self, result: Verification) -> None:
+        """Spans of a comparison's stages, all photos together."""
+        self._stages(result.timings_ms, num_faces=len(result.faces))
+
+    def identified(self, result: Recognition | AcrossRecognition) -> None:
         """Spans of an identify's stages."""
         self._stages(result.timings_ms, num_faces=len(result.answers))
 

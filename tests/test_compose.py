@@ -51,7 +51,9 @@ def promtool() -> str:
 
 def measured() -> Metrics:
     """Metrics with a value each."""
-    gallery = GallerySize(name="g", num_subjects=1, num_templates=2, threshold_age_s=3.0)
+    gallery = GallerySize(
+        name="g", num_subjects=1, num_templates=2, threshold_age_s=3.0, threshold_stale=False
+    )
     state = State(galleries=(gallery,), staleness_s=0.0, upkeep_failing_s=0.0)
     metrics = Metrics(lambda: state, version="1")
     metrics.watch_load(lambda: Load(num_working=1, num_queued=0, num_runs=1, num_crops=2))

@@ -103,63 +103,134 @@ def thresholds_in_force(
         RequestInvalid: the card decides, and has no thresholds for these rates.
         StoreCorrupt: the calibration that is kept cannot be read.
     """
+    known = read_known(gallery, rule=rule, unit=unit)
+    return known.thresholds(card=card, fpir=fpir, review_fpir=review_fpir)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is kept of how a gallery decides, read at one moment.
+
+    Attributes:
+        fingerprint: of its model.
+        num_subjects: gallery size N.
+        num_templates: of all subjects.
+        rule: name of the fusion rule in use.
+        smallest_lead: of a ``match``.
+        unit: what a decision is made of.
+        calibration: None where it was never calibrated.
+        normalisation: that the calibration's thresholds need; None where they need none.
+        left_out: why the calibration is not to decide, in words; empty where it may.
+    """
+
+    fingerprint: str
+    num_subjects: int
+    num_templates: int
+    rule: str
+    smallest_lead: float
+    unit: Unit
+    calibration: Calibration | None
+    normalisation: CohortNormalisation | None
+    left_out: str = ""
+
+    @property
+    def deciding(self) -> Calibration | None:
+        """The calibration, if it is for the gallery's model and the rule in use."""
+        made = self.calibration
+        fits = made is not None and (made.fingerprint, made.rule) == (self.fingerprint, self.rule)
+        return made if fits and not self.left_out else None
+
+    def thresholds(self, *, card: ModelCard, fpir: float, review_fpir: float) -> ThresholdsInForce:
+        """Return what decides at two rates; see `thresholds_in_force`.
+
+        Raises:
+            RequestInvalid: the card decides, and has no thresholds for these rates.
+        """
+        made, reasons = self.deciding, self._reasons((fpir, review_fpir))
+        if made is not None and made.holds(fpir, review_fpir):
+            size = max(1, self.num_subjects)
+            match, review = (
+                made.threshold(fpir=each, num_subjects=size, card=card)
+                for each in (fpir, review_fpir)
+            )
+            return self._in_force(match, review, source="calibration", reasons=reasons)
+        match, review = (
+            card.threshold(fpir=each, num_subjects=self.num_subjects)
+            for each in (fpir, review_fpir)
+        )
+        if self.rule != MAXIMUM:
+            match, review = (replace(each, extrapolated=True) for each in (match, review))
+            if self.calibration is None:
+                reasons += (
+                    f"it decides by {self.rule}, which the model card was not measured with: "
+                    "calibrate it",
+                )
+        return self._in_force(match, review, source="card", reasons=reasons)
+
+    def _reasons(self, fpirs: tuple[float, ...]) -> tuple[str, ...]:
+        made = self.calibration
+        if made is not None:
+            left_out = (self.left_out,) if self.left_out else _missing(made, fpirs)
+            return left_out + stale_reasons(
+                made,
+                num_subjects=self.num_subjects,
+                num_templates=self.num_templates,
+                fingerprint=self.fingerprint,
+                rule=self.rule,
+            )
+        if self.unit == "track":
+            return (
+                "it was never calibrated for tracks, so the model card decides, which was "
+                "measured on single photos",
+            )
+        return ()
+
+    def _in_force(
+        self,
+        match: Threshold,
+        review: Threshold,
+        *,
+        source: Literal["calibration", "card"],
+        reasons: tuple[str, ...],
+    ) -> ThresholdsInForce:
+        return ThresholdsInForce(
+            match=match,
+            review=not_above(match, review),
+            source=source,
+            calibration=self.calibration,
+            reasons=reasons,
+            num_subjects=self.num_subjects,
+            rule=self.rule,
+            smallest_lead=self.smallest_lead,
+            normalisation=self.normalisation if source == "calibration" else None,
+        )
+
+
+def read_known(gallery: LoadedGallery, *, rule: str | None = None, unit: Unit = "photo") -> Known:
+    """Return how a gallery decides, as it is kept now.
+
+    Args:
+        gallery: open.
+        rule: name of the fusion rule in use; None for the gallery's own.
+        unit: what a decision is made of.
+
+    Raises:
+        GalleryNotFound: the gallery was deleted.
+        StoreCorrupt: the calibration that is kept cannot be read.
+    """
     with gallery.store.reading() as store:
         rules = store.rules()
         content = store.fact(fact_of(unit))
-    rule = rules.fusion if rule is None else rule
-    num_subjects = gallery.num_subjects
     calibration, normalisation = _kept(gallery.store, unit, content)
-    reasons: tuple[str, ...] = ()
-    if calibration is None and unit == "track":
-        reasons = (
-            "it was never calibrated for tracks, so the model card decides, which was measured on "
-            "single photos",
-        )
-    if calibration is not None:
-        missing = _missing(calibration, (fpir, review_fpir))
-        reasons = missing + stale_reasons(
-            calibration,
-            num_subjects=num_subjects,
-            num_templates=gallery.num_templates,
-            fingerprint=gallery.fingerprint,
-            rule=rule,
-        )
-        fits = (calibration.fingerprint, calibration.rule) == (gallery.fingerprint, rule)
-        if fits and not missing:
-            size = max(1, num_subjects)
-            match, review = (
-                calibration.threshold(fpir=each, num_subjects=size, card=card)
-                for each in (fpir, review_fpir)
-            )
-            return ThresholdsInForce(
-                match=match,
-                review=_below(match, review),
-                source="calibration",
-                calibration=calibration,
-                reasons=reasons,
-                num_subjects=num_subjects,
-                rule=rule,
-                smallest_lead=rules.smallest_lead,
-                normalisation=normalisation,
-            )
-    match, review = (
-        card.threshold(fpir=each, num_subjects=num_subjects) for each in (fpir, review_fpir)
-    )
-    if rule != MAXIMUM:
-        match, review = (replace(each, extrapolated=True) for each in (match, review))
-        if calibration is None:
-            reasons += (
-                f"it decides by {rule}, which the model card was not measured with: calibrate it",
-            )
-    return ThresholdsInForce(
-        match=match,
-        review=_below(match, review),
-        source="card",
-        calibration=calibration,
-        reasons=reasons,
-        num_subjects=num_subjects,
-        rule=rule,
+    return Known(
+        fingerprint=gallery.fingerprint,
+        num_subjects=gallery.num_subjects,
+        num_templates=gallery.num_templates,
+        rule=rules.fusion if rule is None else rule,
         smallest_lead=rules.smallest_lead,
+        unit=unit,
+        calibration=calibration,
+        normalisation=normalisation,
     )
 
 
@@ -200,6 +271,6 @@ def _missing(calibration: Calibration, fpirs: tuple[float, ...]) -> tuple[str, .
     )
 
 
-def _below(match: Threshold, review: Threshold) -> Threshold:
-    """A review band must not begin above the match."""
+def not_above(match: Threshold, review: Threshold) -> Threshold:
+    """Return the threshold of ``review``, or that of ``match`` where it would lie above."""
     return match if review.value > match.value else review

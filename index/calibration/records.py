@@ -100,9 +100,12 @@ class Calibration:
     normalisation: Judgement | None = None
     cohort_digest: str = ""
 
-    def holds(self, fpir: float) -> bool:
-        """Whether there is a threshold for this FPIR."""
-        return any(math.isclose(each.fpir, fpir, rel_tol=1e-9) for each in self.points)
+    def holds(self, *fpirs: float) -> bool:
+        """Whether there is a threshold for each FPIR."""
+        return all(
+            any(math.isclose(each.fpir, fpir, rel_tol=1e-9) for each in self.points)
+            for fpir in fpirs
+        )
 
     def threshold(self, *, fpir: float, num_subjects: int, card: ModelCard) -> Threshold:
         """Return the threshold for a gallery that may have grown since.

@@ -1,6 +1,5 @@
-"""``facegallery enroll`` and ``facegallery identify``."""
+"""``facegallery enroll``."""
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,10 +9,8 @@ from pydantic import BaseModel
 from embedding.choosing import FaceChoice
 from embedding.detect import Box
 from service import schemas
-from service.client import Client
 from service.commands.options import (
     EXIT_CODES,
-    EXIT_SOME_FAILED,
     GALLERY,
     DataFolderOption,
     GalleryOption,
@@ -21,6 +18,7 @@ from service.commands.options import (
     KeyOption,
     add_row,
     client_for,
+    leave,
     new_table,
     print_json,
     print_table,
@@ -54,27 +52,12 @@ class EnrolledPhoto(BaseModel):
     failure: Failure | None = None
 
 
-class IdentifiedPhoto(BaseModel):
-    """What became of one photo on identify."""
-
-    photo: str
-    answer: schemas.IdentifyAnswer | None = None
-    failure: Failure | None = None
-
-
 class EnrollReport(BaseModel):
     """What ``enroll --json`` prints."""
 
     num_enrolled: int
     num_failed: int
     photos: list[EnrolledPhoto]
-
-
-class IdentifyReport(BaseModel):
-    """What ``identify --json`` prints."""
-
-    num_failed: int
-    photos: list[IdentifiedPhoto]
 
 
 def enroll(
@@ -137,50 +120,7 @@ def enroll(
     finally:
         # After an error too: what was saved until then is saved.
         num_failed = _report_enrolled(done, dry_run=dry_run, as_json=as_json)
-    _leave(num_failed)
-
-
-def identify(
-    photos: Annotated[list[Path], typer.Argument(help="Photos to look at.", show_default=False)],
-    gallery: GalleryOption = GALLERY,
-    turns: Annotated[
-        bool,
-        typer.Option(
-            "--turns", help="Try quarter turns when no face is found, or none surely upright."
-        ),
-    ] = False,
-    num_candidates: Annotated[
-        int, typer.Option(min=1, max=100, help="Candidates for each face, in the JSON.")
-    ] = 5,
-    data_folder: DataFolderOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Tell who is in photos: a match, one to review, or unknown. Nothing is saved."""
-    with client_for(data_folder, key) as client, progress_bar(quiet=as_json) as progress:
-        done = [
-            _identify_one(client, path, gallery, turns=turns, num_candidates=num_candidates)
-            for path in progress.track(photos, description="identify")
-        ]
-    num_failed = sum(row.failure is not None for row in done)
-    if as_json:
-        print_json(IdentifyReport(num_failed=num_failed, photos=done))
-    else:
-        _print_identified(done)
-    _leave(num_failed)
-
-
-def _identify_one(
-    client: Client, path: Path, gallery: str, *, turns: bool, num_candidates: int
-) -> IdentifiedPhoto:
-    row = IdentifiedPhoto(photo=shown(path))
-    try:
-        row.answer = client.identify(
-            read_photo(path), gallery=gallery, turns=turns, num_candidates=num_candidates
-        )
-    except OF_ONE_PHOTO as error:
-        row.failure = failure_of(error)
-    return row
+    leave(num_failed)
 
 
 def _report_enrolled(done: list[EnrolledPhoto], *, dry_run: bool, as_json: bool) -> int:
@@ -221,47 +161,6 @@ def _print_enrolled(report: EnrollReport, *, dry_run: bool) -> None:
     typer.echo(f"{report.num_enrolled} photos enrolled, {report.num_failed} failed")
 
 
-def _print_identified(rows: Sequence[IdentifiedPhoto]) -> None:
-    table = new_table("photo", "face", "decision", "subject", "similarity", "threshold")
-    for row in rows:
-        if row.answer is None:
-            add_row(table, row.photo, None, row.failure and row.failure.detail, None, None, None)
-            continue
-        if not row.answer.faces:
-            add_row(table, row.photo, None, "no face", None, None, None)
-        for face in row.answer.faces:
-            box = face.box
-            add_row(
-                table,
-                row.photo,
-                f"{box.left:.0f},{box.top:.0f},{box.right:.0f},{box.bottom:.0f}",
-                face.decision + (f" ({', '.join(face.reasons)})" if face.reasons else ""),
-                face.subject and (face.subject.name or face.subject.id),
-                None if face.similarity is None else f"{face.similarity:.3f}",
-                f"{face.match_threshold or row.answer.match.value:.3f}",
-            )
-    print_table(table)
-    _print_stale(rows)
-
-
-def _print_stale(rows: Iterable[IdentifiedPhoto]) -> None:
-    """Says once of each gallery why its calibration should be made again."""
-    reasons = {
-        f"gallery {row.answer.gallery}: its calibration is stale: {reason}"
-        for row in rows
-        if row.answer is not None and row.answer.calibration is not None
-        for reason in row.answer.calibration.reasons
-    }
-    for reason in sorted(reasons):
-        typer.echo(reason, err=True)
-
-
-def _leave(num_failed: int) -> None:
-    if num_failed:
-        raise typer.Exit(EXIT_SOME_FAILED)
-
-
 def add_to(app: typer.Typer) -> None:
-    """Adds these commands."""
+    """Adds this command."""
     app.command(epilog=EXIT_CODES)(enroll)
-    app.command(epilog=EXIT_CODES)(identify)

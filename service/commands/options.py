@@ -90,6 +90,12 @@ def client_for(data_folder: Path | None, key: str | None) -> Iterator[Client]:
         yield client
 
 
+def leave(num_failed: int) -> None:
+    """Ends the command with its code where photos failed."""
+    if num_failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
 def print_json(answer: BaseModel) -> None:
     """Prints an answer for machines."""
     typer.echo(answer.model_dump_json(indent=2))

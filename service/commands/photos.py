@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel
 
+from embedding.detect import Box
 from embedding.errors import (
     FaceError,
     FaceGalleryError,
@@ -17,6 +19,8 @@ from embedding.errors import (
     PhotoUnreadable,
     RequestInvalid,
 )
+
+AnyChoice = TypeVar("AnyChoice", bound=str)
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
@@ -107,6 +111,18 @@ def parse_box(text: str) -> tuple[float, float, float, float]:
     except ValueError as error:
         raise RequestInvalid(f"a box is left,top,right,bottom in pixels, got {text!r}") from error
     return left, top, right, bottom
+
+
+def box_or(face: AnyChoice, box: str | None) -> AnyChoice | Box:
+    """The box that an option gives, or else the choice.
+
+    Raises:
+        RequestInvalid: not four numbers.
+    """
+    if box is None:
+        return face
+    left, top, right, bottom = parse_box(box)
+    return Box(left=left, top=top, right=right, bottom=bottom)
 
 
 def _photos_in(folder: Path) -> Sequence[Path]:

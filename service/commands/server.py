@@ -48,8 +48,8 @@ def serve(
 ) -> None:
     """Serve HTTP on the data folder until interrupted.
 
-    Prints the address and the page with the API docs; at the first start also one admin key,
-    this once. All other settings are environment variables FACEGALLERY_...
+    Prints the address, where a page opens, and that of the API docs; at the first start also one
+    admin key, this once. All other settings are environment variables FACEGALLERY_...
     """
     settings = load_settings(
         host=host,

@@ -4,15 +4,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from service import answers, schemas
+from embedding.errors import RequestInvalid
+from service import answers, answers_deciding, schemas
 from service.access import PartsOf, allowed
 from service.admission import admission_of, check_room
 from service.auth import Caller, Permission
 from service.bodies import DetectBody, EnrollBody, IdentifyBody
+from service.choosing import box_of
 from service.enrolling import enroll_once
 from service.idempotency_key import REPLAYED, SentKey
 from service.openapi import body_of, problems
 from service.reading import photo_body_bytes, read_body
+from service.thresholds import Asked
 
 router = APIRouter(prefix="/v1", tags=["faces"], dependencies=[Depends(check_room)])
 
@@ -68,25 +71,46 @@ async def identify(
     request: Request,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.IDENTIFY))],
-) -> schemas.IdentifyAnswer:
+) -> schemas.IdentifyAnswer | schemas.IdentifyAcrossAnswer:
     """Tell for each face of a photo who it is; nothing is saved.
 
-    Identifier keys get decisions: names of matches, without similarities and candidates.
+    Identifier keys get decisions: names of matches, without similarities and candidates. Asked of
+    several `galleries`, the answer says what each of them says, and one decision of all.
     """
+    similarities = caller.may(Permission.SEE_SIMILARITIES)
     max_bytes = photo_body_bytes(parts.settings.max_photo_bytes)
     with admission_of(request).place(request) as place:
         body = await place.read(read_body(request, IdentifyBody, max_bytes=max_bytes))
-        caller.require_gallery(body.gallery)
+        asked = Asked(fpir=body.fpir, threshold=body.threshold)
+        if asked.anything:
+            # Whoever may move the threshold learns the similarity by halves.
+            caller.require(Permission.CHOOSE_THRESHOLDS)
+        for gallery in body.galleries or [body.gallery]:
+            caller.require_gallery(gallery)
+        face = body.face if body.box is None else box_of(body.box)
+        if body.galleries is not None:
+            if "gallery" in body.model_fields_set:
+                raise RequestInvalid("give gallery or galleries, not both")
+            across = await place.work(
+                parts.recognizer.identify_across,
+                body.photo,
+                galleries=body.galleries,
+                turns=body.turns,
+                num_candidates=body.num_candidates,
+                face=face,
+                asked=asked,
+            )
+            return answers_deciding.across_answer(across, similarities=similarities)
         result = await place.work(
             parts.recognizer.identify,
             body.photo,
             gallery=body.gallery,
             turns=body.turns,
             num_candidates=body.num_candidates,
+            face=face,
+            asked=asked,
         )
-    return answers.identify_answer(
-        result, gallery=body.gallery, similarities=caller.may(Permission.SEE_SIMILARITIES)
-    )
+    return answers.identify_answer(result, gallery=body.gallery, similarities=similarities)
 
 
 @router.post(

@@ -1,10 +1,10 @@
-"""Health, the page with the API docs and its files, all without a key."""
+"""Health, the page, the API docs and their files, all without a key."""
 
 from importlib.resources import files
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from service import schemas
@@ -14,6 +14,24 @@ from service.errors import problem
 router = APIRouter()
 
 STATIC_PATH = "/static/docs"
+PAGE_PATH = "/static/page"
+
+_PAGE_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "form-action 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
+"""Only the page's own files run, and no text can ever become markup or a script."""
 
 MAX_STALENESS_S = 10.0
 """Beyond it a balancer should ask another service: enrolls of others are not seen here."""
@@ -50,9 +68,15 @@ def readyz(request: Request) -> JSONResponse | schemas.ReadyAnswer:
 
 
 @router.get("/", include_in_schema=False)
-def root() -> RedirectResponse:
-    """Lead a person to the docs."""
-    return RedirectResponse("docs")
+def page() -> Response:
+    """Show the page for people: who is in a photo, and who is enrolled."""
+    return HTMLResponse(
+        (files("service") / "web" / "index.html").read_text(encoding="utf-8"),
+        headers={
+            "Content-Security-Policy": _PAGE_POLICY,
+            "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+        },
+    )
 
 
 @router.get("/docs", include_in_schema=False)
@@ -73,7 +97,11 @@ def docs(request: Request) -> HTMLResponse:
     return page
 
 
-def mount_docs_files(app: FastAPI) -> None:
-    """Serves the page's scripts from the package that ships them: the network may be absent."""
-    folder = str(files("fastapi_offline") / "static")
-    app.mount(STATIC_PATH, StaticFiles(directory=folder), name="docs-files")
+def mount_files(app: FastAPI) -> None:
+    """Serves the scripts of both pages from packages: the network may be absent."""
+    folders = {
+        "docs-files": (STATIC_PATH, files("fastapi_offline") / "static"),
+        "page-files": (PAGE_PATH, files("service") / "web"),
+    }
+    for name, (path, folder) in folders.items():
+        app.mount(path, StaticFiles(directory=str(folder)), name=name)

@@ -11,6 +11,19 @@ from service.schemas.base import (
     Problem,
     ThresholdAnswer,
 )
+from service.schemas.deciding import (
+    AcrossCandidateAnswer,
+    AcrossFace,
+    CalibratedPointAnswer,
+    GalleryThresholdAnswer,
+    IdentifyAcrossAnswer,
+    InGalleryAnswer,
+    KeptCalibrationAnswer,
+    SearchedGalleryAnswer,
+    VerifiedFace,
+    VerifyAnswer,
+    VerifyThresholdAnswer,
+)
 from service.schemas.enrolling import (
     CandidateAnswer,
     ConflictAnswer,
@@ -23,6 +36,7 @@ from service.schemas.galleries import GalleriesAnswer, GalleryAnswer, ModelAnswe
 from service.schemas.identifying import CalibrationAnswer, IdentifiedFace, IdentifyAnswer
 from service.schemas.keys import KeyAnswer, KeysAnswer, NewKeyAnswer
 from service.schemas.operation import HealthAnswer, ReadyAnswer
+from service.schemas.sessions import SessionAnswer
 from service.schemas.subjects import (
     ErasedAnswer,
     ErasureContent,
@@ -38,10 +52,13 @@ __all__ = [
     "CREATED",
     "FINGERPRINT",
     "SUBJECT_ID",
+    "AcrossCandidateAnswer",
+    "AcrossFace",
     "Answer",
     "AuditAnswer",
     "AuditEntryAnswer",
     "BoxAnswer",
+    "CalibratedPointAnswer",
     "CalibrationAnswer",
     "CandidateAnswer",
     "ConflictAnswer",
@@ -54,11 +71,15 @@ __all__ = [
     "GalleriesAnswer",
     "GalleryAnswer",
     "GalleryName",
+    "GalleryThresholdAnswer",
     "HealthAnswer",
     "IdentifiedFace",
     "IdentifiedSubject",
+    "IdentifyAcrossAnswer",
     "IdentifyAnswer",
     "ImportAnswer",
+    "InGalleryAnswer",
+    "KeptCalibrationAnswer",
     "KeyAnswer",
     "KeysAnswer",
     "ModelAnswer",
@@ -70,8 +91,13 @@ __all__ = [
     "ReadyAnswer",
     "ReceiptAnswer",
     "RemovedAnswer",
+    "SearchedGalleryAnswer",
+    "SessionAnswer",
     "StrangerAnswer",
     "SubjectAnswer",
     "SubjectsAnswer",
     "ThresholdAnswer",
+    "VerifiedFace",
+    "VerifyAnswer",
+    "VerifyThresholdAnswer",
 ]

@@ -29,8 +29,8 @@ GOOD = make_photo(["ann"])
 def _post(
     service: FakeService, path: str, photo: bytes, fields: dict[str, str] | None = None
 ) -> Any:
-    part = "photos" if path == "/v1/enroll" else "photo"
-    data = {"subject": "bob"} if path == "/v1/enroll" else {}
+    data = {"/v1/enroll": {"subject": "bob"}, "/v1/verify": {"subject": "ann"}}.get(path, {})
+    part = "photos" if data else "photo"
     return service.http.post(
         path,
         headers=service.headers(),
@@ -50,7 +50,7 @@ PHOTOS = {
 }
 
 
-@pytest.mark.parametrize("path", ["/v1/enroll", "/v1/identify", "/v1/detect"])
+@pytest.mark.parametrize("path", ["/v1/enroll", "/v1/identify", "/v1/verify", "/v1/detect"])
 @pytest.mark.parametrize("name", PHOTOS)
 def test_photo_that_is_none(shared_service: FakeService, path: str, name: str) -> None:
     """What is not a photo within the limits is refused by every route that takes one."""

@@ -124,6 +124,48 @@ def test_a_stale_calibration_is_told(
     )
 
 
+def test_identify_as_it_is_asked(run: Run, people: Path, photo: Path) -> None:
+    """A face, a rate, a threshold, several galleries: each reaches the answer."""
+    run("enroll", people)
+    run("galleries", "create", "staff")
+    run("enroll", people / "ben", "--subject", "ben", "--gallery", "staff")
+    strict = run("identify", photo, "--json", "--fpir", "0.001", "--face", "largest")
+    answer = strict.json["photos"][0]["answer"]
+    assert (answer["match"]["fpir"], len(answer["faces"])) == (0.001, 1)
+    asked = run("identify", photo, "--json", "--threshold", "0.5").json["photos"][0]["answer"]
+    assert asked["match"]["value"] == 0.5
+    several = run("identify", photo, "-g", "default", "-g", "staff")
+    assert "gallery" in several.out
+    assert "ann" in several.out
+    assert "at most 2.00% of strangers" in several.err
+    wrong = run("identify", photo, "--fpir", "0.01", "--threshold", "0.5")
+    assert (wrong.code, "request_invalid" in wrong.err) == (3, True)
+
+
+def test_verify(run: Run, people: Path, photo: Path) -> None:
+    """Two photos, or a photo and a subject."""
+    ann, later, ben = (people / each for each in ("ann/0.PNG", "ann/3.PNG", "ben/0.PNG"))
+    assert run("verify", ann, later, "--json").json["decision"] == "match"
+    assert "no_match" in run("verify", ann, ben).out
+    run("enroll", people)
+    found = run("verify", later, "--subject", "ann", "--far", "0.001", "--json").json
+    assert (found["decision"], found["match"]["far"]) == ("match", 0.001)
+    assert "extrapolated" in run("verify", later, "--subject", "ann", "--far", "0.001").out
+    several = run("verify", photo, "--subject", "ann")
+    assert (several.code, "several_faces" in several.err) == (3, True)
+    assert run("verify", photo, "--subject", "ann", "--face", "largest").code == 0
+
+
+def test_calibrate_and_threshold(run: Run, people: Path) -> None:
+    """Measured on the gallery itself, and told with what it is worth."""
+    run("enroll", people)
+    assert "other people, by model fake" in run("threshold", "default").out
+    made = run("calibrate", "default", "--fpir", "0.1", "--json").json
+    assert [each["fpir"] for each in made["calibration"]["points"]] == [0.1, 0.05, 0.01]
+    assert "3 searches" in run("threshold", "default", "--fpir", "0.1").out
+    assert "extrapolated" in run("calibrate", "default", "--max-probes", "2").out
+
+
 def test_some_photos_fail(run: Run, people: Path) -> None:
     """A bad photo does not stop the others; the exit code says that some failed."""
     (people / "ben" / "bad.jpg").write_bytes(b"text")
@@ -253,6 +295,8 @@ def test_names_are_printed_as_they_are(run: Run, people: Path) -> None:
     [
         ("identify",),
         ("enroll", "/absent/folder"),
+        ("verify",),
+        ("identify", "x", "--face", "smallest"),
         ("keys", "create", "--role", "owner"),
         ("serve", "--port", "99999"),
         ("nonsense",),
@@ -293,6 +337,9 @@ def test_one_line_on_errors(
         ("serve",),
         ("enroll",),
         ("identify",),
+        ("verify",),
+        ("calibrate",),
+        ("threshold",),
         ("subjects", "remove"),
         ("galleries", "delete"),
         ("keys", "create"),

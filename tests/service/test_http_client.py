@@ -20,6 +20,7 @@ from embedding.errors import (
     FaceQualityTooLow,
     GalleryExists,
     KeyInvalid,
+    RequestInvalid,
     ServerUnreachable,
     SubjectChanged,
     SubjectNotFound,
@@ -264,7 +265,8 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         calls.subjects("g"), calls.subject("g", "s"), calls.change_subject("g", "s", {}),
         calls.remove_subject("g", "s"),
         calls.keys(), calls.create_key(role=Role.ADMIN), calls.revoke_key("k"), calls.models(),
-        calls.ready(), calls.erasure("g", "s"), calls.audit(),
+        calls.ready(), calls.erasure("g", "s"), calls.audit(), calls.verify([b"x", b"y"]),
+        calls.identify_across(b"x", galleries=["g"]), calls.calibrate("g"), calls.threshold("g"),
         calls.import_gallery("g", b"x"), calls.gallery_erasure("g"),
     ]  # fmt: skip
     paths = {(call.method, call.path) for call in made}
@@ -304,6 +306,17 @@ def test_all_of_it_against_a_real_service(running: Server) -> None:
         found = client.identify(photo, gallery="default")
         assert found.faces[0].decision == "match"
         assert len(client.detect(photo).faces) == 1
+        for far in (None, 0.001):
+            verified = client.verify([photo], subject_id=enrolled.subject_id, far=far)
+            assert (verified.decision, verified.match.far) == ("match", far or 0.01)
+        assert client.verify([photo, make_photo(["ben"])]).decision == "no_match"
+        asked = client.identify(photo, gallery="default", face="largest", fpir=0.001)
+        assert asked.match.fpir == 0.001
+        across = client.identify_across(photo, galleries=["default"], threshold=0.9)
+        assert (across.faces[0].gallery, across.galleries[0].match.value) == ("default", 0.9)
+        assert client.threshold("default").calibration is None
+        with pytest.raises(RequestInvalid):
+            client.calibrate("default")
         one = client.subject("default", str(enrolled.subject_id))
         assert (one.name, one.external_id, one.num_templates) == ("ann", "a-1", 2)
         assert client.subjects("default").subjects == [one]

@@ -14,7 +14,7 @@ from index.calibration.kept import calibrate_gallery
 from index.calibration.normalisation import CohortNormalisation, digest_of
 from index.rules import GalleryRules
 from index.store.sqlite import SqliteDatabase
-from service import recognizer
+from service import thresholds
 from service.auth import Role
 from tests.fakes import make_photo
 from tests.index.calibration.samples import soft_strangers
@@ -202,7 +202,7 @@ def test_thresholds_decide_under_the_rule_that_they_are_for(
         gallery.set_rules(GalleryRules(fusion="mean"))
         return found
 
-    monkeypatch.setattr(recognizer, "thresholds_in_force", choosing_then)
+    monkeypatch.setattr(thresholds, "thresholds_in_force", choosing_then)
     first, second = (
         _identify(service, make_photo(["ann"])).json()["faces"][0]["similarity"] for _ in range(2)
     )

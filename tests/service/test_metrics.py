@@ -252,6 +252,9 @@ def test_age_of_thresholds(watched: FakeService) -> None:
     gallery.store.write_facts({"calibration": earlier.to_json()})
     found = samples_of(read(watched))
     assert value(found, "threshold_age_seconds", gallery="default") >= 7200
+    assert value(found, "threshold_stale", gallery="default") == 0
+    watched.enroll("cat", "dan", "eve")
+    assert value(samples_of(read(watched)), "threshold_stale", gallery="default") == 1
     assert (name, frozenset({("gallery", door.name)})) not in found
 
 
@@ -294,7 +297,15 @@ def test_a_poor_token_stops_the_start(settings: Settings, token_file: Path, text
 def test_every_metric_is_documented() -> None:
     """The table of metrics holds each one, with its labels, and no other."""
     empty = State(
-        galleries=(GallerySize(name="g", num_subjects=0, num_templates=0, threshold_age_s=0.0),),
+        galleries=(
+            GallerySize(
+                name="g",
+                num_subjects=0,
+                num_templates=0,
+                threshold_age_s=0.0,
+                threshold_stale=False,
+            ),
+        ),
         staleness_s=0.0,
         upkeep_failing_s=0.0,
     )

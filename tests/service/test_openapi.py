@@ -35,7 +35,8 @@ def test_keys_and_problems_are_described(document: Any) -> None:
 def test_bodies_have_fields_with_descriptions(document: Any) -> None:
     """What a form and JSON may hold is said, field by field, and nothing else is allowed."""
     schemas = document["components"]["schemas"]
-    for name in ("EnrollBody", "EnrollForm", "IdentifyBody", "IdentifyForm", "DetectForm"):
+    names = ("EnrollBody", "EnrollForm", "IdentifyBody", "IdentifyForm", "DetectForm")
+    for name in (*names, "VerifyBody", "VerifyForm", "CalibrateBody"):
         assert schemas[name]["additionalProperties"] is False
         assert [f for f, s in schemas[name]["properties"].items() if "description" not in s] == []
     assert schemas["IdentifyForm"]["properties"]["photo"]["format"] == "binary"
@@ -59,8 +60,7 @@ def test_page_works_without_a_network(shared_service: FakeService) -> None:
             assert shared_service.http.get(f"/{path}").status_code == 200
 
 
-def test_root_leads_to_the_page(shared_service: FakeService) -> None:
-    """A person who opens the address sees the docs."""
-    answer = shared_service.http.get("/")
-    assert answer.status_code == 307
-    assert answer.headers["location"] == "docs"
+def test_the_session_says_that_it_is_for_the_page(document: Any) -> None:
+    """A program's author is not led to the cookie: no scheme of security names it."""
+    assert set(document["components"]["securitySchemes"]) == {"key", "metrics token"}
+    assert document["paths"]["/session"]["post"]["tags"] == ["page"]

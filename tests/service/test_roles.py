@@ -17,6 +17,7 @@ ADMIN = frozenset({Role.ADMIN})
 OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
 IDENTIFIERS = frozenset({Role.ADMIN, Role.OPERATOR, Role.IDENTIFIER})
 AUDITORS = frozenset({Role.ADMIN, Role.AUDITOR})
+EVERYBODY = frozenset(Role)
 PHOTO = make_photo(["ann"])
 NOT_AUDITED = {("POST", "/v1/detect")}
 """Changes nothing, and compares a face with nobody."""
@@ -51,12 +52,21 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("POST", "/v1/identify"): Row(
         roles=IDENTIFIERS, in_gallery=True, request={"files": {"photo": PHOTO}}
     ),
+    ("POST", "/v1/verify"): Row(
+        roles=OPERATORS,
+        in_gallery=True,
+        request={"data": {"subject": "ann"}, "files": [("photos", ("a", PHOTO))]},
+    ),
     ("POST", "/v1/detect"): Row(roles=OPERATORS, request={"files": {"photo": PHOTO}}),
     ("GET", "/v1/galleries"): Row(roles=OPERATORS),
     ("POST", "/v1/galleries"): Row(
         roles=ADMIN, in_gallery=True, request={"json": {"name": "default"}}
     ),
     ("DELETE", "/v1/galleries/{gallery}"): Row(roles=ADMIN, in_gallery=True),
+    ("POST", "/v1/galleries/{gallery}/calibrate"): Row(
+        roles=ADMIN, in_gallery=True, request={"json": {}}
+    ),
+    ("GET", "/v1/galleries/{gallery}/threshold"): Row(roles=OPERATORS, in_gallery=True),
     ("GET", "/v1/galleries/{gallery}/erasure"): Row(roles=ADMIN, in_gallery=True),
     ("GET", "/v1/galleries/{gallery}/export"): Row(roles=ADMIN, in_gallery=True),
     ("POST", "/v1/galleries/{gallery}/import"): Row(
@@ -83,6 +93,10 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("DELETE", "/v1/keys/{key_id}"): Row(roles=ADMIN, untied=True),
     ("GET", "/v1/audit"): Row(roles=AUDITORS),
     ("GET", "/v1/audit/export"): Row(roles=AUDITORS),
+    ("GET", "/session"): Row(roles=EVERYBODY),
+    # The key stands in the body, and without a cookie nothing ends: test_sessions.py
+    ("POST", "/session"): Row(),
+    ("DELETE", "/session"): Row(),
     ("GET", "/healthz"): Row(),
     ("GET", "/readyz"): Row(),
     ("GET", "/metrics"): Row(),  # has a token of its own: test_metrics.py
@@ -154,10 +168,10 @@ def test_every_route_has_a_row(shared_service: FakeService) -> None:
     assert found == set(ROWS)
 
 
-def test_only_the_docs_files_are_mounted(shared_service: FakeService) -> None:
+def test_only_files_of_the_pages_are_mounted(shared_service: FakeService) -> None:
     """Nothing else is served around the table."""
     mounts = [route.path for route in shared_service.app.routes if isinstance(route, Mount)]
-    assert mounts == ["/static/docs"]
+    assert mounts == ["/static/docs", "/static/page"]
 
 
 @pytest.mark.parametrize("scope", Scope)

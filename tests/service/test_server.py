@@ -40,7 +40,7 @@ class Server:
         return self.process.wait(timeout=20)
 
 
-def start(settings: Settings, *arguments: str) -> Server:
+def start(settings: Settings, *arguments: str, program: str = SERVE) -> Server:
     """A server on a free port of the loopback address."""
     environment = os.environ | {
         "FACEGALLERY_DATA_FOLDER": str(settings.data_folder),
@@ -48,7 +48,7 @@ def start(settings: Settings, *arguments: str) -> Server:
         "FACEGALLERY_LOG_LEVEL": "warning",
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, "serve", "--port", "0", "--json", *arguments],
+        [sys.executable, "-c", program, "serve", "--port", "0", "--json", *arguments],
         cwd=REPOSITORY,
         env=environment,
         stdout=subprocess.PIPE,
