@@ -1,6 +1,7 @@
 """People who expire: matched by nothing from that moment on, and erased as a removal does."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -98,6 +99,16 @@ def test_who_has_expired_is_nowhere_before_the_upkeep_ran(
     with pytest.raises(SubjectNotFound):
         gallery.rename(anna, name="Bea")
     assert identify(gallery, _VECTORS[1]).decision == "match"
+
+
+def test_who_has_expired_takes_nobodys_place(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one candidate is asked for, it is the closest of those who are there."""
+    gallery.set_rules(replace(gallery.rules(), smallest_lead=0.0))
+    set_clock(monkeypatch, _AFTER)
+    answer = identify(gallery, _VECTORS[0], num_candidates=1)
+    assert [each.subject.name for each in answer.candidates] == ["Ben"]
 
 
 def test_a_declared_look_alike_who_has_expired_is_none(

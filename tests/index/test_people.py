@@ -1,5 +1,6 @@
 """People of a gallery that are changed: what they are called, what is kept, and their version."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,6 +123,15 @@ def test_the_version_changes_with_every_change(gallery: Gallery) -> None:
     gallery.change_details([(NewSubject(name="Anna", templates=()), _CHANGE)])
     noted()
     assert _version(gallery, ben) == ben.version
+
+
+def test_a_template_for_a_template_is_another_version(gallery: Gallery) -> None:
+    """Where a cap takes one out for each that comes, the count stays, and the version does not."""
+    gallery.set_rules(replace(gallery.rules(), max_templates=1))
+    anna = _enroll(gallery, 0, name="Anna")
+    gallery.enroll([new_template(_VECTORS[1])], subject_id=anna.id)
+    assert gallery.subject(anna.id).num_templates == 1
+    assert _version(gallery, anna) != anna.version
 
 
 def test_a_change_that_changes_nothing_keeps_the_version(gallery: Gallery) -> None:
