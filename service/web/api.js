@@ -2,10 +2,14 @@
 
 import { Problem } from "./dom.js";
 
-/** The answer of a route as JSON; a problem document becomes an error with its words. */
-export async function ask(method, path, { json, form, signal } = {}) {
+/**
+ * The answer of a route as JSON; a problem document becomes an error with its words. With the same
+ * `once` the same request is done once, however often it is sent.
+ */
+export async function ask(method, path, { json, form, signal, once } = {}) {
   // Without this header a cookie does not count, and pages of other origins cannot set it.
   const headers = { "X-FaceGallery-Page": location.origin };
+  if (once !== undefined) headers["Idempotency-Key"] = once;
   if (json !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
@@ -36,6 +40,11 @@ export async function ask(method, path, { json, form, signal } = {}) {
 }
 
 export const part = encodeURIComponent;
+
+/** A value that no other request has. Pages over plain HTTP have no `crypto.randomUUID`. */
+export function newOnce() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
+}
 
 /** Gives the person a file to keep. */
 export function save(name, content) {

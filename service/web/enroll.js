@@ -1,6 +1,6 @@
 // Enroll a person: photos and a name, a check that saves nothing, then the real thing.
 
-import { ask } from "./api.js";
+import { ask, newOnce } from "./api.js";
 import { openCamera, whyNoCamera } from "./camera.js";
 import { count, errorBox, field, h, run } from "./dom.js";
 import { fileButton, photoStage, takeDrops, takePastes } from "./photo.js";
@@ -173,18 +173,22 @@ export function enroll({ refresh }) {
     const concerns = concernsOf(answer);
     const sure = concerns.length === 0;
     const go = h("button", { type: "button", class: sure ? "primary large" : "large" }, `Enroll ${name.value.trim()}${sure ? "" : " all the same"}`);
-    go.addEventListener("click", () => run(go, save, failed));
+    const problem = h("div", {});
+    const once = newOnce();
+    // The button stays, so that after a broken connection the same request can be sent again.
+    go.addEventListener("click", () => run(go, () => save(once), (error) => problem.replaceChildren(errorBox(error))));
     report.replaceChildren(
       h("h2", {}, sure ? "Nothing speaks against it" : "Look at this first"),
       sure ? "" : h("ul", { class: "concerns" }, concerns.map((each) => h("li", {}, each))),
       h("p", {}, answer.created ? `${count(photos.length, "photo")} of a new person.` : `${count(photos.length, "photo")} more of a person who is enrolled under this name.`),
+      problem,
       h("div", { class: "actions" }, go),
     );
     go.focus();
   }
 
-  async function save() {
-    const answer = await ask("POST", "v1/enroll", { form: body({ dryRun: false }) });
+  async function save(once) {
+    const answer = await ask("POST", "v1/enroll", { form: body({ dryRun: false }), once });
     camera?.stop();
     const again = h("button", { type: "button", class: "primary", on: { click: refresh } }, "Enroll somebody else");
     const done = h("h2", { tabindex: "-1" }, `${name.value.trim()} is enrolled`);

@@ -24,6 +24,14 @@ pytestmark = pytest.mark.browser
 
 ANN, BEN = make_photo(["ann"]), make_photo(["ben"])
 PHONE = {"width": 390, "height": 844}
+LOSE_ONE_ANSWER = """() => {
+  const real = window.fetch;
+  window.fetch = async (...given) => {
+    window.fetch = real;
+    await real(...given);
+    throw new TypeError("lost");
+  };
+}"""
 MARKUP = "<img src=x onerror=alert(1)><b>Ann"
 
 
@@ -135,6 +143,25 @@ def test_what_was_changed_after_a_check_is_checked_again(desk: Desk) -> None:
         enroll.wait_for()
         change()
         assert enroll.count() == 0
+
+
+def test_a_broken_connection_enrolls_once(desk: Desk) -> None:
+    """When the answer is lost, the same button sends the same request, which is done once."""
+    gallery = desk.gallery("broken")
+    desk.sign_in(gallery=gallery)
+    desk.go("Enroll")
+    desk.give(ANN)
+    desk.page.get_by_label("Name").fill("Ann")
+    desk.page.get_by_role("button", name="Check").click()
+    enroll = desk.page.get_by_role("button", name="Enroll Ann")
+    enroll.wait_for()
+    desk.page.evaluate(LOSE_ONE_ANSWER)
+    enroll.click()
+    assert "not reached" in desk.page.get_by_role("alert").inner_text()
+    enroll.click()
+    desk.page.get_by_role("heading", name="Ann is enrolled").wait_for()
+    (subject,) = desk.api("GET", f"/v1/galleries/{gallery}/subjects")["subjects"]
+    assert subject["num_templates"] == 1
 
 
 def test_refused_photos_say_why_and_what_helps(desk: Desk) -> None:
