@@ -201,9 +201,17 @@ class CalibrationRunning(GalleryError):
 
 
 class SubjectNotFound(GalleryError):
-    """No subject with this id in the gallery."""
+    """No subject with this id in the gallery.
+
+    Attributes:
+        merged_into: id of the subject that it was merged into; None where it was not.
+    """
 
     code = "subject_not_found"
+
+    def __init__(self, message: str, *, merged_into: str | None = None) -> None:
+        super().__init__(message)
+        self.merged_into = merged_into
 
 
 class SubjectChanged(GalleryError):

@@ -1,8 +1,12 @@
 """What people have chosen and declared about an open gallery."""
 
+from embedding.errors import RequestInvalid
 from index.loaded_gallery import LoadedGallery
 from index.rules import GalleryRules
 from index.store.change_log import Committed
+
+MAX_PAIRS = 1000
+"""The most declared pairs on one page."""
 
 
 class ChosenGallery(LoadedGallery):
@@ -26,6 +30,23 @@ class ChosenGallery(LoadedGallery):
         """Return the pairs of subjects, by id, that were declared look-alikes."""
         self._check_exists()
         return tuple(self._store.look_alikes())
+
+    def look_alikes_page(
+        self, *, limit: int = 100, cursor: str | None = None
+    ) -> tuple[list[tuple[str, str]], str | None]:
+        """Return some declared pairs, and the cursor of the next page; None on the last.
+
+        Args:
+            limit: pairs, 1 to 1000.
+            cursor: of the page before; None for the first.
+
+        Raises:
+            RequestInvalid: the limit is out of range, or the cursor is not of this list.
+        """
+        self._check_exists()
+        if not 1 <= limit <= MAX_PAIRS:
+            raise RequestInvalid(f"limit must be 1 to {MAX_PAIRS}, but is {limit}")
+        return self._store.look_alikes_page(limit=limit, cursor=cursor)
 
     def look_alikes_of(self, subject_id: str) -> tuple[str, ...]:
         """Return the ids of those who were declared look-alikes of a subject."""

@@ -127,6 +127,24 @@ class SubjectChange:
     details: DetailChange = NO_CHANGE
 
 
+def joined(own: Details, other: Details) -> Details:
+    """Return the details of one person who was two: own ones, and others that are missing.
+
+    Of two expiries the earlier one holds: neither consent was given for longer.
+
+    Raises:
+        RequestInvalid: the metadata would have too many keys or bytes.
+    """
+    expiries = [at for at in (own.expires_at, other.expires_at) if at is not None]
+    change = DetailChange(
+        metadata={**other.metadata, **own.metadata},
+        purpose=own.purpose or other.purpose,
+        consent=own.consent or other.consent,
+        expires_at=min(expiries, default=None),
+    )
+    return change.applied_to(NO_DETAILS)
+
+
 def change_to(details: Details) -> DetailChange:
     """Return the change that gives somebody without details these."""
     return DetailChange(

@@ -22,7 +22,7 @@ from index.checks import (
 from index.decision import Identification, check_doubts, check_thresholds, identification
 from index.details import DetailChange, check_future
 from index.fusion import FusionRule
-from index.people import PeopleOfGallery
+from index.moving_gallery import MovingGallery
 from index.receipts import Erasure
 from index.records import (
     EMBEDDING_DIMENSION,
@@ -42,7 +42,7 @@ MAX_CANDIDATES = 4096
 """The most candidates that one identification gives; no list for a person is longer."""
 
 
-class Gallery(PeopleOfGallery):
+class Gallery(MovingGallery):
     """The subjects of one model's gallery; every method is thread safe.
 
     Got from `Galleries`, never made by hand.

@@ -3,15 +3,19 @@
 Others change them too where a database is shared: they make, delete and rename galleries.
 """
 
+import logging
 import threading
 
-from embedding.errors import GalleryFilling, GalleryNotFound, StoreError
+from embedding.errors import GalleryFilling, GalleryNotFound, GalleryReplaced, StoreError
+from index.checks import check_gallery_name
 from index.filling import is_filling
 from index.following import Follower
 from index.gallery import Gallery
 from index.memory import MemoryOptions
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
+
+logger = logging.getLogger(__name__)
 
 
 class KnownGalleries:
@@ -69,6 +73,37 @@ class KnownGalleries:
         with self._lock:
             self._check_open()
             return tuple(gallery for _, gallery in sorted(self._galleries.items()))
+
+    def rename(self, name: str, new_name: str) -> Gallery:
+        """Give a gallery another name; keys that are tied to it are tied to that from then on.
+
+        Other processes know the name within half a second; a change by the old name is refused.
+
+        Raises:
+            GalleryExists: another gallery has the new name.
+            GalleryFilling: one of the two is being filled to take a gallery's place.
+            GalleryNotFound: no gallery with this name.
+            GalleryReplaced: it has got another name a moment ago.
+            NameInvalid: the new name cannot be one.
+            RequestInvalid: a key is tied to the new name, and would reach the gallery by it.
+        """
+        check_gallery_name(new_name)
+        gallery = self.get(name)
+        if new_name == name:
+            return gallery
+        with self._lock:
+            self._check_open()
+            try:
+                self._store.rename(gallery.stored, new_name)
+            except GalleryReplaced:
+                self._outdated.set()
+                raise
+            renamed = gallery.under_name(new_name)
+            self._galleries.pop(name, None)
+            self._galleries[new_name] = renamed
+        self._tell_others()
+        logger.info("renamed gallery %s", gallery.id)
+        return renamed
 
     def sync(self) -> None:
         """Follow what other processes changed since the last time; the follower's work.

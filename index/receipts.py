@@ -17,16 +17,18 @@ _PURPOSE = b"FaceGallery erasure receipt 1\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """The removal of a subject, or of a whole gallery, as database and ledger remember it.
+    """The removal of a subject, a template or a whole gallery, as database and ledger remember it.
 
     Attributes:
         gallery_id: public id.
-        subject_id: public id; no name is kept. None where the gallery was deleted.
+        subject_id: public id; no name is kept. None where the gallery was deleted, and for a
+            template of nobody.
         num_templates: that went.
         num_subjects: likewise; of a gallery those with at least one template.
         removed_at: when it was removed; never matched since then. UTC.
         ledger_entry: number of its entry in the removal ledger, from 1 on; None without a ledger.
         final: whether the bytes are out of the live files, too: database, its log, snapshot.
+        template_id: of the one template that was removed; None where it was the whole subject.
     """
 
     gallery_id: str
@@ -36,6 +38,7 @@ class Erasure:
     removed_at: datetime
     ledger_entry: int | None
     final: bool
+    template_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

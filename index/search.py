@@ -58,6 +58,7 @@ def best_candidates(
     # A subject may have many templates, so the search widens until enough subjects are found and
     # nothing outside it can tie with the last of them.
     num = _TEMPLATES_A_SUBJECT * num_subjects + _SPARE
+    asked_again = False
     while True:
         found = _closest(embedding, matrix=matrix, num=num)
         with store.reading() as reading:
@@ -68,7 +69,14 @@ def best_candidates(
                 if not is_maximum:
                     ids = [hit.subject_id for hit in best if hit.subject_id]
                     best = rescored(embedding, ids, matrix=matrix, store=reading, rule=rule)
-                yield _candidates(best[:num_candidates], reading), reading
+                best = best[:num_candidates]
+                candidates = _candidates(best, reading)
+                if len(candidates) < len(best) and not asked_again:
+                    # Somebody was removed, or merged into a subject that is to be named then,
+                    # between two statements.
+                    asked_again = True
+                    continue
+                yield candidates, reading
                 return
         num *= _WIDER
 

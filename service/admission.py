@@ -26,6 +26,9 @@ Result = TypeVar("Result")
 _FIRST_GUESS_S = 0.1
 """What one piece of work takes, until it was seen."""
 
+_TOO_MUCH_AGAIN_S = 60
+"""After how long it is worth trying again what took too long."""
+
 _NEWEST_SHARE = 0.1
 """Of the newest piece of work in the running mean of their times."""
 
@@ -55,7 +58,8 @@ class Wanted:
             raise DeadlinePassed(
                 f"the work took more than {self._within_s:g} s and was stopped; nothing was "
                 "saved: send fewer photos at a time",
-                retry_after_s=1,
+                # Longer than a client of ours waits: the same would take as long again.
+                retry_after_s=_TOO_MUCH_AGAIN_S,
             )
 
 

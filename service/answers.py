@@ -238,6 +238,7 @@ def new_gallery_answer(made: StoredGallery, embedders: Embedders) -> schemas.Gal
         model=names.get(made.fingerprint),
         fingerprint=made.fingerprint,
         created_at=made.created_at,
+        space=made.space_id is not None,
     )
 
 
@@ -251,6 +252,7 @@ def gallery_answer(gallery: Gallery, embedders: Embedders) -> schemas.GalleryAns
         model=names.get(gallery.fingerprint),
         fingerprint=gallery.fingerprint,
         created_at=gallery.created_at,
+        space=gallery.space_id is not None,
     )
 
 

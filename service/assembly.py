@@ -21,7 +21,8 @@ from service.auth import Keys
 from service.calibrating import Calibrating
 from service.choosing import DEFAULT_GALLERY as DEFAULT_GALLERY
 from service.embedders import Embedders
-from service.limits import Allowance
+from service.limits import Allowance, Limits
+from service.limits_sharing import sharing
 from service.metrics import Metrics
 from service.metrics_state import state_of
 from service.recognizer import Recognizer
@@ -75,6 +76,7 @@ class Parts:
         name: str,
         *,
         model: str | None = None,
+        space: bool = False,
         repeatable: Repeatable[StoredGallery] | None = None,
     ) -> Gallery:
         """A new, empty gallery of an installed model; None means the default one.
@@ -82,16 +84,19 @@ class Parts:
         Args:
             name: of the gallery.
             model: name or fingerprint.
+            space: store its vectors in a secret space of their own, which needs sealing.
             repeatable: how it is remembered that it was made; None for not.
 
         Raises:
             GalleryExists: there is one with this name.
             NameInvalid: the name is not accepted.
             ModelError: the model is not installed or damaged.
+            RequestInvalid: a space without sealing.
         """
         check_gallery_name(name)
+        fingerprint = self.embedders.named(model).fingerprint
         return self.galleries.create(
-            name, fingerprint=self.embedders.named(model).fingerprint, repeatable=repeatable
+            name, fingerprint=fingerprint, space=space, repeatable=repeatable
         )
 
     def warm_up(self) -> None:
@@ -142,32 +147,34 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
         allowance = Allowance(
             per_minute=settings.key_max_per_minute, per_day=settings.key_max_per_day
         )
-        keys = Keys(galleries.keys, secret=secret, allowance=allowance)
+        limits = Limits()
+        keys = Keys(galleries.keys, secret=secret, allowance=allowance, limits=limits)
         if not galleries.list() and not keys.list():
             # Where services share a new database, another one may be quicker.
             with suppress(GalleryExists):
                 galleries.create(DEFAULT_GALLERY, fingerprint=embedders.named().fingerprint)
         metrics = Metrics(lambda: state_of(galleries), version=version())
         observers: tuple[Observer, ...] = (metrics,) if tracing is None else (metrics, tracing)
-        yield Parts(
-            settings=settings,
-            galleries=galleries,
-            embedders=embedders,
-            recognizer=Recognizer(
-                galleries, embedders, settings=settings, secret=secret, observers=observers
-            ),
-            calibrating=Calibrating(galleries, embedders, settings=settings),
-            keys=keys,
-            repeats=Repeats(galleries, settings=settings, secret=secret),
-            sessions=Sessions(
-                keys,
-                secret=secret,
-                folder=settings.data_folder,
-                lifetime_s=settings.session_lifetime_s,
-            ),
-            metrics=metrics,
-            tracing=tracing,
-        )
+        with sharing(limits, galleries.keys):
+            yield Parts(
+                settings=settings,
+                galleries=galleries,
+                embedders=embedders,
+                recognizer=Recognizer(
+                    galleries, embedders, settings=settings, secret=secret, observers=observers
+                ),
+                calibrating=Calibrating(galleries, embedders, settings=settings),
+                keys=keys,
+                repeats=Repeats(galleries, settings=settings, secret=secret),
+                sessions=Sessions(
+                    keys,
+                    secret=secret,
+                    folder=settings.data_folder,
+                    lifetime_s=settings.session_lifetime_s,
+                ),
+                metrics=metrics,
+                tracing=tracing,
+            )
 
 
 def sealer_of(settings: Settings) -> Sealer | None:

@@ -158,10 +158,10 @@ class AsyncHttpClient:
         return await self.send(calls.galleries())
 
     async def create_gallery(
-        self, name: str, *, model: str | None = None
+        self, name: str, *, model: str | None = None, space: bool = False
     ) -> schemas.GalleryAnswer:
         """As in `HttpClient`."""
-        return await self.send(calls.create_gallery(name, model=model))
+        return await self.send(calls.create_gallery(name, model=model, space=space))
 
     async def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """As in `HttpClient`."""
@@ -207,6 +207,108 @@ class AsyncHttpClient:
     async def erasure(self, gallery: str, subject_id: str) -> schemas.ReceiptAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.erasure(gallery, subject_id))
+
+    async def gallery(self, name: str) -> schemas.GalleryDetailsAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.gallery(name))
+
+    async def change_gallery(
+        self,
+        name: str,
+        *,
+        new_name: str | None = None,
+        fusion: str | None = None,
+        max_templates: int | None = None,
+        smallest_lead: float | None = None,
+    ) -> schemas.GalleryDetailsAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.change_gallery(
+                name,
+                new_name=new_name,
+                fusion=fusion,
+                max_templates=max_templates,
+                smallest_lead=smallest_lead,
+            )
+        )
+
+    async def templates(
+        self, gallery: str, subject_id: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.TemplatesAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.templates(gallery, subject_id, limit=limit, cursor=cursor))
+
+    async def template(
+        self, gallery: str, template_id: str, *, embedding: bool = False
+    ) -> schemas.TemplateAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.template(gallery, template_id, embedding=embedding))
+
+    async def remove_template(
+        self, gallery: str, template_id: str
+    ) -> schemas.ErasedTemplateAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.remove_template(gallery, template_id))
+
+    async def template_erasure(self, gallery: str, template_id: str) -> schemas.ReceiptAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.template_erasure(gallery, template_id))
+
+    async def move_templates(
+        self,
+        gallery: str,
+        subject_id: str,
+        template_ids: Sequence[str],
+        *,
+        to_subject_id: str | None = None,
+        to_name: str | None = None,
+        to_external_id: str | None = None,
+        dry_run: bool = False,
+    ) -> schemas.MoveAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.move_templates(
+                gallery,
+                subject_id,
+                template_ids,
+                to_subject_id=to_subject_id,
+                to_name=to_name,
+                to_external_id=to_external_id,
+                dry_run=dry_run,
+            )
+        )
+
+    async def merge_subjects(
+        self, gallery: str, subject_id: str, *, into: str, dry_run: bool = False
+    ) -> schemas.MergeAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.merge_subjects(gallery, subject_id, into=into, dry_run=dry_run)
+        )
+
+    async def look_alikes(
+        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.LookAlikesAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.look_alikes(gallery, limit=limit, cursor=cursor))
+
+    async def look_alikes_of(
+        self, gallery: str, subject_id: str
+    ) -> schemas.SubjectLookAlikesAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.look_alikes_of(gallery, subject_id))
+
+    async def declare_look_alikes(
+        self, gallery: str, one: str, other: str
+    ) -> schemas.LookAlikeAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.declare_look_alikes(gallery, one, other))
+
+    async def withdraw_look_alikes(
+        self, gallery: str, one: str, other: str
+    ) -> schemas.LookAlikeAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.withdraw_look_alikes(gallery, one, other))
 
     async def export_gallery(self, gallery: str, file: BinaryIO) -> None:
         """As in `HttpClient`; the file is written between two parts, so it should be quick."""

@@ -57,6 +57,7 @@ class Permission(enum.StrEnum):
     ENROLL = "enroll"
     READ_SUBJECTS = "read_subjects"
     CHANGE_SUBJECTS = "change_subjects"
+    ARRANGE = "arrange"
     REMOVE = "remove"
     READ_GALLERIES = "read_galleries"
     MANAGE_GALLERIES = "manage_galleries"
@@ -64,6 +65,7 @@ class Permission(enum.StrEnum):
     MANAGE_KEYS = "manage_keys"
     TRANSFER = "transfer"
     READ_AUDIT = "read_audit"
+    SEE_EMBEDDINGS = "see_embeddings"
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
@@ -75,6 +77,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
         Permission.MANAGE_KEYS,
         Permission.TRANSFER,
         Permission.READ_AUDIT,
+        Permission.SEE_EMBEDDINGS,
     },
     Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),
     Role.AUDITOR: frozenset({Permission.READ_AUDIT}),

@@ -200,6 +200,13 @@ class GalleryBody(Body):
         str | None,
         Field(description="Name or fingerprint of an installed model; the default one if absent."),
     ] = None
+    space: Annotated[
+        YesOrNo,
+        Field(
+            description="Keep its vectors in a secret space of their own; needs sealing, and "
+            "holds for good."
+        ),
+    ] = False
 
 
 class KeyBody(Body):

@@ -232,14 +232,43 @@ def galleries() -> Call[schemas.GalleriesAnswer]:
     return _get(schemas.GalleriesAnswer, "/v1/galleries")
 
 
-def create_gallery(name: str, *, model: str | None = None) -> Call[schemas.GalleryAnswer]:
+def create_gallery(
+    name: str, *, model: str | None = None, space: bool = False
+) -> Call[schemas.GalleryAnswer]:
     """A new, empty gallery; the second time it exists."""
     return Call(
         answer_class=schemas.GalleryAnswer,
         method="POST",
         path="/v1/galleries",
         repeatable=False,
-        body={"name": name, "model": model},
+        body={"name": name, "model": model, "space": space},
+    )
+
+
+def gallery(name: str) -> Call[schemas.GalleryDetailsAnswer]:
+    """A gallery with its rules, thresholds and calibration."""
+    return _get(schemas.GalleryDetailsAnswer, f"/v1/galleries/{_part(name)}")
+
+
+def change_gallery(
+    name: str,
+    *,
+    new_name: str | None = None,
+    fusion: str | None = None,
+    max_templates: int | None = None,
+    smallest_lead: float | None = None,
+) -> Call[schemas.GalleryDetailsAnswer]:
+    """Changes what is given, 0 templates for any number; renamed, the old name is not found."""
+    body = {"name": new_name, "fusion": fusion, "smallest_lead": smallest_lead}
+    body = {field: value for field, value in body.items() if value is not None}
+    if max_templates is not None:
+        body["max_templates"] = max_templates or None
+    return Call(
+        answer_class=schemas.GalleryDetailsAnswer,
+        method="PATCH",
+        path=f"/v1/galleries/{_part(name)}",
+        repeatable=new_name is None,
+        body=body,
     )
 
 
@@ -253,6 +282,102 @@ def gallery_erasure(name: str) -> Call[schemas.ReceiptAnswer]:
     return _get(schemas.ReceiptAnswer, f"/v1/galleries/{_part(name)}/erasure")
 
 
+def templates(
+    gallery: str, subject_id: str, *, limit: int = 100, cursor: str | None = None
+) -> Call[schemas.TemplatesAnswer]:
+    """A page of a subject's templates."""
+    path = f"{_subject_path(gallery, subject_id)}/templates"
+    return _get(schemas.TemplatesAnswer, path, _page(limit, cursor))
+
+
+def template(
+    gallery: str, template_id: str, *, embedding: bool = False
+) -> Call[schemas.TemplateAnswer]:
+    """A template; with its vector where key and settings allow it."""
+    query = {"embedding": "true"} if embedding else {}
+    return _get(schemas.TemplateAnswer, _template_path(gallery, template_id), query)
+
+
+def remove_template(gallery: str, template_id: str) -> Call[schemas.ErasedTemplateAnswer]:
+    """Removes one template; the second time it is not found."""
+    path = _template_path(gallery, template_id)
+    return _delete(schemas.ErasedTemplateAnswer, path, repeatable=False)
+
+
+def template_erasure(gallery: str, template_id: str) -> Call[schemas.ReceiptAnswer]:
+    """The receipt of a removed template, final once it is purged."""
+    return _get(schemas.ReceiptAnswer, f"{_template_path(gallery, template_id)}/erasure")
+
+
+def move_templates(
+    gallery: str,
+    subject_id: str,
+    template_ids: Sequence[str],
+    *,
+    to_subject_id: str | None = None,
+    to_name: str | None = None,
+    to_external_id: str | None = None,
+    dry_run: bool = False,
+) -> Call[schemas.MoveAnswer]:
+    """Gives templates to another subject; the second time they are not the first one's."""
+    return Call(
+        answer_class=schemas.MoveAnswer,
+        method="POST",
+        path=f"{_subject_path(gallery, subject_id)}/templates/move",
+        repeatable=dry_run,
+        body={
+            "templates": list(template_ids),
+            "to_subject_id": to_subject_id,
+            "to_name": to_name,
+            "to_external_id": to_external_id,
+            "dry_run": dry_run,
+        },
+    )
+
+
+def merge_subjects(
+    gallery: str, subject_id: str, *, into: str, dry_run: bool = False
+) -> Call[schemas.MergeAnswer]:
+    """Gives all that one subject has to another; the second time the one is not found."""
+    return Call(
+        answer_class=schemas.MergeAnswer,
+        method="POST",
+        path=f"{_subject_path(gallery, subject_id)}/merge",
+        repeatable=dry_run,
+        body={"into": into, "dry_run": dry_run},
+    )
+
+
+def look_alikes(
+    gallery: str, *, limit: int = 100, cursor: str | None = None
+) -> Call[schemas.LookAlikesAnswer]:
+    """A page of declared pairs."""
+    path = f"/v1/galleries/{_part(gallery)}/look-alikes"
+    return _get(schemas.LookAlikesAnswer, path, _page(limit, cursor))
+
+
+def look_alikes_of(gallery: str, subject_id: str) -> Call[schemas.SubjectLookAlikesAnswer]:
+    """The declared look-alikes of a subject."""
+    path = f"{_subject_path(gallery, subject_id)}/look-alikes"
+    return _get(schemas.SubjectLookAlikesAnswer, path)
+
+
+def declare_look_alikes(gallery: str, one: str, other: str) -> Call[schemas.LookAlikeAnswer]:
+    """Declares two subjects look-alikes; a second time changes nothing, and says so."""
+    return Call(
+        answer_class=schemas.LookAlikeAnswer,
+        method="PUT",
+        path=f"{_subject_path(gallery, one)}/look-alikes/{_part(other)}",
+        repeatable=False,
+    )
+
+
+def withdraw_look_alikes(gallery: str, one: str, other: str) -> Call[schemas.LookAlikeAnswer]:
+    """Takes a declaration back; a second time changes nothing, and says so."""
+    path = f"{_subject_path(gallery, one)}/look-alikes/{_part(other)}"
+    return _delete(schemas.LookAlikeAnswer, path, repeatable=False)
+
+
 def subjects(
     gallery: str,
     *,
@@ -262,8 +387,8 @@ def subjects(
     external_id: str | None = None,
 ) -> Call[schemas.SubjectsAnswer]:
     """A page of subjects, or the one who is called so."""
-    given = {"cursor": cursor, "name": name, "external_id": external_id}
-    query = {"limit": str(limit)} | {
+    given = {"name": name, "external_id": external_id}
+    query = dict(_page(limit, cursor)) | {
         key: value for key, value in given.items() if value is not None
     }
     return _get(schemas.SubjectsAnswer, f"/v1/galleries/{_part(gallery)}/subjects", query)
@@ -317,8 +442,7 @@ def import_gallery(gallery: str, content: bytes) -> Call[schemas.ImportAnswer]:
 
 def audit(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.AuditAnswer]:
     """A page of the audit log."""
-    query = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
-    return _get(schemas.AuditAnswer, "/v1/audit", query)
+    return _get(schemas.AuditAnswer, "/v1/audit", _page(limit, cursor))
 
 
 def keys() -> Call[schemas.KeysAnswer]:
@@ -376,6 +500,14 @@ def _get(
 
 def _delete(answer_class: type[AnyAnswer], path: str, *, repeatable: bool) -> Call[AnyAnswer]:
     return Call(answer_class=answer_class, method="DELETE", path=path, repeatable=repeatable)
+
+
+def _page(limit: int, cursor: str | None) -> dict[str, str]:
+    return {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+
+
+def _template_path(gallery: str, template_id: str) -> str:
+    return f"/v1/galleries/{_part(gallery)}/templates/{_part(template_id)}"
 
 
 def _subject_path(gallery: str, subject_id: str) -> str:

@@ -13,6 +13,7 @@ from service.commands.galleries import galleries_app, models_app
 from service.commands.keys import keys_app
 from service.commands.options import EXIT_CODES, EXIT_ERROR, detector_in_use, errors_console
 from service.commands.people import subjects_app
+from service.commands.templates import look_alikes_app, templates_app
 
 app = typer.Typer(
     name="facegallery",
@@ -29,6 +30,8 @@ faces.add_to(app)
 identifying.add_to(app)
 deciding.add_to(app)
 app.add_typer(subjects_app, name="subjects")
+app.add_typer(templates_app, name="templates")
+app.add_typer(look_alikes_app, name="look-alikes")
 app.add_typer(galleries_app, name="galleries")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")

@@ -87,7 +87,9 @@ class Client(Protocol):
         """The galleries."""
         ...
 
-    def create_gallery(self, name: str, *, model: str | None = None) -> schemas.GalleryAnswer:
+    def create_gallery(
+        self, name: str, *, model: str | None = None, space: bool = False
+    ) -> schemas.GalleryAnswer:
         """A new, empty gallery."""
         ...
 
@@ -124,6 +126,66 @@ class Client(Protocol):
 
     def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """Removes a subject with its templates."""
+        ...
+
+    def gallery(self, name: str) -> schemas.GalleryDetailsAnswer:
+        """A gallery with its rules, thresholds and calibration."""
+        ...
+
+    def change_gallery(
+        self,
+        name: str,
+        *,
+        new_name: str | None = None,
+        fusion: str | None = None,
+        max_templates: int | None = None,
+        smallest_lead: float | None = None,
+    ) -> schemas.GalleryDetailsAnswer:
+        """Renames a gallery, or says how it decides; 0 templates for any number."""
+        ...
+
+    def templates(
+        self, gallery: str, subject_id: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.TemplatesAnswer:
+        """A page of a subject's templates."""
+        ...
+
+    def remove_template(self, gallery: str, template_id: str) -> schemas.ErasedTemplateAnswer:
+        """Removes one template; its subject stays."""
+        ...
+
+    def move_templates(
+        self,
+        gallery: str,
+        subject_id: str,
+        template_ids: Sequence[str],
+        *,
+        to_subject_id: str | None = None,
+        to_name: str | None = None,
+        to_external_id: str | None = None,
+        dry_run: bool = False,
+    ) -> schemas.MoveAnswer:
+        """Gives templates of one subject to another."""
+        ...
+
+    def merge_subjects(
+        self, gallery: str, subject_id: str, *, into: str, dry_run: bool = False
+    ) -> schemas.MergeAnswer:
+        """Gives all that one subject has to another, and deletes the one."""
+        ...
+
+    def look_alikes(
+        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.LookAlikesAnswer:
+        """A page of declared pairs."""
+        ...
+
+    def declare_look_alikes(self, gallery: str, one: str, other: str) -> schemas.LookAlikeAnswer:
+        """Says that a photo may not tell two subjects apart."""
+        ...
+
+    def withdraw_look_alikes(self, gallery: str, one: str, other: str) -> schemas.LookAlikeAnswer:
+        """Takes such a declaration back."""
         ...
 
     def export_gallery(self, gallery: str, file: BinaryIO) -> None:

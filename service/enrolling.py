@@ -75,7 +75,9 @@ def create_gallery_once(
     """
 
     def do(repeatable: Repeatable[StoredGallery] | None) -> schemas.GalleryAnswer:
-        gallery = parts.create_gallery(body.name, model=body.model, repeatable=repeatable)
+        gallery = parts.create_gallery(
+            body.name, model=body.model, space=body.space, repeatable=repeatable
+        )
         return answers.new_gallery_answer(gallery.stored, parts.embedders)
 
     return parts.repeats.once(

@@ -16,7 +16,13 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from embedding import errors
-from embedding.errors import FaceGalleryError, FaceQualityTooLow, KeyLimited, ServiceError
+from embedding.errors import (
+    FaceGalleryError,
+    FaceQualityTooLow,
+    KeyLimited,
+    ServiceError,
+    SubjectNotFound,
+)
 from service.refusals import note_refusal
 
 logger = logging.getLogger(__name__)
@@ -143,6 +149,8 @@ def problem_of(error: FaceGalleryError) -> JSONResponse:
         extra["retry_after_s"] = error.retry_after_s
     if isinstance(error, FaceQualityTooLow):
         extra["reasons"] = list(error.reasons)
+    if isinstance(error, SubjectNotFound) and error.merged_into is not None:
+        extra["merged_into"] = error.merged_into
     if not is_told(type(error)):
         logger.error("error code=%s class=%s", error.code, type(error).__name__, exc_info=error)
         return internal_problem()
@@ -164,6 +172,11 @@ def error_of_problem(document: Mapping[str, object]) -> FaceGalleryError:
         return FaceQualityTooLow(
             detail,
             reasons=[str(reason) for reason in reasons] if isinstance(reasons, list) else [],
+        )
+    if code == SubjectNotFound.code:
+        merged_into = document.get("merged_into")
+        return SubjectNotFound(
+            detail, merged_into=merged_into if isinstance(merged_into, str) else None
         )
     if code == REQUEST_TOO_LARGE:  # only photos make a client's request large
         return errors.PhotoTooLarge(detail)

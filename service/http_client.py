@@ -162,9 +162,11 @@ class HttpClient:
         """The galleries that the key reaches."""
         return self.send(calls.galleries())
 
-    def create_gallery(self, name: str, *, model: str | None = None) -> schemas.GalleryAnswer:
+    def create_gallery(
+        self, name: str, *, model: str | None = None, space: bool = False
+    ) -> schemas.GalleryAnswer:
         """A new, empty gallery."""
-        return self.send(calls.create_gallery(name, model=model))
+        return self.send(calls.create_gallery(name, model=model, space=space))
 
     def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """Deletes a gallery with all its subjects."""
@@ -218,6 +220,98 @@ class HttpClient:
     def erasure(self, gallery: str, subject_id: str) -> schemas.ReceiptAnswer:
         """The receipt of a removed subject, final once all is purged."""
         return self.send(calls.erasure(gallery, subject_id))
+
+    def gallery(self, name: str) -> schemas.GalleryDetailsAnswer:
+        """A gallery with its rules, thresholds and calibration."""
+        return self.send(calls.gallery(name))
+
+    def change_gallery(
+        self,
+        name: str,
+        *,
+        new_name: str | None = None,
+        fusion: str | None = None,
+        max_templates: int | None = None,
+        smallest_lead: float | None = None,
+    ) -> schemas.GalleryDetailsAnswer:
+        """Renames a gallery, or says how it decides; 0 templates for any number."""
+        return self.send(
+            calls.change_gallery(
+                name,
+                new_name=new_name,
+                fusion=fusion,
+                max_templates=max_templates,
+                smallest_lead=smallest_lead,
+            )
+        )
+
+    def templates(
+        self, gallery: str, subject_id: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.TemplatesAnswer:
+        """A page of a subject's templates."""
+        return self.send(calls.templates(gallery, subject_id, limit=limit, cursor=cursor))
+
+    def template(
+        self, gallery: str, template_id: str, *, embedding: bool = False
+    ) -> schemas.TemplateAnswer:
+        """A template; with its vector where key and settings allow it."""
+        return self.send(calls.template(gallery, template_id, embedding=embedding))
+
+    def remove_template(self, gallery: str, template_id: str) -> schemas.ErasedTemplateAnswer:
+        """Removes one template; its subject stays."""
+        return self.send(calls.remove_template(gallery, template_id))
+
+    def template_erasure(self, gallery: str, template_id: str) -> schemas.ReceiptAnswer:
+        """The receipt of a removed template, final once it is purged."""
+        return self.send(calls.template_erasure(gallery, template_id))
+
+    def move_templates(
+        self,
+        gallery: str,
+        subject_id: str,
+        template_ids: Sequence[str],
+        *,
+        to_subject_id: str | None = None,
+        to_name: str | None = None,
+        to_external_id: str | None = None,
+        dry_run: bool = False,
+    ) -> schemas.MoveAnswer:
+        """Gives templates of one subject to another."""
+        return self.send(
+            calls.move_templates(
+                gallery,
+                subject_id,
+                template_ids,
+                to_subject_id=to_subject_id,
+                to_name=to_name,
+                to_external_id=to_external_id,
+                dry_run=dry_run,
+            )
+        )
+
+    def merge_subjects(
+        self, gallery: str, subject_id: str, *, into: str, dry_run: bool = False
+    ) -> schemas.MergeAnswer:
+        """Gives all that one subject has to another, and deletes the one."""
+        return self.send(calls.merge_subjects(gallery, subject_id, into=into, dry_run=dry_run))
+
+    def look_alikes(
+        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.LookAlikesAnswer:
+        """A page of declared pairs."""
+        return self.send(calls.look_alikes(gallery, limit=limit, cursor=cursor))
+
+    def look_alikes_of(self, gallery: str, subject_id: str) -> schemas.SubjectLookAlikesAnswer:
+        """The declared look-alikes of a subject."""
+        return self.send(calls.look_alikes_of(gallery, subject_id))
+
+    def declare_look_alikes(self, gallery: str, one: str, other: str) -> schemas.LookAlikeAnswer:
+        """Says that a photo may not tell two subjects apart."""
+        return self.send(calls.declare_look_alikes(gallery, one, other))
+
+    def withdraw_look_alikes(self, gallery: str, one: str, other: str) -> schemas.LookAlikeAnswer:
+        """Takes such a declaration back."""
+        return self.send(calls.withdraw_look_alikes(gallery, one, other))
 
     def export_gallery(self, gallery: str, file: BinaryIO) -> None:
         """Writes a gallery's file as it comes; what is in it after an error is no whole file."""

@@ -1,9 +1,12 @@
-"""How often a key may ask: a rate that refills, and a quota a day, both of this process alone."""
+"""How often a key may ask: a rate that refills, of this process alone, and a quota a day.
+
+`service.limits_sharing` has all processes count the quota together.
+"""
 
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from embedding.errors import KeyLimited
@@ -31,12 +34,24 @@ class Allowance:
 
 @dataclass(slots=True, kw_only=True)
 class _Used:
-    """What a key has left at a moment of the steady clock, and took on a day."""
+    """What a key has left at a moment of the steady clock, and took on a day.
+
+    Attributes:
+        num_today: counted here, and by others as far as they told.
+        num_unshared: of these, what the others were not told.
+        has_quota: the key's requests of a day are limited.
+    """
 
     left: float
     at_s: float
     day: int
     num_today: int = 0
+    num_unshared: int = 0
+    has_quota: bool = False
+
+    def begin_day(self, day: int) -> None:
+        """Nothing was taken yet."""
+        self.day, self.num_today, self.num_unshared = day, 0, 0
 
 
 class Limits:
@@ -74,7 +89,8 @@ class Limits:
             used = self._used.setdefault(key_id, _Used(left=full, at_s=steady_s, day=today))
             # A clock that was set back does not give the day's requests a second time.
             if today > used.day:
-                used.day, used.num_today = today, 0
+                used.begin_day(today)
+            used.has_quota = allowance.per_day is not None
             if allowance.per_day is not None and used.num_today >= allowance.per_day:
                 raise KeyLimited(
                     f"this key may ask {allowance.per_day} times a day; the next begins at "
@@ -94,6 +110,36 @@ class Limits:
                     )
                 used.left -= 1.0
             used.num_today += 1
+            used.num_unshared += 1
+
+    def unshared(self) -> tuple[int, dict[str, int]]:
+        """The day, and how much each key with a quota took since the others were told."""
+        with self._lock:
+            today = int(self._now_s() // _DAY_S)
+            return today, {
+                key_id: used.num_unshared if used.day == today else 0
+                for key_id, used in self._used.items()
+                if used.has_quota
+            }
+
+    def take_over(self, day: int, told: Mapping[str, int], *, totals: Mapping[str, int]) -> None:
+        """Go on from what all have counted.
+
+        Args:
+            day: that was counted.
+            told: what `unshared` gave, which is in the totals now.
+            totals: by key.
+        """
+        with self._lock:
+            for key_id, total in totals.items():
+                # One that has not asked here yet has all of its rate left.
+                unknown = _Used(left=math.inf, at_s=self._steady_s(), day=day)
+                used = self._used.setdefault(key_id, unknown)
+                if day > used.day:
+                    used.begin_day(day)
+                if day == used.day:
+                    used.num_unshared -= told.get(key_id, 0)
+                    used.num_today = total + used.num_unshared
 
 
 def _within(own: int | None, other: int | None) -> bool:

@@ -6,12 +6,14 @@ from typing import BinaryIO
 
 from embedding.choosing import FaceChoice
 from index.transfer import export_stream, import_into
-from service import answers, answers_deciding, schemas
+from service import answers, answers_deciding, calls, schemas, template_answers
 from service.assembly import Parts
 from service.auth import OWNER, Role
 from service.bodies_people import change_of, enrolled_details
+from service.bodies_templates import GalleryChangeBody
 from service.calibrating import MAX_PROBES
 from service.choosing import SubjectChoice
+from service.gallery_changes import change_gallery
 from service.identifying import FacesChoice
 from service.limits import Allowance
 from service.people_calls import Person
@@ -134,9 +136,11 @@ class LocalClient:
             ]
         )
 
-    def create_gallery(self, name: str, *, model: str | None = None) -> schemas.GalleryAnswer:
+    def create_gallery(
+        self, name: str, *, model: str | None = None, space: bool = False
+    ) -> schemas.GalleryAnswer:
         """As in `Client`."""
-        gallery = self._parts.create_gallery(name, model=model)
+        gallery = self._parts.create_gallery(name, model=model, space=space)
         return answers.gallery_answer(gallery, self._parts.embedders)
 
     def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
@@ -180,6 +184,105 @@ class LocalClient:
         """As in `Client`."""
         erasure = self._parts.galleries.get(gallery).erase_subject(subject_id)
         return answers.erased_answer(erasure, self._parts.galleries)
+
+    def gallery(self, name: str) -> schemas.GalleryDetailsAnswer:
+        """As in `Client`."""
+        found = self._parts.galleries.get(name)
+        return template_answers.gallery_details(
+            found, self._parts.embedders, settings=self._parts.settings
+        )
+
+    def change_gallery(
+        self,
+        name: str,
+        *,
+        new_name: str | None = None,
+        fusion: str | None = None,
+        max_templates: int | None = None,
+        smallest_lead: float | None = None,
+    ) -> schemas.GalleryDetailsAnswer:
+        """As in `Client`."""
+        call = calls.change_gallery(
+            name,
+            new_name=new_name,
+            fusion=fusion,
+            max_templates=max_templates,
+            smallest_lead=smallest_lead,
+        )
+        # Ranges are looked at where the rules are made.
+        fields = dict(call.body or {})
+        body = GalleryChangeBody.model_construct(set(fields), **fields)
+        changed = change_gallery(self._parts, name, body)
+        return template_answers.gallery_details(
+            changed, self._parts.embedders, settings=self._parts.settings
+        )
+
+    def templates(
+        self, gallery: str, subject_id: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.TemplatesAnswer:
+        """As in `Client`."""
+        found = self._parts.galleries.get(gallery)
+        return template_answers.templates_answer(
+            found.template_page(subject_id, limit=limit, cursor=cursor)
+        )
+
+    def remove_template(self, gallery: str, template_id: str) -> schemas.ErasedTemplateAnswer:
+        """As in `Client`."""
+        found = self._parts.galleries.get(gallery)
+        erasure = found.erase_template(template_id)
+        return template_answers.erased_template_answer(
+            erasure, self._parts.galleries, num_left=found.num_templates_of(erasure.subject_id)
+        )
+
+    def move_templates(
+        self,
+        gallery: str,
+        subject_id: str,
+        template_ids: Sequence[str],
+        *,
+        to_subject_id: str | None = None,
+        to_name: str | None = None,
+        to_external_id: str | None = None,
+        dry_run: bool = False,
+    ) -> schemas.MoveAnswer:
+        """As in `Client`."""
+        moved = self._parts.galleries.get(gallery).move_templates(
+            subject_id,
+            template_ids,
+            to_subject_id=to_subject_id,
+            to_name=to_name,
+            to_external_id=to_external_id,
+            dry_run=dry_run,
+        )
+        return template_answers.move_answer(moved, dry_run=dry_run)
+
+    def merge_subjects(
+        self, gallery: str, subject_id: str, *, into: str, dry_run: bool = False
+    ) -> schemas.MergeAnswer:
+        """As in `Client`."""
+        merged = self._parts.galleries.get(gallery).merge_subjects(
+            subject_id, into=into, dry_run=dry_run
+        )
+        return template_answers.merge_answer(merged, dry_run=dry_run)
+
+    def look_alikes(
+        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+    ) -> schemas.LookAlikesAnswer:
+        """As in `Client`."""
+        pairs, next_cursor = self._parts.galleries.get(gallery).look_alikes_page(
+            limit=limit, cursor=cursor
+        )
+        return schemas.LookAlikesAnswer(pairs=pairs, next_cursor=next_cursor)
+
+    def declare_look_alikes(self, gallery: str, one: str, other: str) -> schemas.LookAlikeAnswer:
+        """As in `Client`."""
+        new = self._parts.galleries.get(gallery).declare_look_alikes(one, other)
+        return schemas.LookAlikeAnswer(declared=True, changed=new)
+
+    def withdraw_look_alikes(self, gallery: str, one: str, other: str) -> schemas.LookAlikeAnswer:
+        """As in `Client`."""
+        was_there = self._parts.galleries.get(gallery).withdraw_look_alikes(one, other)
+        return schemas.LookAlikeAnswer(declared=False, changed=was_there)
 
     def export_gallery(self, gallery: str, file: BinaryIO) -> None:
         """As in `Client`."""

@@ -8,7 +8,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import bodies, bodies_decisions, bodies_people, bodies_session
+from service import (
+    bodies,
+    bodies_decisions,
+    bodies_people,
+    bodies_session,
+    bodies_templates,
+)
 from service.bodies import Body
 from service.errors import PROBLEM_JSON
 from service.reading import FILE_FIELDS
@@ -24,6 +30,9 @@ BODIES: tuple[type[Body], ...] = (
     bodies.GalleryBody,
     bodies.KeyBody,
     bodies_people.SubjectChangeBody,
+    bodies_templates.GalleryChangeBody,
+    bodies_templates.MoveBody,
+    bodies_templates.MergeBody,
     bodies_session.SessionBody,
 )
 Responses = dict[int | str, dict[str, Any]]
@@ -32,7 +41,7 @@ _MEANINGS = {
     400: "The body cannot be read.",
     401: "No key, or one that is malformed, unknown, expired or revoked.",
     403: "The key's role or galleries do not allow it.",
-    404: "No such gallery, subject or key.",
+    404: "No such gallery, subject, template or key.",
     408: "The body did not come in time.",
     409: "In conflict with what is stored, or the gallery's model is not installed.",
     412: "The subject is not as it was when the caller saw it.",

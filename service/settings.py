@@ -76,6 +76,12 @@ class Settings(BaseSettings):
     audit_identifies: Annotated[
         bool, Field(description="Enter every identification into the audit log, too.")
     ] = True
+    embeddings_over_http: Annotated[
+        bool,
+        Field(
+            description="Let admin keys ask for templates' vectors, which are faces, in the clear."
+        ),
+    ] = False
     cors_origins: Annotated[
         str | None,
         Field(
@@ -92,7 +98,7 @@ class Settings(BaseSettings):
         ),
     ] = None
     key_max_per_day: Annotated[
-        int | None, Field(ge=1, description="Likewise a day, from midnight UTC.")
+        int | None, Field(ge=1, description="Likewise a day, from midnight UTC, by all.")
     ] = None
     idempotency_hours: Annotated[
         float,

@@ -22,12 +22,16 @@ ChangeKind = Literal[
     "subject_removed",
     "template_added",
     "template_removed",
+    "template_moved",
+    "subject_merged",
+    "subject_merged_into",
     "rules_changed",
     "look_alike_declared",
     "look_alike_withdrawn",
 ]
-"""The last three change no template, but answers: whoever keeps answers keeps them up to a number
-of the log."""
+"""Those from `template_moved` on change no vector, but answers: whoever keeps answers keeps them
+up to a number of the log. A moved template is logged with its new subject; a merge with the
+subject that went, and next with the one that it went into."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

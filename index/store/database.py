@@ -17,6 +17,8 @@ from index.store.claims import Claims
 
 _DAMAGE = ("malformed", "not a database", "corrupt")
 _CORRUPT = "the database is damaged (%s); restore the data folder from a backup"
+_NO_TEXT = "cannot contain NUL"
+_NOT_TEXT = "an id or name holds characters that are no text"
 _CLOSED = "the data folder was closed; open it again"
 
 
@@ -93,10 +95,13 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
+        if _NO_TEXT in _cause(error):
+            # SQLite takes it, and finds nothing by it.
+            raise RequestInvalid(_NOT_TEXT) from None
         raise store_error(error) from error
     except UnicodeEncodeError:
         # Its cause holds the text, which may be a name.
-        raise RequestInvalid("an id or name holds characters that are no text") from None
+        raise RequestInvalid(_NOT_TEXT) from None
 
 
 @contextmanager

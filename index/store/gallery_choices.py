@@ -61,6 +61,33 @@ class GalleryChoices(GalleryReads):
         with self._reading() as connection:
             return look_alike_rows.pairs_of(connection, self._row)
 
+    def look_alikes_page(
+        self, *, limit: int, cursor: str | None
+    ) -> tuple[list[tuple[str, str]], str | None]:
+        """Return some declared pairs, as public ids, and the next page's cursor, if there is one.
+
+        Raises:
+            RequestInvalid: the cursor is not of this list.
+        """
+        scopes = [f"{self.gallery.id} look-alikes {each}" for each in ("first", "second")]
+        first, second = 0, 0
+        if cursor is not None:
+            one, _, other = cursor.partition(".")
+            first = self._cursors.read(one, gallery_id=scopes[0])
+            second = self._cursors.read(other, gallery_id=scopes[1])
+        with self._reading() as connection:
+            rows = look_alike_rows.some_pairs(
+                connection, self._row, after=(first, second), limit=limit + 1
+            )
+        next_cursor = None
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            next_cursor = ".".join(
+                self._cursors.write(row_id, gallery_id=scope)
+                for row_id, scope in zip((last.first, last.second), scopes, strict=True)
+            )
+        return [(row.one, row.other) for row in rows[:limit]], next_cursor
+
     def look_alikes_of(self, public_id: str) -> list[str]:
         """Return the public ids of a subject's declared look-alikes."""
         with self._reading() as connection:

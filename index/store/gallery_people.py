@@ -21,6 +21,7 @@ from index.store.detail_rows import (
     write_details,
 )
 from index.store.gallery_choices import GalleryChoices
+from index.store.merged_subjects import merged_into
 from index.store.subject_rows import (
     details_of,
     existing_subjects,
@@ -160,7 +161,7 @@ class GalleryPeople(GalleryChoices):
             )
         ).first()
         if row is None:
-            raise subject_not_found()
+            raise subject_not_found(merged_into(connection, self._row, public_id))
         if versions is not None and subject_of(row).version not in versions:
             raise SubjectChanged(
                 "the subject was changed since; get it again, and change what is there now"

@@ -33,6 +33,7 @@ from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.facts import GalleryFact, gallery_fact, read_fact, unseal_fact
 from index.store.loading import Loaded, TemplateLoader
+from index.store.merged_subjects import merged_into
 from index.store.photo_changes import PhotoChange, photo_changes
 from index.store.removed_subjects import RemovedSubject, removed_subject
 from index.store.spaces import space_of
@@ -317,7 +318,8 @@ class GalleryReads:
         """
         found = self.subjects_by_id([public_id])
         if public_id not in found:
-            raise subject_not_found()
+            with self._reading() as connection:
+                raise subject_not_found(merged_into(connection, self._row, public_id))
         return found[public_id]
 
     def find(self, field: Literal["name", "external_id"], value: str) -> Subject | None:

@@ -34,6 +34,7 @@ from index.store.facts import (
 )
 from index.store.gallery_people import GalleryPeople, Versions
 from index.store.kept_answers import forget_answers_of, keep_answer
+from index.store.merged_subjects import forget_all_merged, removed_with
 from index.store.rule_rows import read_rules
 from index.store.subject_rows import row_of, subject_not_found, write_version
 from index.store.tables import galleries, subjects, templates, utc_now
@@ -267,6 +268,19 @@ class GalleryStore(GalleryPeople):
         surplus = remove_surplus(connection, self._row, owners, cap=cap)
         if not surplus:
             return added, []
+        removed = self._surplus_removed(connection, surplus, before=added.after)
+        added = replace(
+            added,
+            after=removed.after,
+            enrolled=_without(added, surplus),
+            dropped_row_ids=removed.row_ids,
+        )
+        return added, self._entries(removed)
+
+    def _surplus_removed(
+        self, connection: Connection, surplus: Sequence[Surplus], *, before: GalleryState
+    ) -> RemovedTemplates:
+        """Log what a cap has removed; the subjects still have templates."""
         for subject_id in {one.subject_id for one in surplus}:
             forget_answers_of(connection, row_of(connection, self._row, subject_id))
         log = tuple(
@@ -274,21 +288,9 @@ class GalleryStore(GalleryPeople):
             for one in surplus
         )
         after = write_changes(
-            connection,
-            self._row,
-            log,
-            before=added.after,
-            at=utc_now(),
-            num_templates=-len(log),
+            connection, self._row, log, before=before, at=utc_now(), num_templates=-len(log)
         )
-        removed = RemovedTemplates(before=added.after, after=after, log=log)
-        added = replace(
-            added,
-            after=after,
-            enrolled=_without(added, surplus),
-            dropped_row_ids=removed.row_ids,
-        )
-        return added, self._entries(removed)
+        return RemovedTemplates(before=before, after=after, log=log)
 
     def _keep(
         self, connection: Connection, repeatable: Repeatable[Enrolled], done: Enrolled
@@ -305,20 +307,26 @@ class GalleryStore(GalleryPeople):
         remember_deleted(connection, self.gallery, state, at=at)
         connection.execute(delete(galleries).where(galleries.c.id == self._row))
         forget_gallery_facts(connection, self.gallery.id)
+        forget_all_merged(connection, self._row)
 
     def _remove_subject(self, connection: Connection, public_id: str) -> RemovedTemplates:
         before = begin_change(connection, self._row, name=self.gallery.name)
         row_id = row_of(connection, self._row, public_id)
         own = templates.c.subject_id == row_id
-        rows = connection.execute(select(templates.c.id, templates.c.public_id).where(own))
+        rows = connection.execute(select(templates.c.id, templates.c.public_id).where(own)).all()
+        # First, since a receipt counts the templates that stand before the subject's own entry.
         log = [
+            Change(kind="subject_removed", subject_id=each)
+            for each in removed_with(connection, self._row, public_id)
+        ]
+        log += [
             _removed(subject_id=public_id, template_id=row.public_id, row_id=row.id)
             for row in rows
         ]
         connection.execute(delete(templates).where(own))
         connection.execute(delete(subjects).where(subjects.c.id == row_id))
         log.append(Change(kind="subject_removed", subject_id=public_id))
-        num_templates = len(log) - 1
+        num_templates = len(rows)
         after = write_changes(
             connection,
             self._row,

@@ -1,6 +1,7 @@
 """Rows of API keys; how a key is made, hashed and checked is the service's business."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from embedding.errors import KeyInvalid, RequestInvalid
 from index.audit.entries import AuditEvent
 from index.store.audit_log import AuditLog
 from index.store.database import Database
+from index.store.key_counts import add_counts
 from index.store.tables import api_keys, utc_now
 
 _BY_ID = select(api_keys).where(api_keys.c.key_id == bindparam("key_id"))
@@ -121,6 +123,21 @@ class ApiKeys:
             connection.execute(
                 update(api_keys).where(api_keys.c.key_id == key_id).values(last_used_at=utc_now())
             )
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may use the keys, too."""
+        return self._database.shared
+
+    def count_requests(self, day: int, counts: Mapping[str, int]) -> dict[str, int]:
+        """Add what a process counted on a day; returns what all counted so far, by key.
+
+        Args:
+            day: since 1970, UTC.
+            counts: by id of the key.
+        """
+        with self._database.transaction() as connection:
+            return add_counts(connection, day, counts)
 
     def list(self) -> tuple[StoredKey, ...]:
         """Return all keys, revoked ones too, oldest first."""

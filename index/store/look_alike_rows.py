@@ -2,8 +2,18 @@
 
 from collections.abc import Iterable
 from itertools import chain
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    insert,
+    select,
+    union_all,
+)
 
 from embedding.errors import RequestInvalid
 from index.store.subject_rows import in_lots, row_of
@@ -65,6 +75,27 @@ def pairs_of(connection: Connection, gallery: int) -> list[tuple[str, str]]:
         _PAIRS.where(_ONE.c.gallery_id == gallery).order_by(_ONE.c.id, _OTHER.c.id)
     )
     return [(row.one, row.other) for row in rows]
+
+
+def some_pairs(
+    connection: Connection, gallery: int, *, after: tuple[int, int], limit: int
+) -> list[Row[Any]]:
+    """Return the next pairs, as `one` and `other`, with their row ids `first` and `second`.
+
+    Args:
+        connection: in a transaction.
+        gallery: row id.
+        after: row ids of the last pair before; (0, 0) for the first.
+        limit: at most so many.
+    """
+    first, second = look_alikes.c.subject_id, look_alikes.c.other_id
+    behind = (first > after[0]) | ((first == after[0]) & (second > after[1]))
+    query = _PAIRS.add_columns(first.label("first"), second.label("second"))
+    return list(
+        connection.execute(
+            query.where(_ONE.c.gallery_id == gallery, behind).order_by(first, second).limit(limit)
+        ).all()
+    )
 
 
 def partners_of(connection: Connection, gallery: int, public_id: str) -> list[str]:

@@ -75,6 +75,9 @@ def reseal_gallery(database: Database, gallery: StoredGallery, *, old: Sealer, n
                 rows = connection.execute(_query(gallery, last)).all()
             if not rows:
                 break
+            if any(row.owner is None for row in rows):
+                # Moved to another subject while the query waited for its row: read again, held.
+                rows = connection.execute(_query(gallery, last)).all()
             last = rows[-1].id
             changes = _changes(rows, gallery, old=old, new=new)
             if changes:

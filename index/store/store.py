@@ -29,11 +29,12 @@ from index.store.deleted_galleries import DeletedGalleries
 from index.store.erasures import Erasures, open_erasures
 from index.store.facts import database_id, first_fact
 from index.store.folder import DataFolder
-from index.store.gallery_store import GalleryStore
 from index.store.ids import new_ids
 from index.store.kept_answers import KeptAnswers, keep_answer
 from index.store.keys import ApiKeys
+from index.store.moving_store import MovingStore
 from index.store.postgres import PostgresDatabase
+from index.store.renaming import rename_gallery
 from index.store.resealing import FirstSealing, reseal_gallery
 from index.store.seal_mark import check_sealer, mark_is_current, new_mark, write_mark
 from index.store.spaces import new_space
@@ -256,6 +257,17 @@ class Store:
                 event = AuditEvent(action="gallery.switch", gallery_id=gallery.id)
                 self.audit.write(connection, event)
 
+    def rename(self, gallery: StoredGallery, name: str) -> None:
+        """Give a gallery another name, in one commit with the keys that are tied to it.
+
+        Raises:
+            As `rename_gallery`; or StoreError: ledger or database cannot be read or written.
+        """
+        with self._erasures.changing(gallery.id) as connection:
+            facts = {"num_keys": rename_gallery(connection, gallery, name)}
+            event = AuditEvent(action="gallery.rename", gallery_id=gallery.id, facts=facts)
+            self.audit.write(connection, event)
+
     def settle(self) -> None:
         """Carry out removals whose commit failed.
 
@@ -311,9 +323,9 @@ class Store:
             marked = mark_is_current(connection, self._sealer)
         return 0 if marked and self._sealer.is_current(self._resealed) else self.reseal()
 
-    def gallery_store(self, gallery: StoredGallery) -> GalleryStore:
+    def gallery_store(self, gallery: StoredGallery) -> MovingStore:
         """Return the subjects and templates of one gallery."""
-        return GalleryStore(
+        return MovingStore(
             gallery,
             database=self.database,
             sealer=self._sealer,

@@ -15,6 +15,7 @@ from index.exchange.rows import ExchangeRow
 from index.records import NewSubject, Subject
 from index.store.bulk import driver_time, insert_numbered
 from index.store.ids import new_ids
+from index.store.merged_subjects import merged_into
 from index.store.tables import subjects, templates, utc_now
 
 _Value = TypeVar("_Value")
@@ -122,7 +123,7 @@ def row_of(
     )
     row_id: int | None = connection.scalar(query if now is None else query.where(not_expired(now)))
     if row_id is None:
-        raise subject_not_found()
+        raise subject_not_found(merged_into(connection, gallery, public_id))
     return row_id
 
 
@@ -154,8 +155,16 @@ def find_among(
     return [known.find(each) for each in wanted]
 
 
-def subject_not_found() -> SubjectNotFound:
-    """Return the error; an id is not repeated, because it may be anything."""
+def subject_not_found(merged: str | None = None) -> SubjectNotFound:
+    """Return the error; an id is not repeated, because it may be anything.
+
+    Args:
+        merged: id of the subject that it was merged into, if it was.
+    """
+    if merged is not None:
+        return SubjectNotFound(
+            f"this subject was merged into {merged}; use that id", merged_into=merged
+        )
     return SubjectNotFound("no subject with this id in the gallery; list its subjects")
 
 

@@ -119,12 +119,21 @@ def damaged(rows: Sequence[Row[Any]], *, gallery_id: str) -> list[Row[Any]]:
     return [row for row in rows if not _all_intact([row], gallery_id)]
 
 
-def checksum_with(row: Row[Any], sealed: bytes, *, gallery_id: str) -> bytes:
-    """Return the checksum of a row, as `damaged` takes it, whose embedding is sealed anew."""
+def checksum_with(
+    row: Row[Any], sealed: bytes, *, gallery_id: str, owner: str | None = None
+) -> bytes:
+    """Return the checksum of a row, as `damaged` takes it, whose embedding is sealed anew.
+
+    Args:
+        row: as it is.
+        sealed: its embedding then.
+        gallery_id: public id of its gallery.
+        owner: public id of its subject then; None for the same as now.
+    """
     columns = [[value] for value in row[: len(CHECKED_FIELDS)]]
     columns[_TIME_PLACE] = [_iso(row.created_at)]
     columns[_SEALED_PLACE] = [sealed]
-    return _checksums(columns, gallery_id, [row.owner])[0]
+    return _checksums(columns, gallery_id, [owner or row.owner])[0]
 
 
 def unpack(row: Row[Any], *, subject_id: str | None) -> Template:

@@ -48,13 +48,19 @@ def create_gallery(
     model: Annotated[
         str | None, typer.Option(help="Name or fingerprint of a model; the default one if absent.")
     ] = None,
+    space: Annotated[
+        bool,
+        typer.Option(
+            "--space", help="Keep its vectors in a secret space of their own; needs sealing."
+        ),
+    ] = False,
     data_folder: DataFolderOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make an empty gallery; it keeps its model for good."""
     with client_for(data_folder, key) as client:
-        gallery = client.create_gallery(name, model=model)
+        gallery = client.create_gallery(name, model=model, space=space)
     if as_json:
         print_json(gallery)
     else:

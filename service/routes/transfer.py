@@ -24,7 +24,7 @@ Mover = Annotated[Caller, Depends(allowed(Permission.TRANSFER))]
     response_class=StreamingResponse,
     responses={
         200: {"description": "A file of the exchange format, in clear text.", "content": _FILE},
-        **problems(404),
+        **problems(404, 409),
     },
 )
 def export_gallery(gallery: GalleryPath, parts: PartsOf, caller: Mover) -> GalleryFile:

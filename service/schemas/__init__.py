@@ -33,8 +33,10 @@ from service.schemas.enrolling import (
 )
 from service.schemas.faces import BoxAnswer, DetectAnswer, FaceAnswer, QualityAnswer
 from service.schemas.galleries import GalleriesAnswer, GalleryAnswer, ModelAnswer, ModelsAnswer
+from service.schemas.gallery_details import GalleryDetailsAnswer, RulesAnswer
 from service.schemas.identifying import CalibrationAnswer, IdentifiedFace, IdentifyAnswer
 from service.schemas.keys import KeyAnswer, KeysAnswer, NewKeyAnswer
+from service.schemas.looks import LookAlikeAnswer, LookAlikesAnswer, SubjectLookAlikesAnswer
 from service.schemas.operation import HealthAnswer, ReadyAnswer
 from service.schemas.sessions import SessionAnswer
 from service.schemas.subjects import (
@@ -45,6 +47,14 @@ from service.schemas.subjects import (
     RemovedAnswer,
     SubjectAnswer,
     SubjectsAnswer,
+)
+from service.schemas.templates import (
+    ErasedTemplateAnswer,
+    MergeAnswer,
+    MoveAnswer,
+    MovedTemplateAnswer,
+    TemplateAnswer,
+    TemplatesAnswer,
 )
 from service.schemas.transfer import ImportAnswer
 
@@ -66,10 +76,12 @@ __all__ = [
     "EnrollAnswer",
     "EnrolledFace",
     "ErasedAnswer",
+    "ErasedTemplateAnswer",
     "ErasureContent",
     "FaceAnswer",
     "GalleriesAnswer",
     "GalleryAnswer",
+    "GalleryDetailsAnswer",
     "GalleryName",
     "GalleryThresholdAnswer",
     "HealthAnswer",
@@ -82,20 +94,29 @@ __all__ = [
     "KeptCalibrationAnswer",
     "KeyAnswer",
     "KeysAnswer",
+    "LookAlikeAnswer",
+    "LookAlikesAnswer",
+    "MergeAnswer",
     "ModelAnswer",
     "ModelRef",
     "ModelsAnswer",
+    "MoveAnswer",
+    "MovedTemplateAnswer",
     "NewKeyAnswer",
     "Problem",
     "QualityAnswer",
     "ReadyAnswer",
     "ReceiptAnswer",
     "RemovedAnswer",
+    "RulesAnswer",
     "SearchedGalleryAnswer",
     "SessionAnswer",
     "StrangerAnswer",
     "SubjectAnswer",
+    "SubjectLookAlikesAnswer",
     "SubjectsAnswer",
+    "TemplateAnswer",
+    "TemplatesAnswer",
     "ThresholdAnswer",
     "VerifiedFace",
     "VerifyAnswer",

@@ -26,6 +26,10 @@ class Problem(BaseModel):
     detail: Annotated[str, Field(examples=["2 faces were found where one was expected"])]
     code: Annotated[str, Field(description="Stable.", examples=["several_faces"])]
     reasons: Annotated[list[str] | None, Field(description="With `face_quality_too_low`.")] = None
+    merged_into: Annotated[
+        str | None,
+        Field(description="With `subject_not_found`: the subject that it was merged into."),
+    ] = None
     errors: Annotated[
         list[dict[str, str]] | None, Field(description="With `request_invalid`: where and what.")
     ] = None

@@ -17,6 +17,9 @@ class GalleryAnswer(Answer):
     model: Annotated[str | None, Field(description="None when it is not installed.")]
     fingerprint: Annotated[str, Field(examples=[FINGERPRINT])]
     created_at: Annotated[datetime, Field(examples=[CREATED])]
+    space: Annotated[
+        bool, Field(description="Its vectors are stored in a secret space of their own.")
+    ]
 
 
 class GalleriesAnswer(Answer):

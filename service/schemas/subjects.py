@@ -59,7 +59,8 @@ class ErasureContent(Answer):
 
     gallery_id: Annotated[str, Field(examples=[SUBJECT_ID])]
     subject_id: Annotated[
-        str | None, Field(description="None: the whole gallery.", examples=[SUBJECT_ID])
+        str | None,
+        Field(description="None: the whole gallery.", examples=[SUBJECT_ID]),
     ]
     num_templates: Annotated[int, Field(examples=[3])]
     num_subjects: Annotated[int, Field(examples=[1])]
@@ -69,6 +70,10 @@ class ErasureContent(Answer):
     ]
     final: Annotated[
         bool, Field(description="The bytes are out of database, its log and snapshot, too.")
+    ]
+    template_id: Annotated[
+        str | None,
+        Field(description="The one that was removed; None for a whole person.", examples=[None]),
     ]
     database_id: Annotated[str, Field(examples=[SUBJECT_ID])]
     purge_due_at: Annotated[

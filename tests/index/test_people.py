@@ -232,3 +232,33 @@ def test_details_of_people_who_are_not_there_are_passed_over(gallery: Gallery) -
     sequence = gallery.sequence
     gallery.change_details(wanted)
     assert gallery.sequence == sequence
+
+
+def test_a_merge_keeps_what_one_of_two_knew(gallery: Gallery) -> None:
+    """Own details stay, missing ones come over, the earlier expiry holds."""
+    soon = _LATER - timedelta(days=1)
+    anna, twin = _enroll(gallery, 0, name="Anna"), _enroll(gallery, 1, external_id="A-1")
+    for subject, change in (
+        (anna, DetailChange(metadata={"badge": 1}, purpose="own", expires_at=_LATER)),
+        (twin, DetailChange(metadata={"badge": 2, "x": 1}, consent="c", expires_at=soon)),
+    ):
+        gallery.change_subject(subject.id, SubjectChange(details=change))
+    before = _version(gallery, anna)
+    gallery.merge_subjects(twin.id, into=anna.id)
+    merged = gallery.subject(anna.id)
+    assert merged.details == Details(
+        metadata={"badge": 1, "x": 1}, purpose="own", consent="c", expires_at=soon
+    )
+    assert merged.version != before
+
+
+def test_a_move_changes_both_versions(gallery: Gallery) -> None:
+    """Of whom a template is taken, and who gets it."""
+    anna, ben = _enroll(gallery, 0, name="Anna"), _enroll(gallery, 1, name="Ben")
+    seen = [{anna.version}, {ben.version}]
+    for whom, to in ((anna, "Ben"), (ben, "Anna")):
+        moved = gallery.templates(whom.id)[0].id
+        gallery.move_templates(whom.id, [moved], to_name=to)
+        for versions, subject in zip(seen, (anna, ben), strict=True):
+            versions.add(_version(gallery, subject))
+    assert [len(each) for each in seen] == [3, 3]

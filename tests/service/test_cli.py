@@ -260,7 +260,8 @@ def test_galleries(run: Run, people: Path) -> None:
     listed = run("galleries", "list", "--json").json["galleries"]
     assert {each["name"]: each["num_subjects"] for each in listed} == {"default": 0, "door": 2}
     assert "door" in run("galleries", "list").out
-    assert run("galleries", "delete", "door", "--yes", "--json").json == {"num_templates": 3}
+    removed = run("galleries", "delete", "door", "--yes", "--json").json
+    assert removed["num_templates"] == removed["receipt"]["content"]["num_templates"] == 3
     assert run("subjects", "list", "-g", "door").code == 3
 
 

@@ -81,7 +81,7 @@ def scripted(*answers: Answer | None) -> Iterator[Scripted]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_DELETE = do_GET
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Says nothing."""
@@ -177,6 +177,11 @@ def test_patience_ends() -> None:
         calls.delete_gallery("g"),
         calls.remove_subject("g", "s"),
         calls.create_key(role=Role.ADMIN),
+        calls.change_gallery("g", new_name="h"),
+        calls.remove_template("g", "t"),
+        calls.move_templates("g", "s", ["t"]),
+        calls.merge_subjects("g", "s", into="o"),
+        calls.declare_look_alikes("g", "s", "o"),
     ],
     ids=lambda call: f"{call.method} {call.path}",
 )
@@ -265,12 +270,20 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         calls.subjects("g"), calls.subject("g", "s"), calls.change_subject("g", "s", {}),
         calls.remove_subject("g", "s"),
         calls.keys(), calls.create_key(role=Role.ADMIN), calls.revoke_key("k"), calls.models(),
-        calls.ready(), calls.erasure("g", "s"), calls.audit(), calls.verify([b"x", b"y"]),
+        calls.ready(), calls.erasure("g", "s"), calls.audit(), calls.gallery("g"),
+        calls.change_gallery("g"), calls.templates("g", "s"), calls.template("g", "t"),
+        calls.remove_template("g", "t"), calls.template_erasure("g", "t"),
+        calls.move_templates("g", "s", ["t"]), calls.merge_subjects("g", "s", into="o"),
+        calls.look_alikes("g"), calls.look_alikes_of("g", "s"),
+        calls.declare_look_alikes("g", "s", "o"), calls.withdraw_look_alikes("g", "s", "o"),
+        calls.verify([b"x", b"y"]),
         calls.identify_across(b"x", galleries=["g"]), calls.calibrate("g"), calls.threshold("g"),
         calls.import_gallery("g", b"x"), calls.gallery_erasure("g"),
     ]  # fmt: skip
     paths = {(call.method, call.path) for call in made}
-    names = {"gallery": "g", "subject_id": "s", "key_id": "k"}
+    names = {
+        "gallery": "g", "subject_id": "s", "key_id": "k", "template_id": "t", "other_id": "o"
+    }  # fmt: skip
     routes = {
         (method, str(context.path).format(**names))
         for context in iter_route_contexts(shared_service.app.routes)

@@ -42,9 +42,8 @@ def test_gallery_is_made_used_and_deleted(service: FakeService) -> None:
         for gallery in ("default", "door")
     }
     assert found == {"default": "unknown", "door": "match"}
-    assert service.http.delete("/v1/galleries/door", headers=headers).json() == {
-        "num_templates": 1
-    }
+    removed = service.http.delete("/v1/galleries/door", headers=headers).json()
+    assert removed["num_templates"] == removed["receipt"]["content"]["num_templates"] == 1
     again = service.http.get("/v1/galleries/door/subjects", headers=headers)
     assert (again.status_code, again.json()["code"]) == (404, "gallery_not_found")
 

@@ -62,6 +62,10 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("POST", "/v1/galleries"): Row(
         roles=ADMIN, in_gallery=True, request={"json": {"name": "default"}}
     ),
+    ("GET", "/v1/galleries/{gallery}"): Row(roles=OPERATORS, in_gallery=True),
+    ("PATCH", "/v1/galleries/{gallery}"): Row(
+        roles=ADMIN, in_gallery=True, request={"json": {"max_templates": 7}}
+    ),
     ("DELETE", "/v1/galleries/{gallery}"): Row(roles=ADMIN, in_gallery=True),
     ("POST", "/v1/galleries/{gallery}/calibrate"): Row(
         roles=ADMIN, in_gallery=True, request={"json": {}}
@@ -85,6 +89,36 @@ ROWS: Mapping[tuple[str, str], Row] = {
         roles=OPERATORS, in_gallery=True
     ),
     ("GET", "/v1/galleries/{gallery}/subjects/{subject_id}/erasure"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
+    ("GET", "/v1/galleries/{gallery}/subjects/{subject_id}/templates"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
+    ("POST", "/v1/galleries/{gallery}/subjects/{subject_id}/templates/move"): Row(
+        roles=OPERATORS,
+        in_gallery=True,
+        request={"json": {"templates": ["absent"], "to_name": "ben"}},
+    ),
+    ("POST", "/v1/galleries/{gallery}/subjects/{subject_id}/merge"): Row(
+        roles=OPERATORS, in_gallery=True, request={"json": {"into": "absent"}}
+    ),
+    ("GET", "/v1/galleries/{gallery}/templates/{template_id}"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
+    ("DELETE", "/v1/galleries/{gallery}/templates/{template_id}"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
+    ("GET", "/v1/galleries/{gallery}/templates/{template_id}/erasure"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
+    ("GET", "/v1/galleries/{gallery}/look-alikes"): Row(roles=OPERATORS, in_gallery=True),
+    ("GET", "/v1/galleries/{gallery}/subjects/{subject_id}/look-alikes"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
+    ("PUT", "/v1/galleries/{gallery}/subjects/{subject_id}/look-alikes/{other_id}"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
+    ("DELETE", "/v1/galleries/{gallery}/subjects/{subject_id}/look-alikes/{other_id}"): Row(
         roles=OPERATORS, in_gallery=True
     ),
     ("GET", "/v1/models"): Row(roles=OPERATORS),
@@ -150,7 +184,13 @@ def _call(
     key_id: str = "absent",
 ) -> Any:
     method, path = route
-    filled = path.format(gallery=gallery, subject_id=subject_id, key_id=key_id)
+    filled = path.format(
+        gallery=gallery,
+        subject_id=subject_id,
+        key_id=key_id,
+        template_id="absent",
+        other_id="absent",
+    )
     request = dict(ROWS[route].request)
     both = dict(headers) | request.pop("headers", {})
     return service.http.request(method, filled, headers=both, **request)

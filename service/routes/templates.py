@@ -1,0 +1,181 @@
+"""The templates of people: looked at, erased, and given to other people."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+
+from embedding.errors import KeyForbidden
+from index.audit.entries import AuditEvent
+from index.gallery import Gallery
+from index.moves import MergedSubjects, MovedTemplates
+from service import answers, schemas, template_answers
+from service.access import PartsOf, allowed, in_worker
+from service.assembly import Parts
+from service.auth import Caller, Permission
+from service.bodies_templates import MergeBody, MoveBody
+from service.openapi import body_of, problems
+from service.reading import SMALL_BODY_BYTES, read_body
+from service.routes.galleries import GalleryPath, SubjectPath
+
+router = APIRouter(prefix="/v1/galleries/{gallery}", tags=["templates"])
+
+TemplatePath = Annotated[
+    str, Path(max_length=255, description="Id of the template.", examples=[schemas.SUBJECT_ID])
+]
+
+
+@router.get("/subjects/{subject_id}/templates", responses=problems(404))
+def list_templates(
+    gallery: GalleryPath,
+    subject_id: SubjectPath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.READ_SUBJECTS))],
+    limit: Annotated[int, Query(ge=1, le=1000, description="Templates on the page.")] = 100,
+    cursor: Annotated[
+        str | None,
+        Query(max_length=1000, description="`next_cursor` of the page before."),
+    ] = None,
+) -> schemas.TemplatesAnswer:
+    """List a person's templates, page by page, the oldest first."""
+    caller.require_gallery(gallery)
+    page = parts.galleries.get(gallery).template_page(subject_id, limit=limit, cursor=cursor)
+    return template_answers.templates_answer(page)
+
+
+@router.get("/templates/{template_id}", responses=problems(404))
+def get_template(
+    gallery: GalleryPath,
+    template_id: TemplatePath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.READ_SUBJECTS))],
+    embedding: Annotated[
+        bool,
+        Query(description="With its vector; for admin keys, where the settings allow it."),
+    ] = False,
+) -> schemas.TemplateAnswer:
+    """Show a template."""
+    caller.require_gallery(gallery)
+    if embedding:
+        caller.require(Permission.SEE_EMBEDDINGS)
+        if not parts.settings.embeddings_over_http:
+            raise KeyForbidden("this service gives no vectors; its settings say so")
+    found = parts.galleries.get(gallery)
+    template = found.template(template_id)
+    if not embedding:
+        return template_answers.template_answer(template)
+    vector_D = found.embedding(template_id)
+    whom = () if template.subject_id is None else (template.subject_id,)
+    # On disk before it is given away.
+    parts.galleries.audit.record(
+        AuditEvent(action="template.embedding", gallery_id=found.id, subject_ids=whom)
+    )
+    return template_answers.template_answer(template, vector_D)
+
+
+@router.delete("/templates/{template_id}", responses=problems(404, 409))
+def remove_template(
+    gallery: GalleryPath,
+    template_id: TemplatePath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.REMOVE))],
+) -> schemas.ErasedTemplateAnswer:
+    """Remove one template; it is never matched again, and its person stays.
+
+    The receipt becomes final a little later: ask for it again under `erasure`.
+    """
+    caller.require_gallery(gallery)
+    found = parts.galleries.get(gallery)
+    erasure = found.erase_template(template_id)
+    num_left = found.num_templates_of(erasure.subject_id)
+    return template_answers.erased_template_answer(erasure, parts.galleries, num_left=num_left)
+
+
+@router.get("/templates/{template_id}/erasure", responses=problems(404))
+def get_template_erasure(
+    gallery: GalleryPath,
+    template_id: TemplatePath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.REMOVE))],
+) -> schemas.ReceiptAnswer:
+    """Give the receipt of a removed template as it stands now, final once it is purged."""
+    caller.require_gallery(gallery)
+    erasure = parts.galleries.get(gallery).template_erasure(template_id)
+    return answers.receipt_answer(parts.galleries.receipt(erasure))
+
+
+@router.post(
+    "/subjects/{subject_id}/templates/move",
+    responses=problems(404, 409, 413, 415),
+    openapi_extra=body_of(MoveBody),
+)
+async def move_templates(
+    request: Request,
+    gallery: GalleryPath,
+    subject_id: SubjectPath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.ARRANGE))],
+) -> schemas.MoveAnswer:
+    """Give templates of one person to another, all or none; they count there at once.
+
+    The one that they were taken from stays, even without any.
+    """
+    caller.require_gallery(gallery)
+    body = await read_body(request, MoveBody, max_bytes=SMALL_BODY_BYTES)
+    moved = await in_worker(request, _moved, parts, gallery, subject_id, body)
+    return template_answers.move_answer(moved, dry_run=body.dry_run)
+
+
+@router.post(
+    "/subjects/{subject_id}/merge",
+    responses=problems(404, 409, 413, 415),
+    openapi_extra=body_of(MergeBody),
+)
+async def merge_subjects(
+    request: Request,
+    gallery: GalleryPath,
+    subject_id: SubjectPath,
+    parts: PartsOf,
+    caller: Annotated[Caller, Depends(allowed(Permission.ARRANGE))],
+) -> schemas.MergeAnswer:
+    """Give all templates of one person to another, `into`, and delete the one; at once or not.
+
+    The other one keeps name and external id, and takes over what it has none of.
+    """
+    caller.require_gallery(gallery)
+    body = await read_body(request, MergeBody, max_bytes=SMALL_BODY_BYTES)
+    merged = await in_worker(request, _merged, parts, gallery, subject_id, body)
+    return template_answers.merge_answer(merged, dry_run=body.dry_run)
+
+
+def _moved(parts: Parts, name: str, subject_id: str, body: MoveBody) -> MovedTemplates:
+    gallery = parts.galleries.get(name)
+    moved = gallery.move_templates(
+        subject_id,
+        body.templates,
+        to_subject_id=body.to_subject_id,
+        to_name=body.to_name,
+        to_external_id=body.to_external_id,
+        dry_run=body.dry_run,
+    )
+    if body.dry_run:
+        _note_look(parts, gallery, "template.move_dry_run", subject_id, moved.subject_id)
+    return moved
+
+
+def _merged(parts: Parts, name: str, subject_id: str, body: MergeBody) -> MergedSubjects:
+    gallery = parts.galleries.get(name)
+    merged = gallery.merge_subjects(subject_id, into=body.into, dry_run=body.dry_run)
+    if body.dry_run:
+        _note_look(parts, gallery, "subject.merge_dry_run", subject_id, body.into)
+    return merged
+
+
+def _note_look(parts: Parts, gallery: Gallery, action: str, *subject_ids: str | None) -> None:
+    """Enter that somebody looked how alike two people are, while both are there."""
+    parts.galleries.audit.record(
+        AuditEvent(
+            action=action,
+            gallery_id=gallery.id,
+            subject_ids=tuple(each for each in subject_ids if each is not None),
+        )
+    )

@@ -1,0 +1,32 @@
+"""People whom a photo may not tell apart."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from service.schemas.base import SUBJECT_ID, Answer
+
+
+class LookAlikesAnswer(Answer):
+    """A page of the pairs that were declared look-alikes."""
+
+    pairs: Annotated[
+        list[tuple[str, str]],
+        Field(description="Ids of subjects.", examples=[[(SUBJECT_ID, SUBJECT_ID)]]),
+    ]
+    next_cursor: Annotated[
+        str | None, Field(description="For the next page; None on the last.", examples=[None])
+    ]
+
+
+class SubjectLookAlikesAnswer(Answer):
+    """Who was declared a look-alike of one person."""
+
+    subject_ids: Annotated[list[str], Field(examples=[[SUBJECT_ID]])]
+
+
+class LookAlikeAnswer(Answer):
+    """Whether two people are declared look-alikes."""
+
+    declared: bool
+    changed: Annotated[bool, Field(description="False where it was so before.")]
