@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo serve training test lint bench docs clean
+.PHONY: demo serve training test lint audit bench docs clean
 
 # Base install: small, without torch. --no-deps packages hold only sample photos.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -48,6 +48,16 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive embedding index service \
+		training benchmarks
+
+# Asks a list of known flaws on the network for every pinned package. Where that cannot be asked the
+# step fails and says so: nothing was found out then.
+audit: $(VENV)/.dev
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+		--requirement constraints.txt || { echo "make audit: not clean. A table above names" \
+		"packages with known flaws; 'could not be audited' or a failed connection says that" \
+		"the list could not be asked here, and nothing is known." >&2; exit 1; }
 
 # The peer of the comparison, in a folder of its own; dlib-bin is dlib as a wheel.
 $(VENV)/.peers: $(VENV)/.dev
@@ -69,6 +79,7 @@ bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.snapshot
 	$(BIN)/python -m benchmarks.sealing
 	$(BIN)/python -m benchmarks.audit
+	$(BIN)/python -m benchmarks.events
 	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.classifier
 	$(BIN)/python -m benchmarks.training_step

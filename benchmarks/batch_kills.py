@@ -68,7 +68,7 @@ def measure_kills(work: Work, jobs: Sequence[Job]) -> Kills:
     killed.mkdir(mode=0o700)
     for secret in unbroken.glob("*.secret"):
         shutil.copy(secret, killed)
-    start, moments = time.monotonic(), random.Random(5)  # noqa: S311
+    start, moments = time.monotonic(), random.Random(5)  # noqa: S311 - no secret
     num_kills = 0
     for job, duration, kills in zip(jobs, durations, (3, 2), strict=True):
         for _ in range(kills):

@@ -56,7 +56,7 @@ def prepare(
     path: str,
     *,
     headers: Mapping[str, str],
-    files: Sequence[tuple[str, tuple[str, bytes]]] = (),
+    files: Sequence[tuple[str, tuple[str, bytes] | tuple[str, bytes, str]]] = (),
     data: Mapping[str, str] | None = None,
     json: object = None,
     status: int = 200,

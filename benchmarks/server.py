@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +37,15 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(data_folder: Path) -> Iterator[RunningServer]:
+def running_server(
+    data_folder: Path, *, log: IO[str] | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[RunningServer]:
     """A service on a fresh data folder; stopped in the end, whatever happens.
+
+    Args:
+        data_folder: of the service.
+        log: a file that takes what it logs; None for one that is thrown away.
+        variables: settings, as of its environment.
 
     Raises:
         RuntimeError: it did not start; the message holds what it wrote.
@@ -46,10 +53,12 @@ def running_server(data_folder: Path) -> Iterator[RunningServer]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("FACEGALLERY_")
     }
+    environment |= variables or {}
     command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--json"]
     # A file, for a pipe that nobody reads is full after some hundred requests.
-    with tempfile.TemporaryFile(mode="w+") as log:
-        yield from _running([*command, "--data-folder", str(data_folder)], environment, log)
+    with tempfile.TemporaryFile(mode="w+") as thrown_away:
+        command += ["--data-folder", str(data_folder)]
+        yield from _running(command, environment, log or thrown_away)
 
 
 def _running(

@@ -38,6 +38,7 @@ class FaceEmbedder:
         num_threads: int | None = None,
         num_streams: int = 1,
         batch_wait_s: float = MAX_WAIT_S,
+        keep_crops: bool = False,
     ) -> None:
         """Put the parts together; ``open`` is the usual way.
 
@@ -46,6 +47,7 @@ class FaceEmbedder:
         """
         _check_fingerprint(directory.card, detector)
         self._card = directory.card
+        self._keep_crops = keep_crops
         self._detector = detector
         self._limits = limits or PhotoLimits()
         self._quality_limits = quality_limits or QualityLimits(min_norm=self._card.norm_floor)
@@ -68,6 +70,7 @@ class FaceEmbedder:
         num_threads: int | None = None,
         num_streams: int = 1,
         batch_wait_s: float = MAX_WAIT_S,
+        keep_crops: bool = False,
     ) -> "FaceEmbedder":
         """An embedder for a model directory, or for a shipped model by its name.
 
@@ -81,6 +84,7 @@ class FaceEmbedder:
                 full without waiting for those of others.
             batch_wait_s: how long faces wait for those of other photos that are worked on at
                 the same time; alone they never wait.
+            keep_crops: give faces their crops along.
 
         Raises:
             ModelNotFound: no such model.
@@ -96,6 +100,7 @@ class FaceEmbedder:
             num_threads=num_threads,
             num_streams=num_streams,
             batch_wait_s=batch_wait_s,
+            keep_crops=keep_crops,
         )
         logger.info("model %s opened, fingerprint %s", directory.card.name, embedder.fingerprint)
         return embedder
@@ -262,6 +267,8 @@ class FaceEmbedder:
             embedding=vector.copy(),
             norm=norm,
             num_quarter_turns=photo.num_quarter_turns,
+            # A copy, or it would hold those of the whole photo.
+            crop_HWC=crop_HWC.copy() if self._keep_crops else None,
         )
 
 

@@ -24,6 +24,10 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── SubjectNotFound
 │   ├── SubjectChanged               it is not as it was when the caller saw it
 │   ├── TemplateNotFound
+│   ├── CropNotFound                 no crop of the face was kept
+│   ├── ReviewNotFound
+│   ├── ReviewClaimed                another person has it, or had it first
+│   ├── ReviewDecided                it was decided already
 │   └── NameInvalid                  a name that is empty, too long or holds forbidden characters
 ├── StoreError
 │   ├── StoreInUse                   another process holds the data folder; carries `url`
@@ -51,6 +55,8 @@ FaceGalleryError                     code: stable, machine readable
 ├── RequestInvalid                   a value of the caller's that is out of range or ill formed
 │   ├── IdempotencyKeyReused         the key came with another request before
 │   └── IdempotencyKeySpent          what was done with the key was erased since
+├── CursorExpired                    what comes after this cursor is not kept any more
+├── FeatureOff                       the service's settings leave this off
 ├── SettingsInvalid                  a setting that is missing, a placeholder or out of range
 ├── ServerUnreachable                a client found no service at the address
 └── TrainingError
@@ -226,6 +232,30 @@ class TemplateNotFound(GalleryError):
     code = "template_not_found"
 
 
+class CropNotFound(GalleryError):
+    """No crop of this face was kept."""
+
+    code = "crop_not_found"
+
+
+class ReviewNotFound(GalleryError):
+    """No review with this id, or one that has expired."""
+
+    code = "review_not_found"
+
+
+class ReviewClaimed(GalleryError):
+    """Another person has claimed the review."""
+
+    code = "review_claimed"
+
+
+class ReviewDecided(GalleryError):
+    """The review was decided already."""
+
+    code = "review_decided"
+
+
 class NameInvalid(GalleryError):
     """A name that is empty, too long or holds forbidden characters."""
 
@@ -398,6 +428,18 @@ class RequestInvalid(FaceGalleryError):
     """A value of the caller's that is out of range or ill formed."""
 
     code = "request_invalid"
+
+
+class CursorExpired(FaceGalleryError):
+    """What comes after this cursor is not all kept any more."""
+
+    code = "cursor_expired"
+
+
+class FeatureOff(FaceGalleryError):
+    """The service's settings leave this off."""
+
+    code = "feature_off"
 
 
 class IdempotencyKeyReused(RequestInvalid):

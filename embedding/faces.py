@@ -26,6 +26,7 @@ class Face:
         norm: of the raw embedding before normalisation.
         num_quarter_turns: counter-clockwise quarter turns of the photo after which the face
             was found.
+        crop_HWC: uint8 (112, 112, 3), RGB: what was embedded; None where it is not at hand.
     """
 
     box: Box
@@ -35,6 +36,7 @@ class Face:
     embedding: NDArray[np.float32]
     norm: float
     num_quarter_turns: int
+    crop_HWC: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -12,6 +12,7 @@ from embedding.errors import (
     ModelMismatch,
 )
 from index.checks import check_fingerprint, check_gallery_name
+from index.events import EventRules
 from index.filling import filling_name, is_filling_for
 from index.following import Follower
 from index.gallery import Gallery
@@ -25,10 +26,12 @@ from index.sealing import ClearSealer, Sealer
 from index.store.audit_log import AuditLog
 from index.store.claims import Claims
 from index.store.deleted_galleries import DeletedGallery
+from index.store.event_log import EventLog
 from index.store.folder import DataFolder
 from index.store.kept_answers import KeptAnswers
 from index.store.keys import ApiKeys
 from index.store.postgres import PostgresDatabase
+from index.store.review_queue import ReviewQueue
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
 from index.store.tables import utc_now
@@ -62,6 +65,7 @@ class Galleries(KnownGalleries):
         audit_anchor: Path | None = None,
         options: MemoryOptions | None = None,
         upkeep_s: float | None = UPKEEP_S,
+        event_rules: EventRules | None = None,
     ) -> Self:
         """Return the folder's galleries, loaded and verified; an empty folder is set up.
 
@@ -79,6 +83,7 @@ class Galleries(KnownGalleries):
             options: how vectors are held in memory.
             upkeep_s: how often removed bytes are purged, and the rest of the upkeep is done;
                 None where only calls of `maintain` do it.
+            event_rules: how long events and reviews are kept; the usual ones by default.
 
         Raises:
             LedgerUnfit: the database has a ledger and none was given, or not its newest one.
@@ -98,6 +103,7 @@ class Galleries(KnownGalleries):
                 database_url=database_url,
                 ledger=ledger,
                 audit_anchor=audit_anchor,
+                event_rules=event_rules,
             )
             undo.callback(store.close)
             galleries = cls(folder, store, options=options or MemoryOptions())
@@ -130,6 +136,16 @@ class Galleries(KnownGalleries):
     def audit(self) -> AuditLog:
         """What was done, by whom and when."""
         return self._store.audit
+
+    @property
+    def events(self) -> EventLog:
+        """What was decided, for those who act on it."""
+        return self._store.events
+
+    @property
+    def reviews(self) -> ReviewQueue:
+        """Faces that a person looks at."""
+        return self._store.reviews
 
     @property
     def claims(self) -> Claims:

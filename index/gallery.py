@@ -287,6 +287,16 @@ class Gallery(MovingGallery):
         self._check_exists()
         return self._store.template(template_id)
 
+    def show_crop(self, template_id: str) -> bytes:
+        """Return a template's face as a PNG file; the audit log says who saw it.
+
+        Raises:
+            CropNotFound: none was kept.
+            TemplateNotFound: no template with this id.
+        """
+        self._check_exists()
+        return self._store.show_crop(template_id)
+
     def anchor(self, sequence: int) -> str | None:
         """Return what tells the change at a number from that of any other history.
 

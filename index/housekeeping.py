@@ -54,6 +54,8 @@ class Housekeeping:
         with self._working:
             self._store.settle()
             self._store.audit.settle()
+            if self._store.events.expire():
+                self._purge_due.set()
             self._store.kept_answers.forget_expired()
             # What was settled, now or before another change, is not in every memory yet.
             galleries = self._galleries()

@@ -34,6 +34,8 @@ class NewTemplate:
         image_id: the caller's opaque id of the photo, 1 to 255 characters.
         image_hash: keyed hash (HMAC) of the photo's bytes, 1 to 64 bytes; never a plain hash.
         created_at: when the photo was enrolled first, aware; None for now.
+        crop: what was embedded, as a PNG file, kept beside the template by a sealer that
+            encrypts; None to keep none.
     """
 
     embedding: NDArray[np.float32]
@@ -48,6 +50,7 @@ class NewTemplate:
     image_id: str
     image_hash: bytes
     created_at: datetime | None = None
+    crop: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -156,7 +156,12 @@ def enroll_answer(result: Enrollment, *, gallery: str) -> schemas.EnrollAnswer:
 
 
 def identified_face(
-    face: Face, answer: Identification, *, match_similarity: float, similarities: bool
+    face: Face,
+    answer: Identification,
+    *,
+    match_similarity: float,
+    similarities: bool,
+    review_id: str | None = None,
 ) -> schemas.IdentifiedFace:
     """A face and who it is.
 
@@ -172,6 +177,7 @@ def identified_face(
             "similarity": answer.similarity if similarities else None,
             "reasons": list(answer.reasons) if similarities else [],
             "match_threshold": match_similarity if similarities else None,
+            "review_id": review_id,
             "candidates": [candidate_answer(each) for each in answer.candidates]
             if similarities
             else [],
@@ -193,9 +199,19 @@ def identify_answer(
         width=result.photo.width,
         height=result.photo.height,
         faces=[
-            identified_face(face, answer, match_similarity=match, similarities=similarities)
-            for face, answer, match in zip(
-                result.photo.faces, result.answers, result.match_similarities, strict=True
+            identified_face(
+                face,
+                answer,
+                match_similarity=match,
+                similarities=similarities,
+                review_id=review_id,
+            )
+            for face, answer, match, review_id in zip(
+                result.photo.faces,
+                result.answers,
+                result.match_similarities,
+                result.review_ids,
+                strict=True,
             )
         ],
         timings_ms=dict(result.timings_ms),

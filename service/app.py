@@ -12,13 +12,16 @@ from service import errors
 from service.admission import Admission
 from service.assembly import Parts, open_parts
 from service.headers import allow_origins, origins_of
+from service.listening import Listeners
 from service.measuring import Measured
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
 from service.routes import (
     audit,
+    crops,
     deciding,
+    events,
     faces,
     galleries,
     gallery_details,
@@ -26,6 +29,7 @@ from service.routes import (
     looks,
     metrics,
     pages,
+    reviews,
     sessions,
     subjects,
     templates,
@@ -42,7 +46,8 @@ Open-set face recognition: a photo in, for each face a name or *unknown* out.
 There is no liveness detection: a printed photo may pass. Photos are never stored.
 
 Keys go into the header `Authorization: Bearer fg_...`; errors are problem documents (RFC 9457)
-with a stable `code`.
+with a stable `code`. Any request may also get `request_malformed` (400), `not_found` (404),
+`method_not_allowed` (405), `request_too_slow` (408) and `headers_too_large` (431).
 """
 
 
@@ -73,6 +78,12 @@ def create_app(
                 work_timeout_s=settings.work_timeout_s,
             )
 
+            listeners = app.state.listeners = Listeners(
+                opened.galleries.events,
+                max_in_all=settings.max_listeners,
+                max_per_key=settings.max_listeners_per_key,
+            )
+
             def load() -> Load:
                 num_runs, num_crops = opened.embedders.batch_counts
                 return Load(
@@ -88,6 +99,7 @@ def create_app(
                 yield
             finally:
                 app.state.admission.close()
+                listeners.close()
                 app.state.parts = None
                 opened.metrics.watch_load(None)
 
@@ -98,6 +110,8 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Programs are generated from these; a route's function keeps its name.
+        generate_unique_id_function=lambda route: route.name,
         telemetry={
             "tracing": False,
             "metrics": False,
@@ -118,6 +132,9 @@ def create_app(
         transfer.router,
         keys.router,
         audit.router,
+        events.router,
+        reviews.router,
+        crops.router,
         metrics.router,
         sessions.router,
         pages.router,

@@ -9,6 +9,7 @@ from embedding.detect import Detector
 from embedding.errors import GalleryExists
 from index.checks import check_gallery_name
 from index.encryption import AesGcmSealer
+from index.events import EventRules
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.key_file import KeyFileSealer
@@ -141,6 +142,9 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             ledger=settings.removal_ledger,
             audit_anchor=settings.audit_anchor,
             options=MemoryOptions(engine=settings.search_engine, storage=settings.vector_storage),
+            event_rules=EventRules(
+                max_age_s=settings.events_hours * 3600.0, max_events=settings.events_max
+            ),
         ) as galleries,
     ):
         secret = galleries.secret("service")

@@ -1,6 +1,6 @@
 """The client for asyncio (and trio) that works through a running service."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +10,12 @@ import anyio
 import httpx
 
 from embedding.choosing import FaceChoice
+from index.events import ReviewState, Verdict
 from service import calls, schemas
 from service.answering import answer_of, arguments_of, refusal_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
+from service.following import EVENTS, Following
 from service.http_client import PATIENT
 from service.identifying import FacesChoice
 from service.limits import Allowance
@@ -75,6 +77,8 @@ class AsyncHttpClient:
         face: FacesChoice = "all",
         fpir: float | None = None,
         threshold: float | None = None,
+        source: str | None = None,
+        queue_reviews: bool = False,
     ) -> schemas.IdentifyAnswer:
         """As in `HttpClient`."""
         return await self.send(
@@ -86,6 +90,8 @@ class AsyncHttpClient:
                 face=face,
                 fpir=fpir,
                 threshold=threshold,
+                source=source,
+                queue_reviews=queue_reviews,
             )
         )
 
@@ -329,6 +335,70 @@ class AsyncHttpClient:
     async def audit(self, *, limit: int = 100, cursor: str | None = None) -> schemas.AuditAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.audit(limit=limit, cursor=cursor))
+
+    async def events(
+        self, *, after: str | None = None, gallery: str | None = None, limit: int = 100
+    ) -> schemas.EventsAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.events(after=after, gallery=gallery, limit=limit))
+
+    async def follow(
+        self, *, after: str | None = None, gallery: str | None = None
+    ) -> AsyncGenerator[schemas.EventAnswer]:
+        """As in `HttpClient`; close it (`contextlib.aclosing`) to stop before its end."""
+        following = Following(after=after, gallery=gallery)
+        while True:
+            outcome: httpx.Response | httpx.TransportError | None = None
+            try:
+                async with self._http.stream("GET", EVENTS, **following.request()) as response:
+                    if not response.is_success:
+                        await response.aread()
+                        outcome = response
+                    else:
+                        async for line in response.aiter_lines():
+                            event = following.take(line)
+                            if event is not None:
+                                yield event
+            except httpx.TransportError as error:
+                outcome = error
+            await self._sleep(following.wait_s(outcome))
+
+    async def reviews(
+        self,
+        *,
+        state: ReviewState | None = None,
+        gallery: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> schemas.ReviewsAnswer:
+        """As in `HttpClient`."""
+        return await self.send(
+            calls.reviews(state=state, gallery=gallery, limit=limit, cursor=cursor)
+        )
+
+    async def review(self, review_id: str) -> schemas.ReviewAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.review(review_id))
+
+    async def review_crop(self, review_id: str) -> schemas.CropAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.review_crop(review_id))
+
+    async def template_crop(self, gallery: str, template_id: str) -> schemas.CropAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.template_crop(gallery, template_id))
+
+    async def claim_review(self, review_id: str) -> schemas.ReviewAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.claim_review(review_id))
+
+    async def release_review(self, review_id: str) -> schemas.ReviewAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.release_review(review_id))
+
+    async def decide_review(self, review_id: str, verdict: Verdict) -> schemas.ReviewAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.decide_review(review_id, verdict))
 
     async def keys(self) -> schemas.KeysAnswer:
         """As in `HttpClient`."""

@@ -44,6 +44,7 @@ class Role(enum.StrEnum):
     OPERATOR = "operator"
     IDENTIFIER = "identifier"
     AUDITOR = "auditor"
+    LISTENER = "listener"
 
 
 class Permission(enum.StrEnum):
@@ -66,6 +67,9 @@ class Permission(enum.StrEnum):
     TRANSFER = "transfer"
     READ_AUDIT = "read_audit"
     SEE_EMBEDDINGS = "see_embeddings"
+    FOLLOW_EVENTS = "follow_events"
+    REVIEW = "review"
+    SEE_CROPS = "see_crops"
 
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
@@ -81,6 +85,9 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     },
     Role.IDENTIFIER: frozenset({Permission.IDENTIFY}),
     Role.AUDITOR: frozenset({Permission.READ_AUDIT}),
+    # A door that acts on decisions needs neither photos nor people: whoever takes its key can
+    # neither enroll nor try faces.
+    Role.LISTENER: frozenset({Permission.FOLLOW_EVENTS}),
 }
 
 
@@ -310,6 +317,11 @@ class Keys:
             expires_at=row.expires_at,
             allowance=allowance,
         )
+
+    def in_force(self, key_id: str) -> bool:
+        """Whether a key is neither revoked nor expired, asked of the store; counts as no use."""
+        row = self._rows.get(key_id)
+        return row is not None and _is_in_force(row)
 
     def list(self) -> tuple[KeyInfo, ...]:
         """All keys, revoked ones too, oldest first."""

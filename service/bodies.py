@@ -16,6 +16,7 @@ from pydantic import (
 
 from index.calibration.asked import SMALLEST_RATE
 from service.auth import MAX_LIMIT, Role
+from service.examples import PHOTO
 from service.identifying import MAX_GALLERIES
 from service.person_fields import ConsentReference, Days, ExpiryTime, MetadataPatch, Purpose
 from service.schemas import GalleryName
@@ -45,6 +46,11 @@ def _split_box(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _whole(value: object) -> object:
+    """5.0 -> 5: in JSON they are the same number, and of the same JSON Schema type."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _split_names(value: object) -> object:
     """``"a,b"`` of a form -> list."""
     return value.split(",") if isinstance(value, str) else value
@@ -53,8 +59,13 @@ def _split_names(value: object) -> object:
 PhotoBytes = Annotated[
     bytes,
     BeforeValidator(_decode_photo_text),
-    WithJsonSchema({"type": "string", "contentEncoding": "base64", "examples": ["/9j/4AAQ..."]}),
+    WithJsonSchema(
+        {"type": "string", "format": "byte", "contentEncoding": "base64", "examples": [PHOTO]}
+    ),
 ]
+PersonName = Annotated[str, Field(json_schema_extra={"format": "name"})]
+"""A rule of its own is checked where it is stored; the format tells programs that there is one."""
+
 SeveralGalleries = Annotated[
     list[str],
     BeforeValidator(_split_names),
@@ -63,6 +74,7 @@ SeveralGalleries = Annotated[
 Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=SMALLEST_RATE, lt=1, allow_inf_nan=False, examples=[0.001])]
 YesOrNo = Annotated[bool, Field(strict=True), BeforeValidator(_read_word)]
+RequestLimit = Annotated[int, Field(ge=1, le=MAX_LIMIT), BeforeValidator(_whole)]
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 BoxEdges = Annotated[
     tuple[Coordinate, Coordinate, Coordinate, Coordinate], BeforeValidator(_split_box)
@@ -86,13 +98,15 @@ class EnrollBody(Body):
     ]
     gallery: GalleryName = "default"
     subject: Annotated[
-        str | None, Field(description="Name; found or created.", examples=["Ada Lovelace"])
+        PersonName | None, Field(description="Name; found or created.", examples=["Ada Lovelace"])
     ] = None
     subject_id: Annotated[
         str | None,
         Field(description="Id of an existing subject; excludes the other two."),
     ] = None
-    external_id: Annotated[str | None, Field(description="Your own id; found or created.")] = None
+    external_id: Annotated[
+        PersonName | None, Field(description="Your own id; found or created.")
+    ] = None
     face: Annotated[
         Literal["only", "largest"],
         Field(description="Which face of each photo: the only one, or the largest."),
@@ -173,8 +187,23 @@ class IdentifyBody(Body):
         ),
     ] = False
     num_candidates: Annotated[
-        int, Field(ge=1, le=100, description="At most this many candidates for each face.")
+        int,
+        Field(ge=1, le=100, description="At most this many candidates for each face."),
+        BeforeValidator(_whole),
     ] = 5
+    source: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+            description="What you call yourself in events and reviews, such as a door; no name of "
+            "a person.",
+            examples=["door-2"],
+        ),
+    ] = None
+    queue_reviews: Annotated[
+        YesOrNo,
+        Field(description="Have a person look at each face that is a `review`."),
+    ] = False
 
 
 class DetectBody(Body):
@@ -194,7 +223,12 @@ class GalleryBody(Body):
     """A new gallery."""
 
     name: Annotated[
-        str, Field(description="1 to 255 of A-Z a-z 0-9 . _ -", examples=["front-door"])
+        str,
+        Field(
+            description="1 to 255 of A-Z a-z 0-9 . _ -",
+            examples=["front-door"],
+            json_schema_extra={"format": "gallery-name"},
+        ),
     ]
     model: Annotated[
         str | None,
@@ -223,10 +257,10 @@ class KeyBody(Body):
         Field(description="In the future, with a time zone; never if absent."),
     ] = None
     max_per_minute: Annotated[
-        int | None,
-        Field(ge=1, le=MAX_LIMIT, description="Requests; the service's limit if absent."),
+        RequestLimit | None,
+        Field(description="Requests; the service's limit if absent."),
     ] = None
     max_per_day: Annotated[
-        int | None,
-        Field(ge=1, le=MAX_LIMIT, description="Requests; the service's limit if absent."),
+        RequestLimit | None,
+        Field(description="Requests; the service's limit if absent."),
     ] = None

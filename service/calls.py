@@ -11,6 +11,7 @@ import httpx
 from pydantic import BaseModel
 
 from embedding.choosing import FaceChoice
+from index.events import ReviewState, Verdict
 from service import schemas
 from service.auth import Role
 from service.idempotency_key import HEADER as IDEMPOTENCY_KEY
@@ -120,20 +121,23 @@ def identify(
     face: FacesChoice = "all",
     fpir: float | None = None,
     threshold: float | None = None,
+    source: str | None = None,
+    queue_reviews: bool = False,
 ) -> Call[schemas.IdentifyAnswer]:
-    """Who each face of a photo is."""
+    """Who each face of a photo is; one that is told or queued is sent once."""
     fields = {
         "gallery": gallery,
         "turns": _word(yes=turns),
         "num_candidates": str(num_candidates),
         **_numbers(fpir=fpir, threshold=threshold),
         **_face(face, usual="all"),
+        **_told(source=source, queue_reviews=queue_reviews),
     }
     return Call(
         answer_class=schemas.IdentifyAnswer,
         method="POST",
         path="/v1/identify",
-        repeatable=True,
+        repeatable=source is None and not queue_reviews,
         fields=fields,
         files=(("photo", ("photo", photo)),),
     )
@@ -148,6 +152,7 @@ def identify_across(
     face: FacesChoice = "all",
     fpir: float | None = None,
     threshold: float | None = None,
+    source: str | None = None,
 ) -> Call[schemas.IdentifyAcrossAnswer]:
     """Who each face of a photo is, asked of several galleries."""
     fields = {
@@ -156,12 +161,13 @@ def identify_across(
         "num_candidates": str(num_candidates),
         **_numbers(fpir=fpir, threshold=threshold),
         **_face(face, usual="all"),
+        **_told(source=source, queue_reviews=False),
     }
     return Call(
         answer_class=schemas.IdentifyAcrossAnswer,
         method="POST",
         path="/v1/identify",
-        repeatable=True,
+        repeatable=source is None,
         fields=fields,
         files=(("photo", ("photo", photo)),),
     )
@@ -445,6 +451,69 @@ def audit(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.AuditA
     return _get(schemas.AuditAnswer, "/v1/audit", _page(limit, cursor))
 
 
+def events(
+    *, after: str | None = None, gallery: str | None = None, limit: int = 100
+) -> Call[schemas.EventsAnswer]:
+    """A page of events behind a cursor; without one there are none, only where to go on."""
+    query = {"wait": "0", "limit": str(limit)} | _given(after=after, gallery=gallery)
+    return _get(schemas.EventsAnswer, "/v1/events", query)
+
+
+def reviews(
+    *,
+    state: ReviewState | None = None,
+    gallery: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Call[schemas.ReviewsAnswer]:
+    """A page of reviews."""
+    query = {"limit": str(limit)} | _given(state=state, gallery=gallery, cursor=cursor)
+    return _get(schemas.ReviewsAnswer, "/v1/reviews", query)
+
+
+def review(review_id: str) -> Call[schemas.ReviewAnswer]:
+    """A review."""
+    return _get(schemas.ReviewAnswer, _review_path(review_id))
+
+
+def review_crop(review_id: str) -> Call[schemas.CropAnswer]:
+    """The face of a review."""
+    return _get(schemas.CropAnswer, f"{_review_path(review_id)}/crop")
+
+
+def template_crop(gallery: str, template_id: str) -> Call[schemas.CropAnswer]:
+    """The face that a template was made of."""
+    path = f"/v1/galleries/{_part(gallery)}/templates/{_part(template_id)}/crop"
+    return _get(schemas.CropAnswer, path)
+
+
+def claim_review(review_id: str) -> Call[schemas.ReviewAnswer]:
+    """Claims a review; a second time it is claimed for longer."""
+    return Call(
+        answer_class=schemas.ReviewAnswer,
+        method="POST",
+        path=f"{_review_path(review_id)}/claim",
+        repeatable=True,
+    )
+
+
+def release_review(review_id: str) -> Call[schemas.ReviewAnswer]:
+    """Gives a claimed review back; a second time nothing changes."""
+    path = f"{_review_path(review_id)}/claim"
+    return _delete(schemas.ReviewAnswer, path, repeatable=True)
+
+
+def decide_review(review_id: str, verdict: Verdict) -> Call[schemas.ReviewAnswer]:
+    """Decides a review; the same a second time changes nothing."""
+    return Call(
+        answer_class=schemas.ReviewAnswer,
+        method="POST",
+        path=f"{_review_path(review_id)}/decision",
+        repeatable=True,
+        body={"verdict": verdict},
+    )
+
+
 def keys() -> Call[schemas.KeysAnswer]:
     """All keys, without their secrets."""
     return _get(schemas.KeysAnswer, "/v1/keys")
@@ -512,6 +581,20 @@ def _template_path(gallery: str, template_id: str) -> str:
 
 def _subject_path(gallery: str, subject_id: str) -> str:
     return f"/v1/galleries/{_part(gallery)}/subjects/{_part(subject_id)}"
+
+
+def _review_path(review_id: str) -> str:
+    return f"/v1/reviews/{_part(review_id)}"
+
+
+def _told(*, source: str | None, queue_reviews: bool) -> dict[str, str]:
+    """What is sent only where it is given."""
+    fields = {} if source is None else {"source": source}
+    return fields | ({"queue_reviews": _word(yes=True)} if queue_reviews else {})
+
+
+def _given(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _part(text: str) -> str:

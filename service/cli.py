@@ -9,6 +9,7 @@ from rich.text import Text
 from embedding.detect import Detector
 from embedding.errors import FaceGalleryError
 from service.commands import deciding, faces, identifying, server
+from service.commands.events import events_app, reviews_app
 from service.commands.galleries import galleries_app, models_app
 from service.commands.keys import keys_app
 from service.commands.options import EXIT_CODES, EXIT_ERROR, detector_in_use, errors_console
@@ -35,6 +36,8 @@ app.add_typer(look_alikes_app, name="look-alikes")
 app.add_typer(galleries_app, name="galleries")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+app.add_typer(events_app, name="events")
+app.add_typer(reviews_app, name="reviews")
 
 
 def main(arguments: Sequence[str] | None = None, *, detector: Detector | None = None) -> None:

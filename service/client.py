@@ -1,10 +1,11 @@
 """One way to the service for the command line, so that every command is written once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from embedding.choosing import FaceChoice
+from index.events import ReviewState, Verdict
 from service import schemas
 from service.auth import Role
 from service.identifying import FacesChoice
@@ -186,6 +187,27 @@ class Client(Protocol):
 
     def withdraw_look_alikes(self, gallery: str, one: str, other: str) -> schemas.LookAlikeAnswer:
         """Takes such a declaration back."""
+        ...
+
+    def follow(
+        self, *, after: str | None = None, gallery: str | None = None
+    ) -> Iterator[schemas.EventAnswer]:
+        """Every event as it is decided."""
+        ...
+
+    def reviews(
+        self,
+        *,
+        state: ReviewState | None = None,
+        gallery: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> schemas.ReviewsAnswer:
+        """A page of reviews."""
+        ...
+
+    def decide_review(self, review_id: str, verdict: Verdict) -> schemas.ReviewAnswer:
+        """Says whether a review's face is the candidate's."""
         ...
 
     def export_gallery(self, gallery: str, file: BinaryIO) -> None:

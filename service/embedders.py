@@ -111,6 +111,7 @@ class Embedders:
                     quality_limits=quality_limits(self._settings, model.card),
                     num_threads=self._settings.num_threads,
                     batch_wait_s=self._settings.batch_wait_ms / 1000,
+                    keep_crops=self._settings.keep_crops,
                 )
                 # Asked once here, so that a card without these rates fails at the start.
                 self._check_rates(opened.card)

@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from embedding.choosing import FaceChoice, choose_face
 from embedding.detect import Box
@@ -14,6 +15,7 @@ from embedding.errors import (
     FaceError,
     PhotoError,
     RequestInvalid,
+    SubjectNotFound,
 )
 from embedding.faces import Face
 from index.audit.entries import AuditEvent
@@ -26,6 +28,7 @@ from index.records import Enrolled, NewTemplate
 from index.repeats import Repeatable
 from service.choosing import SubjectChoice, at_photo, find_subject
 from service.embedders import Embedders
+from service.recording import crop_of
 from service.results import Enrollment
 from service.settings import Settings
 from service.thresholds import usual_thresholds
@@ -100,15 +103,22 @@ class Enrolling:
         target.refresh()
         templates = [self._template(each, embedder) for each in chosen]
         thresholds = usual_thresholds(target, embedder, settings=self._settings)
-        conflicts = find_conflicts(
+        find = partial(
+            find_conflicts,
             target,
             templates,
-            subject_id=None if known is None else known.id,
             other_threshold=[thresholds.for_probe(each.face.embedding)[0] for each in chosen],
             # Of two photos: a gallery of one subject.
             same_threshold=embedder.card.threshold(fpir=self._settings.fpir, num_subjects=1).value,
             fusion=fusion_rule(thresholds.rule),
         )
+        try:
+            conflicts = find(subject_id=None if known is None else known.id)
+        except SubjectNotFound:
+            if subject.subject_id is not None:
+                raise
+            # Removed meanwhile; with the name comes somebody new.
+            known, conflicts = None, find(subject_id=None)
 
         def result_of(enrolled: Enrolled | None) -> Enrollment:
             return Enrollment(
@@ -188,6 +198,7 @@ class Enrolling:
             face_id=uuid.uuid4().hex,
             image_id=uuid.uuid4().hex,
             image_hash=hmac.digest(self._secret, b"image\0" + chosen.photo, hashlib.sha256),
+            crop=crop_of(face, settings=self._settings),
         )
 
 

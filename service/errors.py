@@ -56,6 +56,10 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.SubjectNotFound: 404,
     errors.SubjectChanged: 412,
     errors.TemplateNotFound: 404,
+    errors.CropNotFound: 404,
+    errors.ReviewNotFound: 404,
+    errors.ReviewClaimed: 409,
+    errors.ReviewDecided: 409,
     errors.NameInvalid: 422,
     errors.StoreError: 500,
     errors.StoreInUse: 503,
@@ -81,6 +85,8 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.IdempotencyKeyInUse: 409,
     errors.ServiceStopping: 503,
     errors.RequestInvalid: 422,
+    errors.CursorExpired: 410,
+    errors.FeatureOff: 409,
     errors.IdempotencyKeyReused: 422,
     errors.IdempotencyKeySpent: 409,
     errors.SettingsInvalid: 500,
@@ -102,8 +108,10 @@ CODE_BY_STATUS: Mapping[int, str] = {
     400: "request_malformed",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_too_slow",
     413: REQUEST_TOO_LARGE,
     415: "unsupported_media_type",
+    431: "headers_too_large",
 }
 
 

@@ -10,10 +10,12 @@ from typing import BinaryIO
 import httpx
 
 from embedding.choosing import FaceChoice
+from index.events import ReviewState, Verdict
 from service import calls, schemas
 from service.answering import answer_of, arguments_of, refusal_of, unreachable
 from service.auth import Role
 from service.calls import AnyAnswer, Call
+from service.following import EVENTS, Following
 from service.identifying import FacesChoice
 from service.limits import Allowance
 from service.people_calls import Person
@@ -80,6 +82,8 @@ class HttpClient:
         face: FacesChoice = "all",
         fpir: float | None = None,
         threshold: float | None = None,
+        source: str | None = None,
+        queue_reviews: bool = False,
     ) -> schemas.IdentifyAnswer:
         """Who each face of a photo is."""
         return self.send(
@@ -91,6 +95,8 @@ class HttpClient:
                 face=face,
                 fpir=fpir,
                 threshold=threshold,
+                source=source,
+                queue_reviews=queue_reviews,
             )
         )
 
@@ -332,6 +338,81 @@ class HttpClient:
     def audit(self, *, limit: int = 100, cursor: str | None = None) -> schemas.AuditAnswer:
         """A page of the audit log."""
         return self.send(calls.audit(limit=limit, cursor=cursor))
+
+    def events(
+        self, *, after: str | None = None, gallery: str | None = None, limit: int = 100
+    ) -> schemas.EventsAnswer:
+        """A page of events behind a cursor; without one none, only where to go on."""
+        return self.send(calls.events(after=after, gallery=gallery, limit=limit))
+
+    def follow(
+        self, *, after: str | None = None, gallery: str | None = None
+    ) -> Iterator[schemas.EventAnswer]:
+        """Every event as it is decided, for as long as the caller goes on.
+
+        It goes on by itself where a connection broke or the service was started anew, for as
+        long as that takes: no event is missed or given twice. Keep the last event's `id` to go
+        on after a restart of your own.
+
+        Args:
+            after: id of an event, or ``oldest``; None for what comes from now on.
+            gallery: only its events.
+
+        Raises:
+            CursorExpired: events behind the cursor are not all kept any more.
+            FaceGalleryError: the service refuses it.
+        """
+        following = Following(after=after, gallery=gallery)
+        while True:
+            outcome: httpx.Response | httpx.TransportError | None = None
+            try:
+                with self._http.stream("GET", EVENTS, **following.request()) as response:
+                    if not response.is_success:
+                        response.read()
+                        outcome = response
+                    else:
+                        for line in response.iter_lines():
+                            event = following.take(line)
+                            if event is not None:
+                                yield event
+            except httpx.TransportError as error:
+                outcome = error
+            self._sleep(following.wait_s(outcome))
+
+    def reviews(
+        self,
+        *,
+        state: ReviewState | None = None,
+        gallery: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> schemas.ReviewsAnswer:
+        """A page of reviews."""
+        return self.send(calls.reviews(state=state, gallery=gallery, limit=limit, cursor=cursor))
+
+    def review(self, review_id: str) -> schemas.ReviewAnswer:
+        """A review."""
+        return self.send(calls.review(review_id))
+
+    def review_crop(self, review_id: str) -> schemas.CropAnswer:
+        """The face of a review, where the service keeps crops."""
+        return self.send(calls.review_crop(review_id))
+
+    def template_crop(self, gallery: str, template_id: str) -> schemas.CropAnswer:
+        """The face that a template was made of, where the service keeps crops."""
+        return self.send(calls.template_crop(gallery, template_id))
+
+    def claim_review(self, review_id: str) -> schemas.ReviewAnswer:
+        """Has a review alone for a while, or for longer."""
+        return self.send(calls.claim_review(review_id))
+
+    def release_review(self, review_id: str) -> schemas.ReviewAnswer:
+        """Gives a claimed review back."""
+        return self.send(calls.release_review(review_id))
+
+    def decide_review(self, review_id: str, verdict: Verdict) -> schemas.ReviewAnswer:
+        """Says whether a review's face is the candidate's."""
+        return self.send(calls.decide_review(review_id, verdict))
 
     def keys(self) -> schemas.KeysAnswer:
         """All keys, without their secrets."""

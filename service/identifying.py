@@ -16,6 +16,7 @@ from index.fusion import fusion_rule
 from index.galleries import Galleries
 from index.gallery import Gallery
 from service.embedders import Embedders
+from service.recording import NO_TELLING, Recorder, Telling
 from service.results import AcrossRecognition, Recognition, SearchedGallery
 from service.settings import Settings
 from service.thresholds import NOTHING, Asked, asked_thresholds
@@ -36,6 +37,7 @@ class Identifying:
         self._galleries = galleries
         self._embedders = embedders
         self._settings = settings
+        self._recorder = Recorder(galleries, settings=settings)
 
     def identify(
         self,
@@ -46,8 +48,9 @@ class Identifying:
         num_candidates: int = 5,
         face: FacesChoice = "all",
         asked: Asked = NOTHING,
+        telling: Telling = NO_TELLING,
     ) -> Recognition:
-        """Who each face of a photo is; nothing is saved.
+        """Who each face of a photo is; of the photo nothing is saved.
 
         Args:
             photo: encoded.
@@ -58,16 +61,21 @@ class Identifying:
             face: all of them, the only one, the largest, or the one at a box in pixels of the
                 upright photo.
             asked: what is to decide.
+            telling: what the caller says of itself, and wants to be done with the answer.
 
         Raises:
+            FeatureOff: a queue is wanted, and there is none.
             PhotoError: the photo is not accepted.
             FaceError: a face was chosen that the photo has not.
             GalleryNotFound: no such gallery.
             ModelError: the gallery's model is not installed or damaged.
-            RequestInvalid: num_candidates is out of range.
+            RequestInvalid: num_candidates is out of range, or a queue is wanted for decisions by
+                a rate or threshold of the caller's own.
             StoreCorrupt: the gallery's calibration cannot be read.
+            StoreError: events or reviews cannot be written.
         """
         check_num_candidates(num_candidates)
+        self._recorder.check(telling, own=asked.anything)
         target = self._galleries.get(gallery)
         embedder = self._embedders.of_gallery(target.fingerprint)
         if face == "all":
@@ -78,10 +86,14 @@ class Identifying:
         thresholds, match_similarities, answers = self._answers(
             target, embedder, found, num_candidates=num_candidates, asked=asked
         )
+        review_ids = self._recorder.record(
+            [target.id] * len(answers), found.faces, answers, telling=telling, own=asked.anything
+        )
         search_ms = (time.perf_counter() - start) * 1000
         return Recognition(
             photo=found,
             answers=answers,
+            review_ids=review_ids,
             thresholds=thresholds,
             match_similarities=match_similarities,
             card=embedder.card,
@@ -97,6 +109,7 @@ class Identifying:
         num_candidates: int = 5,
         face: FacesChoice = "all",
         asked: Asked = NOTHING,
+        telling: Telling = NO_TELLING,
     ) -> AcrossRecognition:
         """Who each face of a photo is, asked of several galleries; nothing is saved.
 
@@ -109,13 +122,16 @@ class Identifying:
             num_candidates: of each gallery, and of all together.
             face: likewise.
             asked: for each gallery.
+            telling: likewise, without a queue.
 
         Raises:
             As `identify`.
-            RequestInvalid: no galleries, too many, or one of them twice.
+            RequestInvalid: no galleries, too many, one of them twice, or a queue is wanted.
         """
         check_num_candidates(num_candidates)
         check_galleries(galleries)
+        if telling.queue_reviews:
+            raise RequestInvalid("queue_reviews goes with one gallery; ask it alone")
         targets = [self._galleries.get(each) for each in galleries]
         embedders = {
             each.fingerprint: self._embedders.of_gallery(each.fingerprint) for each in targets
@@ -149,6 +165,16 @@ class Identifying:
                 )
         decided = name_each_person_once(
             [decide_across(each, num_candidates=num_candidates) for each in by_face]
+        )
+        ids = {each.name: each.id for each in targets}
+        faces = embedded[first.fingerprint].faces
+        self._recorder.record(
+            # A stranger is one of the first gallery: an event a face.
+            [ids[each.gallery or targets[0].name] for each in decided],
+            faces,
+            decided,
+            telling=telling,
+            own=asked.anything,
         )
         timings_ms["search"] = (time.perf_counter() - start) * 1000
         return AcrossRecognition(

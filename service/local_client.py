@@ -1,10 +1,12 @@
 """The client that works in process on a data folder that nobody else holds."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import BinaryIO
 
 from embedding.choosing import FaceChoice
+from index.events import ReviewState, Verdict
 from index.transfer import export_stream, import_into
 from service import answers, answers_deciding, calls, schemas, template_answers
 from service.assembly import Parts
@@ -17,7 +19,11 @@ from service.gallery_changes import change_gallery
 from service.identifying import FacesChoice
 from service.limits import Allowance
 from service.people_calls import Person
+from service.recording import check_on
 from service.thresholds import Asked
+
+_PAGE = 1000
+_POLL_S = 0.5
 
 
 class LocalClient:
@@ -283,6 +289,49 @@ class LocalClient:
         """As in `Client`."""
         was_there = self._parts.galleries.get(gallery).withdraw_look_alikes(one, other)
         return schemas.LookAlikeAnswer(declared=False, changed=was_there)
+
+    def follow(
+        self, *, after: str | None = None, gallery: str | None = None
+    ) -> Iterator[schemas.EventAnswer]:
+        """As in `Client`; ends where nobody else can decide anything meanwhile."""
+        check_on(self._parts.settings, "events")
+        names = None if gallery is None else [self._parts.galleries.get(gallery).name]
+        events = self._parts.galleries.events
+        while True:
+            page = events.page(after=after, limit=_PAGE, gallery_names=names)
+            yield from (schemas.EventAnswer.of(each, similarities=True) for each in page.events)
+            after = page.cursor
+            if not page.more:
+                if not events.shared:
+                    return
+                time.sleep(_POLL_S)
+
+    def reviews(
+        self,
+        *,
+        state: ReviewState | None = None,
+        gallery: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> schemas.ReviewsAnswer:
+        """As in `Client`."""
+        check_on(self._parts.settings, "reviews")
+        names = None if gallery is None else [self._parts.galleries.get(gallery).name]
+        found, next_cursor = self._parts.galleries.reviews.page(
+            state=state, limit=limit, cursor=cursor, gallery_names=names
+        )
+        return schemas.ReviewsAnswer(
+            reviews=[schemas.ReviewAnswer.of(each) for each in found], next_cursor=next_cursor
+        )
+
+    def decide_review(self, review_id: str, verdict: Verdict) -> schemas.ReviewAnswer:
+        """As in `Client`."""
+        check_on(self._parts.settings, "reviews")
+        return schemas.ReviewAnswer.of(
+            self._parts.galleries.reviews.decide(
+                review_id, verdict, by=OWNER.key_id, tell=self._parts.settings.events
+            )
+        )
 
     def export_gallery(self, gallery: str, file: BinaryIO) -> None:
         """As in `Client`."""

@@ -16,7 +16,10 @@ from service import (
     bodies_templates,
 )
 from service.bodies import Body
+from service.bodies_reviews import VerdictBody
 from service.errors import PROBLEM_JSON
+from service.examples import add_examples
+from service.openapi_codes import name_codes, operations_of
 from service.reading import FILE_FIELDS
 from service.schemas import Problem
 
@@ -33,6 +36,7 @@ BODIES: tuple[type[Body], ...] = (
     bodies_templates.GalleryChangeBody,
     bodies_templates.MoveBody,
     bodies_templates.MergeBody,
+    VerdictBody,
     bodies_session.SessionBody,
 )
 Responses = dict[int | str, dict[str, Any]]
@@ -41,9 +45,10 @@ _MEANINGS = {
     400: "The body cannot be read.",
     401: "No key, or one that is malformed, unknown, expired or revoked.",
     403: "The key's role or galleries do not allow it.",
-    404: "No such gallery, subject, template or key.",
+    404: "No such gallery, subject, template, review or key.",
     408: "The body did not come in time.",
     409: "In conflict with what is stored, or the gallery's model is not installed.",
+    410: "What comes after this cursor is not kept any more; begin again.",
     412: "The subject is not as it was when the caller saw it.",
     413: "The photo or the request is too large.",
     415: "Neither a form nor JSON.",
@@ -53,7 +58,7 @@ _MEANINGS = {
     503: "Not begun: it waited too long, or the service stops; send it again.",
 }
 
-_ALWAYS = (401, 403, 422, 429, 500)
+_ALWAYS = (401, 403, 422, 429, 500, 503)
 
 
 def problems(*statuses: int) -> Responses:
@@ -103,8 +108,26 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 schemas[_form_name(name)] = _form_schema(schemas[name])
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
+        for path, operation in operations_of(document):
+            _add_problems(path, operation)
+        add_examples(document)
+        fields_of = {name: frozenset(each.get("properties", ())) for name, each in schemas.items()}
+        name_codes(document, fields_of)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _add_problems(path: str, operation: dict[str, Any]) -> None:
+    """What each route has that takes a body, or works in a gallery that its path names."""
+    content = operation.get("requestBody", {}).get("content", {})
+    statuses = [408, 413, 415] if content else []
+    if "{gallery}" in path:
+        statuses += [404, 409]
+    if "multipart/form-data" in content:
+        statuses.append(400)
+    for status, said in problems(*statuses).items():
+        if status in statuses:
+            operation["responses"].setdefault(str(status), said)
 
 
 def _form_name(name: str) -> str:

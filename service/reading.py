@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from embedding.errors import RequestInvalid
+from service.admission import admission_of
 from service.bodies import Body
 
 AnyBody = TypeVar("AnyBody", bound=Body)
@@ -88,12 +89,21 @@ async def read_body(
     """The body of a request as an instance of its class.
 
     Raises:
+        BodyTooSlow: it did not come within the time of the settings.
         HTTPException: 413 over ``max_bytes``, 415 neither a form nor JSON in UTF-8, 400 a broken
             form.
         RequestInvalid: a field twice, a photo that is not a file, a file that is not a photo, or
             JSON with thousands of values.
         RequestValidationError: fields that are missing, unknown or of another kind.
     """
+    # Bodies without photos take no place, yet may not take for ever either.
+    reading = _read(request, body_class, max_bytes=max_bytes, max_photos=max_photos)
+    return await admission_of(request).read(reading)
+
+
+async def _read(
+    request: Request, body_class: type[AnyBody], *, max_bytes: int, max_photos: int
+) -> AnyBody:
     kind_bytes, options = parse_options_header(request.headers.get("content-type"))
     kind = kind_bytes.decode("latin-1").lower()
     allowed = ["application/json"]

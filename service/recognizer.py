@@ -11,6 +11,7 @@ from service.choosing import SubjectChoice
 from service.embedders import Embedders
 from service.enrollment import Enrolling
 from service.identifying import FacesChoice, Identifying
+from service.recording import NO_TELLING, Telling
 from service.results import (
     AcrossRecognition,
     Enrollment,
@@ -82,6 +83,7 @@ class Recognizer:
         num_candidates: int = 5,
         face: FacesChoice = "all",
         asked: Asked = NOTHING,
+        telling: Telling = NO_TELLING,
     ) -> Recognition:
         """Who each face of a photo is; see `Identifying.identify`."""
         result = self._identifying.identify(
@@ -91,6 +93,7 @@ class Recognizer:
             num_candidates=num_candidates,
             face=face,
             asked=asked,
+            telling=telling,
         )
         for observer in self._observers:
             observer.identified(result)
@@ -105,6 +108,7 @@ class Recognizer:
         num_candidates: int = 5,
         face: FacesChoice = "all",
         asked: Asked = NOTHING,
+        telling: Telling = NO_TELLING,
     ) -> AcrossRecognition:
         """Who each face is, asked of several galleries; see `Identifying.identify_across`."""
         result = self._identifying.identify_across(
@@ -114,6 +118,7 @@ class Recognizer:
             num_candidates=num_candidates,
             face=face,
             asked=asked,
+            telling=telling,
         )
         for observer in self._observers:
             observer.identified(result)

@@ -43,6 +43,7 @@ class Recognition:
     Attributes:
         photo: its faces, largest first.
         answers: one for each face; a subject is named at most once.
+        review_ids: of the review of each face that was queued, None where none was.
         thresholds: that decided, for the gallery's size.
         match_similarities: of each face, the smallest similarity of a ``match``.
         card: of the gallery's model.
@@ -51,6 +52,7 @@ class Recognition:
 
     photo: PhotoFaces
     answers: tuple[Identification, ...]
+    review_ids: tuple[str | None, ...]
     thresholds: ThresholdsInForce
     match_similarities: tuple[float, ...]
     card: ModelCard

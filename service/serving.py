@@ -21,6 +21,7 @@ from service.logs import configure
 from service.metrics_token import read_token
 from service.settings import Settings, check_settings
 from service.stopping import Stopping
+from service.wire import protocol_within
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ _LAST_ANSWERS_S = 2
 STOP_WITHIN_S = GRACEFUL_SHUTDOWN_S + _LAST_ANSWERS_S
 """From the signal to the end, apart from work that was begun and is finished."""
 
+# What a person can open in place of a wildcard; nothing is bound to it here.
 _LOCAL_OF_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
@@ -118,21 +120,30 @@ def serve(
             on_started(Started(url=url, admin_key=first[1] if first else None))
 
         app = create_app(settings, parts=parts)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            lifespan="on",
-            timeout_graceful_shutdown=_LAST_ANSWERS_S,
-            ssl_certfile=settings.tls_certificate,
-            ssl_keyfile=settings.tls_key,
-        )
+        config = config_of(app, settings)
         # uvicorn raises the signal again once it has shut down; then the data folder is closed.
         signal.signal(signal.SIGTERM, _leave)
         with suppress(KeyboardInterrupt):
             Server(config, app, tell).run(sockets=[accepting])
+
+
+def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the app."""
+    return uvicorn.Config(
+        app,
+        http=protocol_within(
+            body_timeout_s=max(settings.body_timeout_s, settings.transfer_timeout_s)
+        ),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="on",
+        timeout_graceful_shutdown=_LAST_ANSWERS_S,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
 
 
 def start_logging(settings: Settings) -> None:

@@ -103,6 +103,16 @@ class Sessions:
             raise _ended() from error
         return Session(caller=caller, expires_at=_time(end_s))
 
+    def check(self, token: str) -> None:
+        """Passes while the session of a token goes on; counts as no request.
+
+        Raises:
+            SessionEnded: as `resume`.
+        """
+        key_id, session_id, end_s = self._read(token)
+        if self._mark(session_id, end_s).exists() or not self._keys.in_force(key_id):
+            raise _ended()
+
     def end(self, token: str) -> str | None:
         """Signs out: the token is refused from now on, in every process on this data folder.
 

@@ -82,6 +82,52 @@ class Settings(BaseSettings):
             description="Let admin keys ask for templates' vectors, which are faces, in the clear."
         ),
     ] = False
+    events: Annotated[
+        bool,
+        Field(
+            description="Keep an event of each identified face, ids only, for doors and desks "
+            "that follow them."
+        ),
+    ] = False
+    events_hours: Annotated[
+        float, Field(gt=0, le=8784, description="Hours that an event is kept.")
+    ] = 24.0
+    events_max: Annotated[
+        int, Field(ge=1, le=10_000_000, description="Most events that are kept, of all galleries.")
+    ] = 100_000
+    max_listeners: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="Callers that follow events at once, in a process."),
+    ] = 64
+    max_listeners_per_key: Annotated[
+        int, Field(ge=1, le=10_000, description="Likewise with one key.")
+    ] = 8
+    reviews: Annotated[
+        bool,
+        Field(
+            description="Have a queue of faces that a person should look at, for callers who ask "
+            "for it."
+        ),
+    ] = False
+    review_hours: Annotated[
+        float,
+        Field(gt=0, le=8784, description="Hours that a review is kept, decided or not."),
+    ] = 24.0
+    review_claim_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=86_400,
+            description="Seconds that a person who claims a review has it alone.",
+        ),
+    ] = 300.0
+    keep_crops: Annotated[
+        bool,
+        Field(
+            description="Keep the aligned crop, 112 x 112 pixels, of each face that is enrolled "
+            "or queued for review; sealed, so only with sealing keys."
+        ),
+    ] = False
     cors_origins: Annotated[
         str | None,
         Field(
@@ -277,7 +323,7 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             allow_inf_nan=False,
-            description="Seconds that the body of a request with photos may take to come.",
+            description="Seconds that the body of a request may take to come.",
         ),
     ] = 60.0
     work_timeout_s: Annotated[
@@ -417,6 +463,11 @@ def check_settings(settings: Settings) -> None:
         raise SettingsInvalid("tls_certificate and tls_key are given together or not at all")
     if settings.sealing_key_file is not None and settings.sealing_keys is not None:
         raise SettingsInvalid("give sealing_key_file or sealing_keys, not both")
+    if settings.keep_crops and settings.sealing_key_file is None and settings.sealing_keys is None:
+        raise SettingsInvalid(
+            "keep_crops needs sealing: crops of faces are never stored in the clear. Give "
+            "sealing_key_file or sealing_keys, or leave keep_crops off"
+        )
     origins_of(settings.cors_origins)
     if settings.database_url is not None and _has_placeholder(
         settings.database_url.get_secret_value()

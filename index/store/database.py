@@ -17,8 +17,9 @@ from index.store.claims import Claims
 
 _DAMAGE = ("malformed", "not a database", "corrupt")
 _CORRUPT = "the database is damaged (%s); restore the data folder from a backup"
-_NO_TEXT = "cannot contain NUL"
-_NOT_TEXT = "an id or name holds characters that are no text"
+_NUL = "cannot contain NUL"
+"""What PostgreSQL's driver says of U+0000, sending nothing; SQLite looks for it in vain."""
+_NO_TEXT = "an id or name holds characters that are no text"
 _CLOSED = "the data folder was closed; open it again"
 
 
@@ -40,7 +41,8 @@ class Database(ABC):
         """Run a block in one transaction: committed and on disk at its end, or undone.
 
         Raises:
-            RequestInvalid: text with lone surrogates, which no database can hold or look for.
+            RequestInvalid: text with lone surrogates, which no database can hold or look for, or
+                with U+0000, which PostgreSQL cannot.
             StoreCorrupt: the database is damaged.
             StoreError: it cannot be read or written, or was closed.
         """
@@ -95,13 +97,12 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        if _NO_TEXT in _cause(error):
-            # SQLite takes it, and finds nothing by it.
-            raise RequestInvalid(_NOT_TEXT) from None
+        if _NUL in _cause(error):
+            raise RequestInvalid(_NO_TEXT) from None
         raise store_error(error) from error
     except UnicodeEncodeError:
         # Its cause holds the text, which may be a name.
-        raise RequestInvalid(_NOT_TEXT) from None
+        raise RequestInvalid(_NO_TEXT) from None
 
 
 @contextmanager

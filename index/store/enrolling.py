@@ -17,6 +17,7 @@ from index.sealing import Sealer, TemplateContext
 from index.store import template_rows
 from index.store.bulk import driver_time, insert_numbered
 from index.store.change_log import Change, Committed, begin_change, write_changes
+from index.store.crop_rows import insert_crops, seal_crop
 from index.store.detail_rows import change_found, check_not_expired
 from index.store.ids import new_ids
 from index.store.stored_gallery import StoredGallery
@@ -61,8 +62,8 @@ def write_enroll(
     Raises:
         ExpiredFirstError: somebody who is meant has expired.
         GalleryNotFound: the gallery was deleted.
-        RequestInvalid: a name and an external id belong to different subjects, or metadata would
-            have too many keys or bytes.
+        RequestInvalid: a name and an external id belong to different subjects, metadata would
+            have too many keys or bytes, or a crop is to be kept and nothing is sealed.
         SubjectNotFound: no subject with an id that was given.
     """
     before = begin_change(connection, gallery.row_id, name=gallery.name)
@@ -78,6 +79,7 @@ def write_enroll(
         given = one.template.created_at
         row["created_at"] = written_at if given is None else driver_time(connection, given)
     row_ids = insert_numbered(connection, templates, rows, gallery=gallery.row_id)
+    insert_crops(connection, "template", _sealed_crops(gallery, planned, row_ids, sealer=sealer))
     after = write_changes(
         connection,
         gallery.row_id,
@@ -173,6 +175,28 @@ def _rows(
     owners = [one.owner.id for one in planned]
     template_rows.add_checksums(rows, gallery_id=gallery.id, owners=owners)
     return rows
+
+
+def _sealed_crops(
+    gallery: StoredGallery,
+    planned: Sequence[_Planned],
+    row_ids: Sequence[int],
+    *,
+    sealer: Sealer,
+) -> dict[int, bytes]:
+    """The crops that are to be kept, by the row ids of their templates."""
+    return {
+        row_id: seal_crop(
+            one.template.crop,
+            "template",
+            one.id,
+            gallery_id=gallery.id,
+            subject_id=one.owner.id,
+            sealer=sealer,
+        )
+        for one, row_id in zip(planned, row_ids, strict=True)
+        if one.template.crop is not None
+    }
 
 
 def _log(planned: Sequence[_Planned], row_ids: Sequence[int]) -> list[Change]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
+from embedding.errors import CropNotFound
 from index.audit.entries import AuditEvent, Fact
 from index.rules import GalleryRules
 from index.sealing import Sealer
@@ -20,6 +21,7 @@ from index.store.change_log import (
     write_changes,
 )
 from index.store.clock import ForwardClock
+from index.store.crop_rows import crop_context, template_crop
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.erasures import Erasures
@@ -135,6 +137,27 @@ class GalleryChoices(GalleryReads):
             done = self._logged(connection, before, change)
             self._enter(connection, "look_alikes.withdraw", one, other)
             return done
+
+    def show_crop(self, public_id: str) -> bytes:
+        """Return a template's face as a PNG file, entered into the audit log before.
+
+        Raises:
+            CropNotFound: none was kept.
+            TemplateNotFound: no template with this id.
+            StoreCorrupt: it was changed.
+            SealKeyMissing: it is sealed with a key that is not at hand.
+        """
+        with self._database.transaction() as connection:
+            row = self._template_row(connection, public_id)
+            sealed = template_crop(connection, row.id)
+            if sealed is None or row.owner is None:
+                raise CropNotFound("no crop of this face was kept")
+            context = crop_context(
+                "template", public_id, gallery_id=self.gallery.id, subject_id=row.owner
+            )
+            crop = self._sealer.unseal(sealed, context=context)
+            self._enter(connection, "crop.show", row.owner)
+        return crop
 
     def _enter(
         self,

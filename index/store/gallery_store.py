@@ -23,6 +23,7 @@ from index.store.change_log import Change, Committed, GalleryState, begin_change
 from index.store.deleted_galleries import remember_deleted
 from index.store.detail_rows import due
 from index.store.enrolling import AddedTemplates, write_enroll
+from index.store.event_rows import forget_gallery_events
 from index.store.facts import (
     GalleryFact,
     delete_fact,
@@ -308,6 +309,7 @@ class GalleryStore(GalleryPeople):
         connection.execute(delete(galleries).where(galleries.c.id == self._row))
         forget_gallery_facts(connection, self.gallery.id)
         forget_all_merged(connection, self._row)
+        forget_gallery_events(connection, self.gallery.id)
 
     def _remove_subject(self, connection: Connection, public_id: str) -> RemovedTemplates:
         before = begin_change(connection, self._row, name=self.gallery.name)

@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, Connection, LargeBinary, func, select
 
 from index.encryption import sealed_start
 from index.store.seal_mark import marked_key_id
-from index.store.tables import facts, galleries, templates
+from index.store.tables import crops, facts, galleries, templates
 
 
 def sealed_with(connection: Connection, key_id: str) -> list[str]:
@@ -32,6 +32,9 @@ def sealed_with(connection: Connection, key_id: str) -> list[str]:
     )
     if num_cohorts:
         found.append(f"{num_cohorts} cohorts of calibrations")
+    num_crops = connection.scalar(select(func.count()).where(_begins(crops.c.sealed, key_id)))
+    if num_crops:
+        found.append(f"{num_crops} crops of faces")
     if marked_key_id(connection) == key_id:
         found.append("the mark of the database")
     return found

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, litera
 from embedding.errors import StoreCorrupt
 from index.sealing import Sealer, TemplateContext
 from index.store import template_rows
+from index.store.crop_rows import move_crops
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import FoundSubject
 from index.store.tables import templates
@@ -52,6 +53,14 @@ def move_rows(
                 checksum=bindparam("new_checksum"),
             ),
             [_change(row, gallery, new=new, sealer=sealer) for row in rows],
+        )
+        move_crops(
+            connection,
+            [(row.id, row.public_id) for row in rows],
+            gallery_id=gallery.id,
+            old=old[1],
+            new=new.id,
+            sealer=sealer,
         )
         moved += rows
     return moved

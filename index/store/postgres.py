@@ -35,8 +35,8 @@ _OLDER_WITHIN_S = 5.0
 
 _POLL_S = 0.02
 
-_PURGED = ("templates", "subjects", "kept_answers")
-"""The tables whose rows are biometric data, names, or what was found out about somebody."""
+_PURGED = ("templates", "subjects", "events", "reviews", "crops", "kept_answers")
+"""The tables whose rows are biometric data or names, or tell of a person."""
 
 # All that keeps a vacuum from a row: sessions, those of standbys too, which are of no database,
 # prepared transactions, and the slots of standbys that are away.

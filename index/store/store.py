@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from embedding.errors import GalleryExists, RequestInvalid, StoreError
 from index.audit.anchor import ANCHOR_NAME
 from index.audit.entries import AuditEvent, Codes
+from index.events import EventRules
 from index.key_file import KeyFileSealer
 from index.ledger.entries import Removal
 from index.places import check_outside
@@ -23,10 +24,12 @@ from index.signing import Signer
 from index.store.audit_log import AuditLog
 from index.store.change_log import anchor_at, begin_change
 from index.store.clock import ForwardClock
+from index.store.crop_rows import reseal_crops
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.deleted_galleries import DeletedGalleries
 from index.store.erasures import Erasures, open_erasures
+from index.store.event_log import EventLog
 from index.store.facts import database_id, first_fact
 from index.store.folder import DataFolder
 from index.store.ids import new_ids
@@ -36,6 +39,7 @@ from index.store.moving_store import MovingStore
 from index.store.postgres import PostgresDatabase
 from index.store.renaming import rename_gallery
 from index.store.resealing import FirstSealing, reseal_gallery
+from index.store.review_queue import ReviewQueue
 from index.store.seal_mark import check_sealer, mark_is_current, new_mark, write_mark
 from index.store.spaces import new_space
 from index.store.sqlite import SqliteDatabase
@@ -62,6 +66,7 @@ class Store:
         database_url: str | None = None,
         ledger: Path | None = None,
         audit_anchor: Path | None = None,
+        event_rules: EventRules | None = None,
     ) -> None:
         """Open the database, with its schema brought up to date.
 
@@ -73,6 +78,7 @@ class Store:
                 holds and the database has not done is carried out.
             audit_anchor: file that remembers how far the audit log went; None for one in the
                 data folder.
+            event_rules: how long events and reviews are kept; the usual ones by default.
 
         Raises:
             SettingsInvalid: a URL of another kind, or ledger or anchor in the data folder.
@@ -105,6 +111,21 @@ class Store:
             self.close()
             raise
         self.keys = ApiKeys(self.database, audit=self.audit)
+        self.events = EventLog(
+            self.database,
+            cursors=self._cursors,
+            sealer=self._sealer,
+            rules=event_rules or EventRules(),
+        )
+        """What was decided, for those who act on it."""
+        self.reviews = ReviewQueue(
+            self.database,
+            events=self.events,
+            audit=self.audit,
+            cursors=self._cursors,
+            sealer=self._sealer,
+        )
+        """Faces that a person looks at."""
         self.deleted_galleries = DeletedGalleries(self.database)
         self.kept_answers = KeptAnswers(self.database)
 
@@ -287,7 +308,7 @@ class Store:
             self._sealer.refresh()
 
     def reseal(self, *, new: Sealer | None = None) -> int:
-        """Seal everything with the current key; returns how many templates were changed.
+        """Seal everything with the current key; returns how many templates and crops were changed.
 
         Looks at every row; `reseal_if_due` does not.
 
@@ -305,6 +326,7 @@ class Store:
             reseal_gallery(self.database, gallery, old=old, new=sealer)
             for gallery in self.galleries()
         )
+        num_changed += reseal_crops(self.database, old=old, new=sealer)
         # Last: until here a stop leaves a mark that says there is work to do.
         with self.database.transaction() as connection:
             write_mark(connection, mark)

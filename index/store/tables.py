@@ -238,6 +238,64 @@ audit = Table(
     Column("code", LargeBinary(32), nullable=False),
 )
 
+events = Table(
+    "events",
+    METADATA,
+    # Given out under the fact of their head, so that numbers commit in their order.
+    Column("number", RowId, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("kind", String(32), nullable=False),
+    # Public id, no foreign key: its check would wait for whoever changes the gallery.
+    Column("gallery", String(36), nullable=False),
+    # Gone with the person, the whole row: without whom it was about it says nothing.
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), index=True),
+    Column("decision", String(32), nullable=False),
+    Column("face", Integer, nullable=False),
+    Column("source", String(64)),
+    Column("request", String(64)),
+    # Public id; the review may be gone.
+    Column("review", String(36)),
+    Column("verdict", String(32)),
+)
+
+reviews = Table(
+    "reviews",
+    METADATA,
+    Column("id", RowId, primary_key=True),
+    Column("public_id", String(36), nullable=False, unique=True),
+    # Of the gallery that the review is in, too.
+    Column(
+        "subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    Column("similarity", Double, nullable=False),
+    # A JSON list.
+    Column("reasons", String, nullable=False),
+    Column("face", Integer, nullable=False),
+    Column("source", String(64)),
+    Column("request", String(64)),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    # Ids of keys, or "local".
+    Column("claimed_by", String(64)),
+    Column("claimed_until", UtcTime),
+    Column("verdict", String(32)),
+    Column("decided_by", String(64)),
+    Column("decided_at", UtcTime),
+    sqlite_autoincrement=True,
+)
+
+crops = Table(
+    "crops",
+    METADATA,
+    Column("id", RowId, primary_key=True),
+    # Of one of the two, with which it goes.
+    Column("template_id", ForeignKey("templates.id", ondelete="CASCADE"), unique=True),
+    Column("review_id", ForeignKey("reviews.id", ondelete="CASCADE"), unique=True),
+    # What the sealer made of a PNG file; never in the clear.
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 used_keys = Table(
     "used_keys",
     METADATA,

@@ -28,7 +28,7 @@ def create_key(
         Role,
         typer.Option(
             help="admin: all; operator: enroll, remove, identify; identifier: identify, decisions "
-            "only; auditor: reads the log."
+            "only; auditor: reads the log; listener: follows events."
         ),
     ],
     label: Annotated[str, typer.Option(help="What it is for, in your words.")] = "",

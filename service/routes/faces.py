@@ -15,6 +15,7 @@ from service.enrolling import enroll_once
 from service.idempotency_key import REPLAYED, SentKey
 from service.openapi import body_of, problems
 from service.reading import photo_body_bytes, read_body
+from service.recording import Telling
 from service.thresholds import Asked
 
 router = APIRouter(prefix="/v1", tags=["faces"], dependencies=[Depends(check_room)])
@@ -72,7 +73,7 @@ async def identify(
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.IDENTIFY))],
 ) -> schemas.IdentifyAnswer | schemas.IdentifyAcrossAnswer:
-    """Tell for each face of a photo who it is; nothing is saved.
+    """Tell for each face of a photo who it is; of the photo nothing is saved.
 
     Identifier keys get decisions: names of matches, without similarities and candidates. Asked of
     several `galleries`, the answer says what each of them says, and one decision of all.
@@ -87,6 +88,7 @@ async def identify(
             caller.require(Permission.CHOOSE_THRESHOLDS)
         for gallery in body.galleries or [body.gallery]:
             caller.require_gallery(gallery)
+        telling = Telling(source=body.source, queue_reviews=body.queue_reviews)
         face = body.face if body.box is None else box_of(body.box)
         if body.galleries is not None:
             if "gallery" in body.model_fields_set:
@@ -99,6 +101,7 @@ async def identify(
                 num_candidates=body.num_candidates,
                 face=face,
                 asked=asked,
+                telling=telling,
             )
             return answers_deciding.across_answer(across, similarities=similarities)
         result = await place.work(
@@ -109,6 +112,7 @@ async def identify(
             num_candidates=body.num_candidates,
             face=face,
             asked=asked,
+            telling=telling,
         )
     return answers.identify_answer(result, gallery=body.gallery, similarities=similarities)
 

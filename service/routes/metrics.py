@@ -22,7 +22,7 @@ token_bearer = HTTPBearer(
 
 RESPONSES: Responses = {
     200: {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}},
-    **{status: said for status, said in problems(404).items() if status in {401, 404, 500}},
+    **{status: said for status, said in problems(404).items() if status in {401, 404, 500, 503}},
 }
 
 

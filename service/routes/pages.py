@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from service import schemas
 from service.assembly import Parts
 from service.errors import problem
+from service.openapi import problems
 
 router = APIRouter()
 
@@ -47,7 +48,12 @@ def healthz() -> schemas.HealthAnswer:
     "/readyz",
     tags=["operation"],
     response_model=schemas.ReadyAnswer,
-    responses={503: {"description": "Not ready yet, unable to follow the database, or stopping."}},
+    responses={
+        503: {
+            **problems()[503],
+            "description": "Not ready yet, unable to follow the database, or stopping.",
+        }
+    },
 )
 def readyz(request: Request) -> JSONResponse | schemas.ReadyAnswer:
     """Tell whether photos can be answered, and how old the picture of the galleries is."""

@@ -11,6 +11,7 @@ from service.schemas.base import (
     Problem,
     ThresholdAnswer,
 )
+from service.schemas.crops import CropAnswer
 from service.schemas.deciding import (
     AcrossCandidateAnswer,
     AcrossFace,
@@ -31,6 +32,7 @@ from service.schemas.enrolling import (
     EnrolledFace,
     StrangerAnswer,
 )
+from service.schemas.events import EventAnswer, EventsAnswer
 from service.schemas.faces import BoxAnswer, DetectAnswer, FaceAnswer, QualityAnswer
 from service.schemas.galleries import GalleriesAnswer, GalleryAnswer, ModelAnswer, ModelsAnswer
 from service.schemas.gallery_details import GalleryDetailsAnswer, RulesAnswer
@@ -38,6 +40,7 @@ from service.schemas.identifying import CalibrationAnswer, IdentifiedFace, Ident
 from service.schemas.keys import KeyAnswer, KeysAnswer, NewKeyAnswer
 from service.schemas.looks import LookAlikeAnswer, LookAlikesAnswer, SubjectLookAlikesAnswer
 from service.schemas.operation import HealthAnswer, ReadyAnswer
+from service.schemas.reviews import ReviewAnswer, ReviewsAnswer
 from service.schemas.sessions import SessionAnswer
 from service.schemas.subjects import (
     ErasedAnswer,
@@ -72,12 +75,15 @@ __all__ = [
     "CalibrationAnswer",
     "CandidateAnswer",
     "ConflictAnswer",
+    "CropAnswer",
     "DetectAnswer",
     "EnrollAnswer",
     "EnrolledFace",
     "ErasedAnswer",
     "ErasedTemplateAnswer",
     "ErasureContent",
+    "EventAnswer",
+    "EventsAnswer",
     "FaceAnswer",
     "GalleriesAnswer",
     "GalleryAnswer",
@@ -108,6 +114,8 @@ __all__ = [
     "ReadyAnswer",
     "ReceiptAnswer",
     "RemovedAnswer",
+    "ReviewAnswer",
+    "ReviewsAnswer",
     "RulesAnswer",
     "SearchedGalleryAnswer",
     "SessionAnswer",

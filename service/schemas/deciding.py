@@ -7,7 +7,14 @@ from pydantic import Field
 
 from index.across import AcrossReason
 from service.results import VerifyDecision
-from service.schemas.base import CREATED, Answer, GalleryName, ModelRef, ThresholdAnswer
+from service.schemas.base import (
+    CREATED,
+    SUBJECT_ID,
+    Answer,
+    GalleryName,
+    ModelRef,
+    ThresholdAnswer,
+)
 from service.schemas.enrolling import CandidateAnswer
 from service.schemas.faces import FaceAnswer
 from service.schemas.identifying import CalibrationAnswer
@@ -135,7 +142,11 @@ class VerifyAnswer(Answer):
     gallery: Annotated[str | None, Field(description="Of the subject.", examples=["default"])]
     subject: Annotated[IdentifiedSubject | None, Field(description="Null for two photos.")]
     template_id: Annotated[
-        str | None, Field(description="The subject's closest template; null for two photos.")
+        str | None,
+        Field(
+            description="The subject's closest template; null for two photos.",
+            examples=[SUBJECT_ID],
+        ),
     ]
     faces: Annotated[list[VerifiedFace], Field(description="One of each photo.")]
     model: ModelRef
@@ -207,7 +218,10 @@ class GalleryThresholdAnswer(Answer):
     ]
     stale: Annotated[bool, Field(description="The gallery should be calibrated again.")]
     reasons: Annotated[
-        list[str], Field(description="Why it is stale, or why the calibration does not decide.")
+        list[str],
+        Field(
+            description="Why it is stale, or why the calibration does not decide.", examples=[[]]
+        ),
     ]
     calibration: Annotated[
         KeptCalibrationAnswer | None, Field(description="Null where it was never calibrated.")

@@ -65,7 +65,9 @@ class EnrollAnswer(Answer):
     ]
     dropped_template_ids: Annotated[
         list[str],
-        Field(description="Removed, because the gallery keeps no more of one subject."),
+        Field(
+            description="Removed, because the gallery keeps no more of one subject.", examples=[[]]
+        ),
     ]
     threshold: ThresholdAnswer
     model: ModelRef

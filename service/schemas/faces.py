@@ -26,7 +26,9 @@ class QualityAnswer(Answer):
     yaw_deg: Annotated[float, Field(examples=[-4.0])]
     pitch_deg: Annotated[float, Field(examples=[2.0])]
     roll_deg: Annotated[float, Field(examples=[1.0])]
-    reasons: Annotated[list[str], Field(description="Why it is poor; empty when it is good.")]
+    reasons: Annotated[
+        list[str], Field(description="Why it is poor; empty when it is good.", examples=[[]])
+    ]
 
 
 class FaceAnswer(Answer):
@@ -35,7 +37,12 @@ class FaceAnswer(Answer):
     box: BoxAnswer
     landmarks: Annotated[
         list[tuple[float, float]],
-        Field(description="Eyes, nose, corners of the mouth; left in the image first."),
+        Field(
+            description="Eyes, nose, corners of the mouth; left in the image first.",
+            examples=[
+                [(242.0, 148.0), (300.0, 147.0), (271.0, 181.0), (248.0, 209.0), (295.0, 208.0)]
+            ],
+        ),
     ]
     confidence: Annotated[float, Field(description="Of the detector.", examples=[0.999])]
     quality: QualityAnswer

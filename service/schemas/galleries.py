@@ -14,7 +14,9 @@ class GalleryAnswer(Answer):
     name: GalleryName
     num_subjects: Annotated[int, Field(examples=[6])]
     num_templates: Annotated[int, Field(examples=[18])]
-    model: Annotated[str | None, Field(description="None when it is not installed.")]
+    model: Annotated[
+        str | None, Field(description="None when it is not installed.", examples=["ir18-slim"])
+    ]
     fingerprint: Annotated[str, Field(examples=[FINGERPRINT])]
     created_at: Annotated[datetime, Field(examples=[CREATED])]
     space: Annotated[

@@ -29,7 +29,9 @@ class CalibrationAnswer(Answer):
         ),
     ]
     stale: Annotated[bool, Field(description="The gallery should be calibrated again.")]
-    reasons: Annotated[list[str], Field(description="Why it is stale or not in force.")]
+    reasons: Annotated[
+        list[str], Field(description="Why it is stale or not in force.", examples=[[]])
+    ]
 
 
 class IdentifiedFace(FaceAnswer):
@@ -48,7 +50,8 @@ class IdentifiedFace(FaceAnswer):
         Field(description="Of the best candidate; not for identifier keys.", examples=[0.72]),
     ]
     reasons: Annotated[
-        list[Reason], Field(description="Why it is a `review`; not for identifier keys.")
+        list[Reason],
+        Field(description="Why it is a `review`; not for identifier keys.", examples=[[]]),
     ]
     match_threshold: Annotated[
         float | None,
@@ -61,6 +64,10 @@ class IdentifiedFace(FaceAnswer):
     candidates: Annotated[
         list[CandidateAnswer], Field(description="Best first; not for identifier keys.")
     ]
+    review_id: Annotated[
+        str | None,
+        Field(description="Of the review that was queued for a person; null where none was."),
+    ] = None
 
 
 class IdentifyAnswer(Answer):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.schemas.base import CREATED, SUBJECT_ID, Answer
+from service.schemas.base import CREATED, FINGERPRINT, SUBJECT_ID, Answer
 
 
 class IdentifiedSubject(Answer):
@@ -91,8 +91,10 @@ class ReceiptAnswer(Answer):
     """A signed erasure receipt (Ed25519)."""
 
     content: ErasureContent
-    signature: Annotated[str, Field(description="128 hexadecimal digits.")]
-    public_key: Annotated[str, Field(description="64 hexadecimal digits.")]
+    signature: Annotated[
+        str, Field(description="128 hexadecimal digits.", examples=[2 * FINGERPRINT])
+    ]
+    public_key: Annotated[str, Field(description="64 hexadecimal digits.", examples=[FINGERPRINT])]
 
 
 class ErasedAnswer(RemovedAnswer):

@@ -23,6 +23,7 @@ from service.assembly import Parts
 from service.auth import Role
 from service.settings import Settings
 from tests.fakes import FakeDetector, fake_thresholds, make_photo, write_fake_model
+from tests.service.documented import Documented
 
 MiB = 1024 * 1024
 
@@ -97,7 +98,7 @@ class FakeService:
 def fake_service(settings: Settings) -> Iterator[FakeService]:
     """A service on these settings with the fake detector, started and stopped."""
     app = create_app(settings, detector=FakeDetector())
-    with TestClient(app, follow_redirects=False) as http:
+    with TestClient(Documented(app), follow_redirects=False) as http:
         yield FakeService(app=app, http=http, settings=settings)
 
 

@@ -276,6 +276,9 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         calls.move_templates("g", "s", ["t"]), calls.merge_subjects("g", "s", into="o"),
         calls.look_alikes("g"), calls.look_alikes_of("g", "s"),
         calls.declare_look_alikes("g", "s", "o"), calls.withdraw_look_alikes("g", "s", "o"),
+        calls.events(), calls.reviews(),
+        calls.review("r"), calls.claim_review("r"), calls.release_review("r"),
+        calls.decide_review("r", "same"), calls.review_crop("r"), calls.template_crop("g", "t"),
         calls.verify([b"x", b"y"]),
         calls.identify_across(b"x", galleries=["g"]), calls.calibrate("g"), calls.threshold("g"),
         calls.import_gallery("g", b"x"), calls.gallery_erasure("g"),
@@ -284,6 +287,7 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
     names = {
         "gallery": "g", "subject_id": "s", "key_id": "k", "template_id": "t", "other_id": "o"
     }  # fmt: skip
+    names |= {"review_id": "r"}
     routes = {
         (method, str(context.path).format(**names))
         for context in iter_route_contexts(shared_service.app.routes)
@@ -294,10 +298,8 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
     files = {("GET", "/v1/audit/export"), ("GET", calls.export_path("g"))}
     assert paths | files == routes | {("GET", "/readyz")}
     for client in (HttpClient, AsyncHttpClient):
-        methods = {name for name in vars(client) if not name.startswith("_")} - {
-            "send",
-            "export_gallery",
-        }
+        methods = {name for name in vars(client) if not name.startswith("_")}
+        methods -= {"send", "follow", "export_gallery"}  # `follow` is the stream of `events`
         assert len(methods) == len(made)
         assert all(hasattr(calls, name) for name in methods)
 

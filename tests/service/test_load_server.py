@@ -1,66 +1,17 @@
 """Tests over real sockets: callers who leave, and the end of a server."""
 
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
-from service.admission import Admission, Wanted
-from service.app import create_app
-from service.assembly import open_parts
-from service.serving import Server, listen
+from service.admission import Wanted
 from service.settings import Settings
 from tests.fakes import make_photo
+from tests.service.listening import LONG_S, Running, listening, until
 from tests.service.support import HeldDetector, check_problem
-
-LONG_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A server in a thread of this process."""
-
-    url: str
-    key: str
-    server: Server
-    thread: threading.Thread
-    app: FastAPI
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Of an admin."""
-        return {"Authorization": f"Bearer {self.key}"}
-
-    @property
-    def queue(self) -> Admission:
-        """Of the app."""
-        queue: Admission = self.app.state.admission
-        return queue
-
-    def identify(self) -> httpx.Response:
-        """One photo, over a connection of its own."""
-        return httpx.post(
-            f"{self.url}/v1/identify",
-            headers=self.headers,
-            files={"photo": make_photo(["ann"])},
-            timeout=LONG_S,
-        )
-
-
-def until(met: Callable[[], bool]) -> None:
-    """Returns once something is so."""
-    end = time.monotonic() + LONG_S
-    while not met():
-        if time.monotonic() > end:
-            raise AssertionError("it never came")
-        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -74,24 +25,10 @@ def detector() -> Iterator[HeldDetector]:
 @pytest.fixture
 def running(settings: Settings, detector: HeldDetector) -> Iterator[Running]:
     """A server with one worker."""
-    settings = settings.model_copy(update={"num_workers": 1, "deadline_s": 300.0, "port": 0})
-    with open_parts(settings, detector=detector) as parts, listen(settings) as listener:
-        created = parts.keys.create_first()
-        if created is None:
-            raise AssertionError("a fresh folder has no key")
-        app = create_app(settings, parts=parts)
-        started = threading.Event()
-        server = Server(uvicorn.Config(app, log_config=None), app, started.set)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        started.wait(LONG_S)
-        port = listener.getsockname()[1]
-        yield Running(
-            url=f"http://127.0.0.1:{port}", key=created[1], server=server, thread=thread, app=app
-        )
+    settings = settings.model_copy(update={"num_workers": 1, "deadline_s": 300.0})
+    with listening(settings, detector=detector) as started:
+        yield started
         detector.let_go.set()
-        server.should_exit = True
-        thread.join(LONG_S)
 
 
 def test_who_hangs_up_is_not_worked_for(running: Running, detector: HeldDetector) -> None:
@@ -104,8 +41,7 @@ def test_who_hangs_up_is_not_worked_for(running: Running, detector: HeldDetector
         )
         content = body.read()
         head = "".join(f"{name}: {value}\r\n" for name, value in body.headers.items())
-        port = int(running.url.rsplit(":", 1)[1])
-        with socket.create_connection(("127.0.0.1", port)) as caller:
+        with running.connect() as caller:
             caller.sendall(f"POST /v1/identify HTTP/1.1\r\n{head}\r\n".encode() + content)
             until(lambda: running.queue.num_queued == 1)
         until(lambda: running.queue.num_queued == 0)

@@ -1,10 +1,18 @@
 """Tests of the OpenAPI document and the page that shows it."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 
+from embedding.errors import TemplateNotFound
+from service import schemas
+from service.errors import CODE_BY_STATUS, PROBLEM_JSON, STATUS_BY_CLASS, is_told
+from service.examples import NO_EXAMPLE, example_of
+from service.openapi import BODIES
+from service.openapi_codes import EVERYWHERE, operations_of
+from service.schemas import Problem
 from tests.service.support import FakeService
 
 
@@ -46,6 +54,78 @@ def test_answers_have_examples(document: Any) -> None:
     """A reader sees what an answer looks like."""
     face = document["components"]["schemas"]["IdentifiedFace"]["properties"]
     assert face["decision"]["examples"] == ["match"]
+
+
+def test_operation_ids_are_stable(document: Any) -> None:
+    """Each operation is named as its function, once: programs are generated from these."""
+    ids = [
+        operation["operationId"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+    ]
+    assert len(set(ids)) == len(ids)
+    assert {"enroll", "identify", "detect", "list_subjects", "create_key"} <= set(ids)
+    assert [each for each in ids if not re.fullmatch(r"[a-z]+(_[a-z]+)*", each)] == []
+
+
+def test_every_code_stands_with_the_routes_that_answer_it(document: Any) -> None:
+    """Each code that HTTP has is named by an operation, or in the description for all of them.
+
+    That no route answers another one is checked at every answer of the service's tests, by
+    `tests.service.documented`.
+    """
+    told = {each.code for each in STATUS_BY_CLASS if is_told(each)} | set(CODE_BY_STATUS.values())
+    named = {
+        code
+        for _, operation in operations_of(document)
+        for response in operation["responses"].values()
+        for code in response.get("content", {}).get(PROBLEM_JSON, {}).get("examples", {})
+    }
+    assert told - named - EVERYWHERE <= {TemplateNotFound.code}  # no route works with one yet
+    assert {f"`{code}`" for code in EVERYWHERE} <= set(
+        re.findall(r"`\w+`", document["info"]["description"])
+    )
+
+
+def test_problems_have_an_example_for_each_code(document: Any) -> None:
+    """A reader sees each code as it comes, at the status that it comes with."""
+    for path, operation in operations_of(document):
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get(PROBLEM_JSON)
+            if content is not None:
+                assert content["examples"], (path, status)
+                codes = content["schema"]["allOf"][1]["properties"]["code"]["enum"]
+                assert codes == sorted(content["examples"])
+                for code, example in content["examples"].items():
+                    problem = Problem.model_validate(example["value"])
+                    assert (problem.code, problem.status) == (code, int(status))
+
+
+def test_bodies_and_answers_have_examples(document: Any) -> None:
+    """Each JSON body and answer has a whole example, to which every field of text adds its own."""
+    for path, operation in operations_of(document):
+        for body in [operation.get("requestBody", {}), *operation["responses"].values()]:
+            content = body.get("content", {}).get("application/json")
+            if content is not None:
+                assert f'"{NO_EXAMPLE}"' not in json.dumps(content["example"]), path
+
+
+def test_examples_are_what_they_are_examples_of(document: Any) -> None:
+    """The example of a body can be sent, and that of an answer is one."""
+    for body_class in BODIES:
+        example = example_of(
+            document["components"]["schemas"][body_class.__name__],
+            document["components"]["schemas"],
+        )
+        assert body_class.model_validate_json(json.dumps(example), strict=True)
+    for path, operation in operations_of(document):
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get("application/json")
+            if content is not None and "$ref" in content["schema"]:
+                name = content["schema"]["$ref"].rpartition("/")[2]
+                answer_class = getattr(schemas, name)
+                assert answer_class.model_validate_json(json.dumps(content["example"])), path
+                assert status in {"200", "201"}
 
 
 def test_page_works_without_a_network(shared_service: FakeService) -> None:

@@ -17,6 +17,7 @@ ADMIN = frozenset({Role.ADMIN})
 OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
 IDENTIFIERS = frozenset({Role.ADMIN, Role.OPERATOR, Role.IDENTIFIER})
 AUDITORS = frozenset({Role.ADMIN, Role.AUDITOR})
+LISTENERS = frozenset({Role.ADMIN, Role.OPERATOR, Role.LISTENER})
 EVERYBODY = frozenset(Role)
 PHOTO = make_photo(["ann"])
 NOT_AUDITED = {("POST", "/v1/detect")}
@@ -125,6 +126,18 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("GET", "/v1/keys"): Row(roles=ADMIN, untied=True),
     ("POST", "/v1/keys"): Row(roles=ADMIN, untied=True, request={"json": {"role": "auditor"}}),
     ("DELETE", "/v1/keys/{key_id}"): Row(roles=ADMIN, untied=True),
+    ("GET", "/v1/events"): Row(roles=LISTENERS),
+    ("GET", "/v1/reviews"): Row(roles=OPERATORS),
+    ("GET", "/v1/reviews/{review_id}"): Row(roles=OPERATORS),
+    ("GET", "/v1/reviews/{review_id}/crop"): Row(roles=OPERATORS),
+    ("GET", "/v1/galleries/{gallery}/templates/{template_id}/crop"): Row(
+        roles=OPERATORS, in_gallery=True
+    ),
+    ("POST", "/v1/reviews/{review_id}/claim"): Row(roles=OPERATORS),
+    ("DELETE", "/v1/reviews/{review_id}/claim"): Row(roles=OPERATORS),
+    ("POST", "/v1/reviews/{review_id}/decision"): Row(
+        roles=OPERATORS, request={"json": {"verdict": "same"}}
+    ),
     ("GET", "/v1/audit"): Row(roles=AUDITORS),
     ("GET", "/v1/audit/export"): Row(roles=AUDITORS),
     ("GET", "/session"): Row(roles=EVERYBODY),
@@ -190,6 +203,7 @@ def _call(
         key_id=key_id,
         template_id="absent",
         other_id="absent",
+        review_id="absent",
     )
     request = dict(ROWS[route].request)
     both = dict(headers) | request.pop("headers", {})

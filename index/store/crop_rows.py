@@ -1,0 +1,169 @@
+"""Crops of faces, kept where the operator wants them: sealed, and gone with what they are of.
+
+A crop is sealed for its gallery, its subject and its template or review; it opens as nothing else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, select, update
+
+from embedding.errors import RequestInvalid
+from index.sealing import ChunkContext, Sealer
+from index.store.bulk import insert_rows
+from index.store.database import Database
+from index.store.tables import crops, galleries, reviews, subjects, templates
+
+Of = Literal["template", "review"]
+
+_AT_A_TIME = 200
+
+
+def crop_context(of: Of, public_id: str, *, gallery_id: str, subject_id: str) -> ChunkContext:
+    """Return what a crop is bound to."""
+    return ChunkContext(
+        purpose=f"crop of a {of}",
+        owner_id=gallery_id,
+        file=f"{subject_id} {public_id}",
+        chunk=0,
+        last=True,
+    )
+
+
+def seal_crop(
+    crop: bytes, of: Of, public_id: str, *, gallery_id: str, subject_id: str, sealer: Sealer
+) -> bytes:
+    """Return a crop as it goes to disk.
+
+    Raises:
+        RequestInvalid: the sealer does not encrypt.
+    """
+    if not sealer.encrypts:
+        raise RequestInvalid("crops of faces are kept only where templates are sealed with a key")
+    context = crop_context(of, public_id, gallery_id=gallery_id, subject_id=subject_id)
+    return sealer.seal(crop, context=context)
+
+
+def insert_crops(connection: Connection, of: Of, sealed: Mapping[int, bytes]) -> None:
+    """Write sealed crops by the row ids of templates or reviews."""
+    rows = [{f"{of}_id": row_id, "sealed": each} for row_id, each in sealed.items()]
+    if rows:
+        insert_rows(connection, crops, rows)
+
+
+def template_crop(connection: Connection, template: int) -> bytes | None:
+    """Return a template's sealed crop; None where none was kept."""
+    found: bytes | None = connection.scalar(
+        select(crops.c.sealed).where(crops.c.template_id == template)
+    )
+    return found
+
+
+def review_crop(connection: Connection, review: int) -> bytes | None:
+    """Return a review's sealed crop; None where none was kept."""
+    found: bytes | None = connection.scalar(
+        select(crops.c.sealed).where(crops.c.review_id == review)
+    )
+    return found
+
+
+def move_crops(
+    connection: Connection,
+    moved: Sequence[tuple[int, str]],
+    *,
+    gallery_id: str,
+    old: str,
+    new: str,
+    sealer: Sealer,
+) -> None:
+    """Seal crops of templates anew for another subject; for whoever moves templates.
+
+    Args:
+        connection: the transaction that moves them.
+        moved: row and public ids of the templates.
+        gallery_id: of both subjects.
+        old: public id of the subject that the templates were of.
+        new: public id of the one that they are of now.
+        sealer: of the gallery.
+
+    Raises:
+        StoreCorrupt: a crop was changed.
+        SealKeyMissing: one is sealed with a key that is not at hand.
+    """
+    for row_id, public_id in moved:
+        sealed = template_crop(connection, row_id)
+        if sealed is None:
+            continue
+        before, after = (
+            crop_context("template", public_id, gallery_id=gallery_id, subject_id=each)
+            for each in (old, new)
+        )
+        again = sealer.seal(sealer.unseal(sealed, context=before), context=after)
+        connection.execute(update(crops).where(crops.c.template_id == row_id).values(sealed=again))
+
+
+def reseal_crops(database: Database, *, old: Sealer, new: Sealer) -> int:
+    """Seal all crops with the current key; returns how many were changed.
+
+    May be stopped at any moment and called again. One of a review that is queued meanwhile may
+    be sealed with the key of before: that key is needed until the next call, or until it expires.
+
+    Raises:
+        StoreCorrupt: a crop was changed.
+        SealKeyMissing: one is sealed with a key that `old` has not.
+    """
+    of_template = (
+        select(
+            crops.c.id,
+            crops.c.sealed,
+            templates.c.public_id.label("item"),
+            subjects.c.public_id.label("subject"),
+            galleries.c.public_id.label("gallery"),
+        )
+        .join(templates, templates.c.id == crops.c.template_id)
+        .join(subjects, subjects.c.id == templates.c.subject_id)
+        .join(galleries, galleries.c.id == templates.c.gallery_id)
+    )
+    of_review = (
+        select(
+            crops.c.id,
+            crops.c.sealed,
+            reviews.c.public_id.label("item"),
+            subjects.c.public_id.label("subject"),
+            galleries.c.public_id.label("gallery"),
+        )
+        .join(reviews, reviews.c.id == crops.c.review_id)
+        .join(subjects, subjects.c.id == reviews.c.subject_id)
+        .join(galleries, galleries.c.id == subjects.c.gallery_id)
+    )
+    num_changed = 0
+    queries: tuple[tuple[Of, Select[Any]], ...] = (
+        ("template", of_template),
+        ("review", of_review),
+    )
+    for of, query in queries:
+        last = -1
+        while True:
+            with database.transaction() as connection:
+                # A removal waits, or is waited for: it must not be undone by a row written again.
+                rows = connection.execute(
+                    query.where(crops.c.id > last)
+                    .order_by(crops.c.id)
+                    .limit(_AT_A_TIME)
+                    .with_for_update(of=crops)
+                ).all()
+                if not rows:
+                    break
+                last = rows[-1].id
+                for row in rows:
+                    if new.is_current(row.sealed):
+                        continue
+                    context = crop_context(
+                        of, row.item, gallery_id=row.gallery, subject_id=row.subject
+                    )
+                    sealed = new.seal(old.unseal(row.sealed, context=context), context=context)
+                    connection.execute(
+                        update(crops).where(crops.c.id == row.id).values(sealed=sealed)
+                    )
+                    num_changed += 1
+    return num_changed

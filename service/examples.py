@@ -1,0 +1,79 @@
+"""Examples of the OpenAPI document, made of those that its schemas hold."""
+
+import http
+from collections.abc import Mapping
+from typing import Any, Final
+
+PHOTO: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC"
+)
+"""A PNG of one grey pixel in base64: a photo without a face."""
+
+NO_EXAMPLE: Final = "text"
+"""Stands for text of which nobody has said an example; a test finds it."""
+
+_DETAIL: Final = "What was expected, what came, and what to do."
+
+
+def problem_example(status: int, code: str) -> dict[str, object]:
+    """A problem document with this code."""
+    example: dict[str, object] = {
+        "type": "about:blank",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": _DETAIL,
+        "code": code,
+    }
+    if code == "face_quality_too_low":
+        example["reasons"] = ["too_small"]
+    if code == "request_invalid":
+        example["errors"] = [{"where": "query.limit", "message": "Input should be at most 1000"}]
+    return example
+
+
+def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """What a schema's fields have as examples, put together; a field without any is left out.
+
+    Args:
+        schema: of a value.
+        schemas: by name, for references.
+
+    Raises:
+        KeyError: a value that is needed has neither an example nor a kind that has one.
+    """
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if "$ref" in schema:
+        return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    for given in ("const", "default"):
+        if given in schema:
+            return schema[given]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema.get("type") == "object":
+        required = schema.get("required", ())
+        return {
+            name: example_of(field, schemas)
+            for name, field in schema.get("properties", {}).items()
+            if name in required or field.get("examples")
+        }
+    for several in ("anyOf", "allOf"):
+        if several in schema:
+            return example_of(schema[several][0], schemas)
+    if schema.get("type") == "array":
+        if "prefixItems" in schema:
+            return [example_of(item, schemas) for item in schema["prefixItems"]]
+        return [example_of(schema["items"], schemas)]
+    return {"string": NO_EXAMPLE, "integer": 1, "number": 0.5, "boolean": False}[schema["type"]]
+
+
+def add_examples(document: Mapping[str, Any]) -> None:
+    """Give each JSON body of a request and each JSON answer that is no problem an example."""
+    schemas = document["components"]["schemas"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for body in bodies:
+                content = body.get("content", {}).get("application/json")
+                if content is not None and not {"example", "examples"} & content.keys():
+                    content["example"] = example_of(content["schema"], schemas)
