@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.schemas.base import CREATED, SUBJECT_ID, Answer
+from service.schemas.base import CREATED, FINGERPRINT, SUBJECT_ID, Answer
 from service.schemas.faces import BoxAnswer
 from service.schemas.subjects import ErasedAnswer, SubjectAnswer
 
@@ -22,7 +22,9 @@ class TemplateAnswer(Answer):
     height: Annotated[int, Field(description="Of the upright photo.", examples=[480])]
     quality: Annotated[float, Field(description="In [0, 1].", examples=[0.83])]
     confidence: Annotated[float, Field(description="Of the detector.", examples=[0.999])]
-    fingerprint: Annotated[str, Field(description="Of the model that made it.")]
+    fingerprint: Annotated[
+        str, Field(description="Of the model that made it.", examples=[FINGERPRINT])
+    ]
     created_at: Annotated[datetime, Field(examples=[CREATED])]
     embedding: Annotated[
         list[float] | None,
@@ -76,7 +78,9 @@ class MoveAnswer(Answer):
 
     subject_id: Annotated[
         str | None,
-        Field(description="Whose they are; None on a dry run of somebody new."),
+        Field(
+            description="Whose they are; None on a dry run of somebody new.", examples=[SUBJECT_ID]
+        ),
     ]
     created: Annotated[bool, Field(description="The person is new.")]
     dry_run: bool
@@ -86,7 +90,9 @@ class MoveAnswer(Answer):
     ]
     dropped_template_ids: Annotated[
         list[str],
-        Field(description="Removed, because the gallery keeps no more of one subject."),
+        Field(
+            description="Removed, because the gallery keeps no more of one subject.", examples=[[]]
+        ),
     ]
 
 
@@ -109,12 +115,15 @@ class MergeAnswer(Answer):
     ]
     dropped_template_ids: Annotated[
         list[str],
-        Field(description="Removed, because the gallery keeps no more of one subject."),
+        Field(
+            description="Removed, because the gallery keeps no more of one subject.", examples=[[]]
+        ),
     ]
     lost_name: Annotated[
-        str | None, Field(description="Of who went, where the other keeps its own.")
+        str | None,
+        Field(description="Of who went, where the other keeps its own.", examples=["A. Lovelace"]),
     ]
-    lost_external_id: Annotated[str | None, Field(description="Likewise.")]
+    lost_external_id: Annotated[str | None, Field(description="Likewise.", examples=[None])]
     num_look_alikes: Annotated[
         int, Field(description="Declared look-alikes that were taken over.", examples=[0])
     ]
