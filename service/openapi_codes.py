@@ -37,6 +37,7 @@ def codes_of(path: str, operation: Mapping[str, Any], fields: frozenset[str]) ->
     """
     statuses = {int(status) for status in operation["responses"] if status.isdecimal()}
     asked = fields | frozenset(re.findall(r"{(\w+)}", path))
+    asked |= {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
     return {
         code
         for code, status in _STATUS_OF.items()
@@ -55,6 +56,12 @@ def _fits(code: str, path: str, operation: Mapping[str, Any], asked: frozenset[s
         return code in {"key_missing", "key_invalid", "not_found", "internal", "stopping"}
     if code in {"not_ready", "not_found", "method_not_allowed", "request_too_slow"}:
         return False
+    if code == errors.CropNotFound.code:
+        return path.endswith("/crop")
+    if code in {errors.ReviewClaimed.code, errors.ReviewDecided.code}:
+        return "review_id" in asked
+    if code == errors.FeatureOff.code:
+        return "queue_reviews" in asked or path.startswith(("/v1/events", "/v1/reviews"))
     thing = re.fullmatch(r"(\w+)_not_found", code)
     if thing and code != errors.ModelNotFound.code:
         return {thing[1], f"{thing[1]}_id", f"{thing[1]}s"} & asked != set()

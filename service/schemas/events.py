@@ -35,9 +35,16 @@ class EventAnswer(Answer):
     ]
     face: Annotated[int, Field(description="Place in the answer's `faces`.", examples=[0])]
     source: Annotated[str | None, Field(description="As given to identify.", examples=["door-2"])]
-    request_id: Annotated[str | None, Field(description="`X-Request-ID` of the identification.")]
-    review_id: Annotated[str | None, Field(description="Of the review that it led to.")]
-    verdict: Annotated[Verdict | None, Field(description="With `review_decided`.")]
+    request_id: Annotated[
+        str | None,
+        Field(description="`X-Request-ID` of the identification.", examples=["8f1b2c3d"]),
+    ]
+    review_id: Annotated[
+        str | None, Field(description="Of the review that it led to.", examples=[None])
+    ]
+    verdict: Annotated[
+        Verdict | None, Field(description="With `review_decided`.", examples=[None])
+    ]
 
     @classmethod
     def of(cls, event: Event, *, similarities: bool) -> Self:
@@ -69,6 +76,10 @@ class EventsAnswer(Answer):
 
     events: list[EventAnswer]
     next_cursor: Annotated[
-        str, Field(description="To go on from, as `after`; also where there are no events.")
+        str,
+        Field(
+            description="To go on from, as `after`; also where there are no events.",
+            examples=["AAAAAAAAABE5b1d5f0c9b1d5f0c9b1d5"],
+        ),
     ]
     more: Annotated[bool, Field(description="Whether there are more already.")]

@@ -20,15 +20,18 @@ class ReviewAnswer(Answer):
     reasons: Annotated[list[Reason], Field(description="Why the machine did not decide.")]
     face: Annotated[int, Field(description="Place in the answer's `faces`.", examples=[0])]
     source: Annotated[str | None, Field(description="As given to identify.", examples=["desk-1"])]
-    request_id: Annotated[str | None, Field(description="`X-Request-ID` of the identification.")]
+    request_id: Annotated[
+        str | None,
+        Field(description="`X-Request-ID` of the identification.", examples=["8f1b2c3d"]),
+    ]
     state: Annotated[ReviewState, Field(examples=["open"])]
     created_at: Annotated[datetime, Field(examples=[CREATED])]
     expires_at: Annotated[datetime, Field(description="Gone then.", examples=[CREATED])]
-    claimed_by: Annotated[str | None, Field(description="Id of a key.")]
-    claimed_until: datetime | None
-    verdict: Verdict | None
-    decided_by: Annotated[str | None, Field(description="Id of a key.")]
-    decided_at: datetime | None
+    claimed_by: Annotated[str | None, Field(description="Id of a key.", examples=[None])]
+    claimed_until: Annotated[datetime | None, Field(examples=[None])]
+    verdict: Annotated[Verdict | None, Field(examples=[None])]
+    decided_by: Annotated[str | None, Field(description="Id of a key.", examples=[None])]
+    decided_at: Annotated[datetime | None, Field(examples=[None])]
 
     @classmethod
     def of(cls, review: Review) -> Self:
