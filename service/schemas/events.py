@@ -69,6 +69,10 @@ class EventsAnswer(Answer):
 
     events: list[EventAnswer]
     next_cursor: Annotated[
-        str, Field(description="To go on from, as `after`; also where there are no events.")
+        str,
+        Field(
+            description="To go on from, as `after`; also where there are no events.",
+            examples=["eyJuIjoxN30"],
+        ),
     ]
     more: Annotated[bool, Field(description="Whether there are more already.")]

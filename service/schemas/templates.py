@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.schemas.base import CREATED, SUBJECT_ID, Answer
+from service.schemas.base import CREATED, FINGERPRINT, SUBJECT_ID, Answer
 from service.schemas.faces import BoxAnswer
 from service.schemas.subjects import ErasedAnswer, SubjectAnswer
 
@@ -22,7 +22,9 @@ class TemplateAnswer(Answer):
     height: Annotated[int, Field(description="Of the upright photo.", examples=[480])]
     quality: Annotated[float, Field(description="In [0, 1].", examples=[0.83])]
     confidence: Annotated[float, Field(description="Of the detector.", examples=[0.999])]
-    fingerprint: Annotated[str, Field(description="Of the model that made it.")]
+    fingerprint: Annotated[
+        str, Field(description="Of the model that made it.", examples=[FINGERPRINT])
+    ]
     created_at: Annotated[datetime, Field(examples=[CREATED])]
     embedding: Annotated[
         list[float] | None,
