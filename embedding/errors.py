@@ -22,6 +22,7 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── CalibrationRunning           it is being calibrated; one at a time
 │   ├── GalleryReplaced              its name stands for another gallery since a moment ago
 │   ├── SubjectNotFound
+│   ├── SubjectChanged               it is not as it was when the caller saw it
 │   ├── TemplateNotFound
 │   ├── CropNotFound                 no crop of the face was kept
 │   ├── ReviewNotFound
@@ -217,6 +218,12 @@ class SubjectNotFound(GalleryError):
     def __init__(self, message: str, *, merged_into: str | None = None) -> None:
         super().__init__(message)
         self.merged_into = merged_into
+
+
+class SubjectChanged(GalleryError):
+    """The subject is not as it was when the caller saw it."""
+
+    code = "subject_changed"
 
 
 class TemplateNotFound(GalleryError):

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid
 from index.fusion import template_similarities
-from index.gallery import MAX_PAGE, Gallery
+from index.gallery import Gallery
+from index.people import MAX_PAGE
 from index.references import References
 
 MIN_FOR_GAP = 4

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.errors import EmbeddingInvalid, ModelMismatch, NameInvalid, RequestInvalid
+from index.characters import forbidden_in
+from index.details import check_details
 from index.records import NewSubject, NewTemplate
 
 UNIT_TOLERANCE = 1e-3
@@ -23,10 +25,8 @@ UNIT_TOLERANCE = 1e-3
 MAX_HASH_BYTES = 64
 """A keyed hash is at most as long as HMAC-SHA-512."""
 
-# Control characters, lone surrogates, line and paragraph separators.
-_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# Slashes make paths; bidirectional overrides make one name look like another.
-_FORBIDDEN_CHARACTERS = frozenset("/\\\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# They make paths.
+_SLASHES = "/\\"
 _GALLERY_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 # What needs no look at each character; most ids of machines are so.
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._:-]*[A-Za-z0-9_-]")
@@ -71,13 +71,12 @@ def check_name(text: str, *, what: str = "name", max_length: int = 200) -> str:
         raise NameInvalid(f"the {what} is empty; give 1 to {max_length} characters")
     if len(name) > max_length:
         raise NameInvalid(_too_long(what, max_length, len(name)))
-    for character in name:
-        category = unicodedata.category(character)
-        if category in _FORBIDDEN_CATEGORIES or character in _FORBIDDEN_CHARACTERS:
-            raise NameInvalid(
-                f"the {what} holds the character U+{ord(character):04X}; control characters, "
-                f"slashes and backslashes are not allowed"
-            )
+    character = forbidden_in(name, besides=_SLASHES)
+    if character is not None:
+        raise NameInvalid(
+            f"the {what} holds the character U+{ord(character):04X}; control characters, "
+            f"slashes and backslashes are not allowed"
+        )
     if name in {".", ".."}:
         raise NameInvalid(f"the {what} must not be a dot or two dots")
     return name
@@ -138,7 +137,8 @@ def check_new_subject(new: NewSubject, *, fingerprint: str) -> NewSubject:
     Raises:
         ModelMismatch: a template of another model.
         NameInvalid: the name or external id is empty, too long or holds forbidden characters.
-        RequestInvalid: no templates, or an id beside a name or external id.
+        RequestInvalid: no templates, an id beside a name or external id, or details that cannot
+            be kept.
     """
     if not new.templates:
         raise RequestInvalid("a subject was given without templates; give at least one")
@@ -151,6 +151,7 @@ def check_new_subject(new: NewSubject, *, fingerprint: str) -> NewSubject:
         name=None if new.name is None else check_name(new.name),
         external_id=None if new.external_id is None else check_external_id(new.external_id),
         templates=new.templates,
+        details=None if new.details is None else check_details(new.details),
     )
 
 

@@ -112,8 +112,11 @@ class Galleries(KnownGalleries):
                 galleries._follower = Follower(store.database, sync=galleries.sync)
             if upkeep_s is not None:
                 galleries._upkeep = Upkeep(galleries.maintain, every_s=upkeep_s)
-                if any(gallery.num_templates >= SNAPSHOT_FROM for gallery in galleries.list()):
+                if any(
                     # One that came from its snapshot is searched without codes until then.
+                    gallery.num_templates >= SNAPSHOT_FROM or gallery.store.expired()
+                    for gallery in galleries.list()
+                ):
                     galleries._upkeep.soon()
             undo.pop_all()
         logger.info("opened the data folder with %s galleries", len(galleries._galleries))
@@ -352,7 +355,7 @@ class Galleries(KnownGalleries):
         return self._housekeeping.reseal()
 
     def maintain(self, *, full: bool = False) -> bool:
-        """Purge what was removed, and keep memory, snapshots and sealing in order.
+        """Erase who has expired, purge what was removed, and keep memory, snapshots and sealing.
 
         The upkeep's thread calls it; a call of one's own only makes it sooner.
 

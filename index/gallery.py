@@ -6,23 +6,21 @@ SQL no longer holds is never named.
 Shapes: D is the embedding dimension.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid
 from index.checks import (
-    check_external_id,
     check_model,
-    check_name,
     check_new_subject,
     check_new_templates,
     check_unit_vectors,
 )
 from index.decision import Identification, check_doubts, check_thresholds, identification
+from index.details import DetailChange, check_future
 from index.fusion import FusionRule
 from index.moving_gallery import MovingGallery
 from index.receipts import Erasure
@@ -31,7 +29,6 @@ from index.records import (
     Enrolled,
     NewSubject,
     NewTemplate,
-    Page,
     Subject,
     Template,
 )
@@ -43,9 +40,6 @@ from index.store.removed_subjects import RemovedSubject
 
 MAX_CANDIDATES = 4096
 """The most candidates that one identification gives; no list for a person is longer."""
-
-MAX_PAGE = 1000
-"""The most subjects on one page: about 200 kB of JSON."""
 
 
 class Gallery(MovingGallery):
@@ -61,6 +55,7 @@ class Gallery(MovingGallery):
         subject_id: str | None = None,
         name: str | None = None,
         external_id: str | None = None,
+        details: DetailChange | None = None,
         repeatable: Repeatable[Enrolled] | None = None,
     ) -> Enrolled:
         """Store templates of one subject, all or none; returns after the commit is on disk.
@@ -74,6 +69,7 @@ class Gallery(MovingGallery):
             name: found or created under this name.
             external_id: found or created under this id. With both, they must belong to one
                 subject, or both be new. With none of the three, a new subject without a name.
+            details: a change of those that the subject has.
             repeatable: how it is remembered, in the same commit, what was done; None for not.
 
         Raises:
@@ -81,7 +77,8 @@ class Gallery(MovingGallery):
             EmbeddingInvalid: NaN, zero, not of unit length, or of another dimension.
             ModelMismatch: a template of another model.
             NameInvalid: the name or external id is empty, too long or holds forbidden characters.
-            RequestInvalid: no templates, a figure out of range, or ids that contradict.
+            RequestInvalid: no templates, a figure out of range, ids that contradict, or a detail
+                that cannot be kept.
             SubjectNotFound: no subject with this id.
         """
         return self.enroll_many(
@@ -91,6 +88,7 @@ class Gallery(MovingGallery):
                     name=name,
                     external_id=external_id,
                     templates=tuple(templates),
+                    details=details,
                 )
             ],
             repeatable=repeatable,
@@ -116,8 +114,13 @@ class Gallery(MovingGallery):
             dimension=EMBEDDING_DIMENSION,
         )
         embeddings_ND = self._stored_form(embeddings_ND)
+        for each in checked:
+            if each.details is not None:
+                check_future(each.details, now=self._store.clock.now())
         with self._changing():
-            added = self._store.enroll(checked, embeddings_ND, repeatable=repeatable)
+            added = self._without_expired(
+                lambda: self._store.enroll(checked, embeddings_ND, repeatable=repeatable)
+            )
             self._made(added, added=(added.row_ids, embeddings_ND), removed=added.dropped_row_ids)
         return added.enrolled
 
@@ -197,67 +200,6 @@ class Gallery(MovingGallery):
         )
         return replace(answer, candidates=answer.candidates[:num_candidates])
 
-    def subject(self, subject_id: str) -> Subject:
-        """Return the subject.
-
-        Raises:
-            SubjectNotFound: no subject with this id.
-        """
-        self._check_exists()
-        return self._store.subject(subject_id)
-
-    def find_subject(
-        self, *, name: str | None = None, external_id: str | None = None
-    ) -> Subject | None:
-        """Return the subject with this name or external id; None when there is none.
-
-        Raises:
-            RequestInvalid: not exactly one of the two was given.
-        """
-        self._check_exists()
-        if name is not None and external_id is None:
-            return self._store.find("name", check_name(name))
-        if external_id is not None and name is None:
-            return self._store.find("external_id", check_external_id(external_id))
-        raise RequestInvalid("give either a name or an external id")
-
-    def subjects(self, *, limit: int = 100, cursor: str | None = None) -> Page:
-        """Return a page of subjects in the order of their enrollment.
-
-        Args:
-            limit: subjects on the page, 1 to 1000.
-            cursor: `Page.next_cursor` of the page before; None for the first.
-
-        Raises:
-            RequestInvalid: the limit is out of range, or the cursor is not of this gallery.
-        """
-        self._check_exists()
-        if not 1 <= limit <= MAX_PAGE:
-            raise RequestInvalid(f"limit must be 1 to {MAX_PAGE}, but is {limit}")
-        return self._store.page(limit=limit, cursor=cursor)
-
-    def rename(self, subject_id: str, *, name: str | None) -> Subject:
-        """Give the subject another name, or erase it with None.
-
-        Raises:
-            NameInvalid: empty, too long or with forbidden characters.
-            RequestInvalid: another subject of the gallery has this name.
-            SubjectNotFound: no subject with this id.
-        """
-        name = None if name is None else check_name(name)
-        return self._relabel(subject_id, "name", name)
-
-    def set_external_id(self, subject_id: str, *, external_id: str | None) -> Subject:
-        """Give the subject another external id, or erase it with None.
-
-        Raises:
-            NameInvalid: empty, too long or with forbidden characters.
-            RequestInvalid: another subject of the gallery has this external id.
-            SubjectNotFound: no subject with this id.
-        """
-        external_id = None if external_id is None else check_external_id(external_id)
-        return self._relabel(subject_id, "external_id", external_id)
-
     def remove_subject(self, subject_id: str) -> int:
         """Remove the subject and its templates; returns the number of templates removed.
 
@@ -268,14 +210,21 @@ class Gallery(MovingGallery):
         """
         return self.erase_subject(subject_id).num_templates
 
-    def erase_subject(self, subject_id: str) -> Erasure:
+    def erase_subject(
+        self, subject_id: str, *, versions: Collection[str] | None = None
+    ) -> Erasure:
         """Remove the subject and its templates; returns what a receipt tells of it.
 
+        Args:
+            subject_id: whom.
+            versions: the subject must have one of these (`Subject.version`); None for any.
+
         Raises:
+            SubjectChanged: it has none of the versions.
             SubjectNotFound: no subject with this id.
         """
         with self._changing():
-            removed = self._store.remove_subject(subject_id)
+            removed = self._store.remove_subject(subject_id, versions=versions)
             self._made(removed, removed=removed.row_ids)
         found = self._store.removed_subject(subject_id, sequence=removed.after.sequence)
         entry = None if removed.ledger is None else removed.ledger.count
@@ -399,14 +348,6 @@ class Gallery(MovingGallery):
         with self._changing():
             removed = self._store.remove_template(template_id)
             self._made(removed, removed=removed.row_ids)
-
-    def _relabel(
-        self, subject_id: str, field: Literal["name", "external_id"], value: str | None
-    ) -> Subject:
-        with self._changing():
-            subject, done = self._store.relabel(subject_id, field, value)
-            self._made(done)
-        return subject
 
     def _stored_form(self, embeddings_ND: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn what the model made into the gallery's space, where it has one."""

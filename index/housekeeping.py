@@ -1,9 +1,10 @@
-"""What keeps a data folder in order: purging, compacting, snapshots, sealing anew."""
+"""What keeps a data folder in order: expiry, purging, compacting, snapshots, sealing anew."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from embedding.errors import GalleryNotFound, GalleryReplaced
 from index.gallery import Gallery
 from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.orphans import remove_orphans
@@ -38,7 +39,7 @@ class Housekeeping:
             yield
 
     def maintain(self, *, full: bool = False) -> bool:
-        """Purge what was removed, and keep memory, snapshots and sealing in order.
+        """Erase who has expired, purge what was removed, and keep memory, snapshots and sealing.
 
         Args:
             full: see `Database.purge`; purges whether or not something was removed.
@@ -58,19 +59,36 @@ class Housekeeping:
             self._store.kept_answers.forget_expired()
             # What was settled, now or before another change, is not in every memory yet.
             galleries = self._galleries()
-            deleted = self._store.deleted_galleries.unpurged()
-            # Snapshots are rewritten next: a later removal may still be in them.
-            removed = {gallery: gallery.removed_sequence for gallery in galleries}
-            reached = {gallery: gallery.sequence for gallery in galleries}
-            for gallery in galleries:
-                gallery.maintain()
             try:
-                self._store.refresh_keys()
-                self._seal_anew(galleries, self._store.reseal_if_due)
+                self._expire(galleries)
             finally:
-                # Erasure does not wait for a key file that is not there.
-                all_purged = self._purge(removed, reached, deleted, full=full)
+                # What was removed before does not wait for those who cannot be erased now.
+                all_purged = self._keep_in_order(galleries, full=full)
             return all_purged
+
+    def _expire(self, galleries: Sequence[Gallery]) -> None:
+        """Erase who has expired, in all galleries."""
+        for gallery in galleries:
+            # One that was deleted, or got another name, a moment ago: the next call sees to it.
+            with suppress(GalleryNotFound, GalleryReplaced):
+                if gallery.expire():
+                    # Somebody without templates leaves no removal that a gallery tells of.
+                    self._purge_due.set()
+
+    def _keep_in_order(self, galleries: Sequence[Gallery], *, full: bool) -> bool:
+        deleted = self._store.deleted_galleries.unpurged()
+        # Snapshots are rewritten next: a later removal may still be in them.
+        removed = {gallery: gallery.removed_sequence for gallery in galleries}
+        reached = {gallery: gallery.sequence for gallery in galleries}
+        for gallery in galleries:
+            gallery.maintain()
+        try:
+            self._store.refresh_keys()
+            self._seal_anew(galleries, self._store.reseal_if_due)
+        finally:
+            # Erasure does not wait for a key file that is not there.
+            all_purged = self._purge(removed, reached, deleted, full=full)
+        return all_purged
 
     def reseal(self) -> int:
         """Seal everything with the sealer's current key; returns the number of templates changed.

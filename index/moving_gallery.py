@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid
 from index.checks import check_external_id, check_name
-from index.chosen_gallery import ChosenGallery
 from index.moves import MergedSubjects, MovedTemplates, TemplatePage
+from index.people import PeopleOfGallery
 from index.receipts import Erasure
 from index.records import NewSubject
 from index.references import references_of
@@ -25,7 +25,7 @@ _BLOCK_ROWS = 256
 """Moved templates that are compared at a time: 10 MB beside ten thousand others."""
 
 
-class MovingGallery(ChosenGallery):
+class MovingGallery(PeopleOfGallery):
     """A gallery with its templates' moves between subjects."""
 
     def template_page(
@@ -136,7 +136,9 @@ class MovingGallery(ChosenGallery):
         to = _target(to_subject_id, name=to_name, external_id=to_external_id)
         nearest = self._nearest(subject_id, self._id_of(to))
         with self._changing():
-            moved = self._store.move_templates(subject_id, unique, to=to, dry_run=dry_run)
+            moved = self._without_expired(
+                lambda: self._store.move_templates(subject_id, unique, to=to, dry_run=dry_run)
+            )
             if not dry_run:
                 self._made(moved, removed=moved.dropped_row_ids)
         similarities = tuple(nearest.get(each) for each in moved.told.template_ids)

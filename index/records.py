@@ -9,6 +9,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from index.details import NO_DETAILS, DetailChange, Details
+
 EMBEDDING_DIMENSION = 512
 """D of every gallery; an embedding is float32, (512,), unit length."""
 
@@ -61,12 +63,14 @@ class NewSubject:
         external_id: found or created under this id. With both, they must belong to one subject,
             or both be new. With none of the three, a new subject without a name.
         templates: at least one.
+        details: a change of those that the subject has; None leaves them.
     """
 
     templates: tuple[NewTemplate, ...]
     subject_id: str | None = None
     name: str | None = None
     external_id: str | None = None
+    details: DetailChange | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,6 +132,9 @@ class Subject:
         external_id: the caller's id, erasable, unique in the gallery where given.
         num_templates: may be 0 after the last template was removed.
         created_at: UTC.
+        details: metadata, purpose, consent and expiry, erasable.
+        version: another one after each change of the subject or its templates, and never one of
+            before again.
     """
 
     id: str
@@ -135,6 +142,8 @@ class Subject:
     external_id: str | None
     num_templates: int
     created_at: datetime
+    details: Details = NO_DETAILS
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

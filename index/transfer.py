@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedding.errors import FaceGalleryError, GalleryNotFound, StoreError
+from embedding.errors import FaceGalleryError, GalleryNotFound, StoreError, SubjectNotFound
 from index.audit.entries import DONE, AuditEvent
 from index.checks import check_gallery_name
 from index.exchange.files import read_gallery, stream_gallery, verify, write_gallery
@@ -28,7 +29,8 @@ class Transferred:
 
     Attributes:
         imported: the figures.
-        left_out: ids of the templates that were erased here, and so were not written.
+        left_out: ids of the templates that were erased here, or whose person has expired, and so
+            were not written.
         created: whether the gallery was made.
     """
 
@@ -133,6 +135,8 @@ def import_into(galleries: KnownGalleries, name: str, content: bytes | bytearray
     gallery = galleries.get(name)
     # All of it, before anything is written.
     header = verify(content, fingerprint=gallery.fingerprint)
+    # Templates that would be written for who has expired would go with them.
+    gallery.expire()
     erased = _Erased(galleries.store.removals)
     _, batches = read_gallery(content, fingerprint=gallery.fingerprint)
     imported = gallery.import_rows(erased.rest_of(batches), look_alikes=header.look_alikes)
@@ -162,6 +166,7 @@ def import_gallery(store: Store, name: str, source: Path, *, space: bool = False
     if gallery is None:
         gallery = store.create_gallery(name, fingerprint=header.fingerprint, space=space)
     erased = _Erased(store.removals)
+    _erase_expired(store, gallery)
     try:
         _, batches = read_gallery(source, fingerprint=gallery.fingerprint)
         imported = store.gallery_store(gallery).import_rows(
@@ -176,6 +181,14 @@ def import_gallery(store: Store, name: str, source: Path, *, space: bool = False
 
 def _gallery(store: Store, name: str) -> StoredGallery | None:
     return next((each for each in store.galleries() if each.name == name), None)
+
+
+def _erase_expired(store: Store, gallery: StoredGallery) -> None:
+    """Erase who has expired: templates that would be written for them would go with them."""
+    people = store.gallery_store(gallery)
+    for subject_id in people.expired():
+        with suppress(SubjectNotFound):
+            people.remove_expired(subject_id)
 
 
 def _delete(store: Store, gallery: StoredGallery) -> None:
@@ -201,11 +214,13 @@ class _Erased:
         so nobody is removed from it any more whom the ledger did not name yet.
         """
         erased = self._ids()
+        now = utc_now()
         for rows in batches:
             kept = []
             for row in rows:
                 ids = (each for each in (row.template_id, row.subject_id) if each is not None)
-                if any(id_bytes(each) in erased for each in ids):
+                expired = row.expires_at is not None and row.expires_at <= now
+                if expired or any(id_bytes(each) in erased for each in ids):
                     self.left_out.append(row.template_id)
                 else:
                     kept.append(row)

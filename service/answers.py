@@ -76,8 +76,25 @@ def model_ref(card: ModelCard) -> schemas.ModelRef:
 
 
 def subject_answer(subject: Subject) -> schemas.SubjectAnswer:
-    """A subject."""
+    """A subject, with all that is kept of it."""
+    details = subject.details
     return schemas.SubjectAnswer(
+        id=subject.id,
+        name=subject.name,
+        external_id=subject.external_id,
+        num_templates=subject.num_templates,
+        created_at=subject.created_at,
+        metadata=dict(details.metadata),
+        purpose=details.purpose,
+        consent_reference=details.consent,
+        expires_at=details.expires_at,
+        version=subject.version,
+    )
+
+
+def identified_subject(subject: Subject) -> schemas.IdentifiedSubject:
+    """A subject as an identification names it, whoever asks."""
+    return schemas.IdentifiedSubject(
         id=subject.id,
         name=subject.name,
         external_id=subject.external_id,
@@ -156,7 +173,7 @@ def identified_face(
         {
             **face_fields(face),
             "decision": answer.decision,
-            "subject": subject_answer(named) if named else None,
+            "subject": identified_subject(named) if named else None,
             "similarity": answer.similarity if similarities else None,
             "reasons": list(answer.reasons) if similarities else [],
             "match_threshold": match_similarity if similarities else None,

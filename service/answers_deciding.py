@@ -9,8 +9,8 @@ from service.answers import (
     calibration_answer,
     candidate_answer,
     face_fields,
+    identified_subject,
     model_ref,
-    subject_answer,
     threshold_answer,
 )
 from service.calibrating import GalleryThresholds
@@ -58,7 +58,7 @@ def _across_face(
             **face_fields(face),
             "decision": answer.decision,
             "gallery": answer.gallery if named else None,
-            "subject": subject_answer(named) if named else None,
+            "subject": identified_subject(named) if named else None,
             "similarity": answer.similarity if similarities else None,
             "reasons": list(answer.reasons) if similarities else [],
             "candidates": [
@@ -82,7 +82,7 @@ def _in_gallery(answer: GalleryAnswer, *, similarities: bool) -> schemas.InGalle
     return schemas.InGalleryAnswer(
         gallery=answer.gallery,
         decision=found.decision,
-        subject=subject_answer(named) if named else None,
+        subject=identified_subject(named) if named else None,
         similarity=found.similarity if similarities else None,
         match_threshold=answer.match_similarity if similarities else None,
         reasons=list(found.reasons) if similarities else [],
@@ -97,7 +97,7 @@ def verify_answer(result: Verification) -> schemas.VerifyAnswer:
         match=_far_answer(result.match),
         review=_far_answer(result.review),
         gallery=result.gallery,
-        subject=None if result.subject is None else subject_answer(result.subject),
+        subject=None if result.subject is None else identified_subject(result.subject),
         template_id=result.template_id,
         faces=[
             schemas.VerifiedFace.model_validate({**face_fields(face), "photo": position})

@@ -31,6 +31,7 @@ from service.routes import (
     pages,
     reviews,
     sessions,
+    subjects,
     templates,
     transfer,
 )
@@ -124,6 +125,7 @@ def create_app(
         faces.router,
         deciding.router,
         galleries.router,
+        subjects.router,
         gallery_details.router,
         templates.router,
         looks.router,

@@ -1,6 +1,13 @@
 """The client for asyncio (and trio) that works through a running service."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +26,7 @@ from service.following import EVENTS, Following
 from service.http_client import PATIENT
 from service.identifying import FacesChoice
 from service.limits import Allowance
+from service.people_calls import Person
 from service.retrying import Retries
 
 
@@ -47,6 +55,7 @@ class AsyncHttpClient:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        person: Person | None = None,
         idempotency_key: str | None = None,
     ) -> schemas.EnrollAnswer:
         """As in `HttpClient`."""
@@ -60,6 +69,7 @@ class AsyncHttpClient:
                 face=face,
                 force=force,
                 dry_run=dry_run,
+                person=person,
                 idempotency_key=idempotency_key,
             )
         )
@@ -175,14 +185,33 @@ class AsyncHttpClient:
         return await self.send(calls.gallery_erasure(name))
 
     async def subjects(
-        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+        self,
+        gallery: str,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        name: str | None = None,
+        external_id: str | None = None,
     ) -> schemas.SubjectsAnswer:
         """As in `HttpClient`."""
-        return await self.send(calls.subjects(gallery, limit=limit, cursor=cursor))
+        return await self.send(
+            calls.subjects(gallery, limit=limit, cursor=cursor, name=name, external_id=external_id)
+        )
 
     async def subject(self, gallery: str, subject_id: str) -> schemas.SubjectAnswer:
         """As in `HttpClient`."""
         return await self.send(calls.subject(gallery, subject_id))
+
+    async def change_subject(
+        self,
+        gallery: str,
+        subject_id: str,
+        patch: Mapping[str, object],
+        *,
+        version: str | None = None,
+    ) -> schemas.SubjectAnswer:
+        """As in `HttpClient`."""
+        return await self.send(calls.change_subject(gallery, subject_id, patch, version=version))
 
     async def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """As in `HttpClient`."""

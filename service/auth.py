@@ -57,6 +57,7 @@ class Permission(enum.StrEnum):
     DETECT = "detect"
     ENROLL = "enroll"
     READ_SUBJECTS = "read_subjects"
+    CHANGE_SUBJECTS = "change_subjects"
     ARRANGE = "arrange"
     REMOVE = "remove"
     READ_GALLERIES = "read_galleries"

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -18,6 +18,7 @@ from index.calibration.asked import SMALLEST_RATE
 from service.auth import MAX_LIMIT, Role
 from service.examples import PHOTO
 from service.identifying import MAX_GALLERIES
+from service.person_fields import ConsentReference, Days, ExpiryTime, MetadataPatch, Purpose
 from service.schemas import GalleryName
 
 
@@ -85,6 +86,9 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    merge_patch: ClassVar[bool] = False
+    """Whether it may be sent as `application/merge-patch+json` too."""
+
 
 class EnrollBody(Body):
     """Photos of one person, and who that is."""
@@ -116,6 +120,24 @@ class EnrollBody(Body):
     ] = None
     force: Annotated[YesOrNo, Field(description="Take faces of poor quality too.")] = False
     dry_run: Annotated[YesOrNo, Field(description="Save nothing.")] = False
+    metadata: Annotated[
+        MetadataPatch | None,
+        Field(
+            description="Of the person; merged into what is there, null takes a key away. In a "
+            "form as JSON text."
+        ),
+    ] = None
+    purpose: Annotated[Purpose | None, Field(description="Why the person is there.")] = None
+    consent_reference: Annotated[
+        ConsentReference | None, Field(description="Where the person's consent is kept.")
+    ] = None
+    expires_at: Annotated[
+        ExpiryTime | None,
+        Field(description="When the person is erased: in the future, with a time zone."),
+    ] = None
+    expires_in_days: Annotated[
+        Days | None, Field(description="Or so many days from now.", examples=[365])
+    ] = None
 
 
 class IdentifyBody(Body):

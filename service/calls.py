@@ -17,6 +17,7 @@ from service.auth import Role
 from service.idempotency_key import HEADER as IDEMPOTENCY_KEY
 from service.identifying import FacesChoice
 from service.limits import Allowance
+from service.people_calls import Person, patch_json, person_fields
 
 AnyAnswer = TypeVar("AnyAnswer", bound=BaseModel)
 
@@ -75,6 +76,7 @@ def enroll(
     face: FaceChoice = "only",
     force: bool = False,
     dry_run: bool = False,
+    person: Person | None = None,
     idempotency_key: str | None = None,
 ) -> Call[schemas.EnrollAnswer]:
     """Saves one template from each photo; with its key it may be sent again and again.
@@ -88,11 +90,13 @@ def enroll(
         face: which one of each photo.
         force: take faces of poor quality too.
         dry_run: save nothing.
+        person: what is to be kept of the person besides.
         idempotency_key: for a program that keeps it over its own restart; a new one if None.
     """
     fields = {"gallery": gallery, "force": _word(yes=force), "dry_run": _word(yes=dry_run)}
     whom = {"subject": subject, "external_id": external_id, "subject_id": subject_id}
     fields |= {name: value for name, value in whom.items() if value is not None}
+    fields |= person_fields(person or {})
     if isinstance(face, str):
         fields["face"] = face
     else:
@@ -381,16 +385,38 @@ def withdraw_look_alikes(gallery: str, one: str, other: str) -> Call[schemas.Loo
 
 
 def subjects(
-    gallery: str, *, limit: int = 100, cursor: str | None = None
+    gallery: str,
+    *,
+    limit: int = 100,
+    cursor: str | None = None,
+    name: str | None = None,
+    external_id: str | None = None,
 ) -> Call[schemas.SubjectsAnswer]:
-    """A page of subjects."""
-    path = f"/v1/galleries/{_part(gallery)}/subjects"
-    return _get(schemas.SubjectsAnswer, path, _page(limit, cursor))
+    """A page of subjects, or the one who is called so."""
+    given = {"name": name, "external_id": external_id}
+    query = dict(_page(limit, cursor)) | {
+        key: value for key, value in given.items() if value is not None
+    }
+    return _get(schemas.SubjectsAnswer, f"/v1/galleries/{_part(gallery)}/subjects", query)
 
 
 def subject(gallery: str, subject_id: str) -> Call[schemas.SubjectAnswer]:
     """A subject."""
     return _get(schemas.SubjectAnswer, _subject_path(gallery, subject_id))
+
+
+def change_subject(
+    gallery: str, subject_id: str, patch: Mapping[str, object], *, version: str | None = None
+) -> Call[schemas.SubjectAnswer]:
+    """Changes a subject; for one version it can be done once, and any other time again."""
+    return Call(
+        answer_class=schemas.SubjectAnswer,
+        method="PATCH",
+        path=_subject_path(gallery, subject_id),
+        repeatable=version is None,
+        body=patch_json(patch),
+        headers={} if version is None else {"If-Match": f'"{version}"'},
+    )
 
 
 def remove_subject(gallery: str, subject_id: str) -> Call[schemas.ErasedAnswer]:

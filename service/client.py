@@ -1,6 +1,6 @@
 """One way to the service for the command line, so that every command is written once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
@@ -10,6 +10,7 @@ from service import schemas
 from service.auth import Role
 from service.identifying import FacesChoice
 from service.limits import Allowance
+from service.people_calls import Person
 
 
 class Client(Protocol):
@@ -24,6 +25,7 @@ class Client(Protocol):
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        person: Person | None = None,
     ) -> schemas.EnrollAnswer:
         """Saves one template from each photo for the subject with this name."""
         ...
@@ -97,9 +99,30 @@ class Client(Protocol):
         ...
 
     def subjects(
-        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+        self,
+        gallery: str,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        name: str | None = None,
+        external_id: str | None = None,
     ) -> schemas.SubjectsAnswer:
-        """A page of subjects."""
+        """A page of subjects, or the one who is called so."""
+        ...
+
+    def subject(self, gallery: str, subject_id: str) -> schemas.SubjectAnswer:
+        """A subject."""
+        ...
+
+    def change_subject(
+        self,
+        gallery: str,
+        subject_id: str,
+        patch: Mapping[str, object],
+        *,
+        version: str | None = None,
+    ) -> schemas.SubjectAnswer:
+        """Changes a subject by a merge patch."""
         ...
 
     def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:

@@ -9,6 +9,7 @@ from index.store.stored_gallery import StoredGallery
 from service import answers, schemas
 from service.assembly import Parts
 from service.bodies import EnrollBody, GalleryBody
+from service.bodies_people import details_of
 from service.choosing import SubjectChoice, box_of
 from service.repeats import Asked
 from service.results import Enrollment
@@ -45,6 +46,7 @@ def enroll_once(
             face=body.face if body.box is None else box_of(body.box),
             force=body.force,
             dry_run=body.dry_run,
+            details=details_of(body),
             repeatable=repeatable,
             check=check,
         )

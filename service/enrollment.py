@@ -20,6 +20,7 @@ from embedding.errors import (
 from embedding.faces import Face
 from index.audit.entries import AuditEvent
 from index.conflicts import find_conflicts
+from index.details import DetailChange
 from index.fusion import fusion_rule
 from index.galleries import Galleries
 from index.gallery import Gallery
@@ -64,6 +65,7 @@ class Enrolling:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        details: DetailChange | None = None,
         repeatable: Repeatable[Enrollment] | None = None,
         check: Callable[[], None] | None = None,
     ) -> Enrollment:
@@ -80,6 +82,7 @@ class Enrolling:
                 pixels of the upright photo (one photo then).
             force: take faces of poor quality too.
             dry_run: save nothing.
+            details: what is to be kept of the person besides, checked; merged into what is there.
             repeatable: how it is remembered what was done; None for not, and on a dry run.
             check: is called before each photo and before the templates are saved; what it raises
                 stops the enroll, and nothing is saved.
@@ -133,7 +136,8 @@ class Enrolling:
         if dry_run:
             enrolled = None
         else:
-            enrolled = _save(target, templates, subject, _remembered(repeatable, result_of))
+            remembered = _remembered(repeatable, result_of)
+            enrolled = _save(target, templates, subject, details, remembered)
         if enrolled is None:
             # It changed nothing, but said who looks alike.
             facts = {"num_photos": len(photos)}
@@ -212,6 +216,7 @@ def _save(
     gallery: Gallery,
     templates: Sequence[NewTemplate],
     subject: SubjectChoice,
+    details: DetailChange | None,
     repeatable: Repeatable[Enrolled] | None,
 ) -> Enrolled:
     """Stores the templates, all or none; returns once they are safe."""
@@ -220,6 +225,7 @@ def _save(
         subject_id=subject.subject_id,
         name=subject.name,
         external_id=subject.external_id,
+        details=details,
         repeatable=repeatable,
     )
     logger.info(

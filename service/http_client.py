@@ -1,7 +1,7 @@
 """The client that works through a running service; `async_client` is its twin for asyncio."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from service.calls import AnyAnswer, Call
 from service.following import EVENTS, Following
 from service.identifying import FacesChoice
 from service.limits import Allowance
+from service.people_calls import Person
 from service.retrying import Retries
 
 PATIENT = Retries()
@@ -52,6 +53,7 @@ class HttpClient:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        person: Person | None = None,
         idempotency_key: str | None = None,
     ) -> schemas.EnrollAnswer:
         """Saves one template from each photo; see `Client.enroll` and `docs/http.md`."""
@@ -65,6 +67,7 @@ class HttpClient:
                 face=face,
                 force=force,
                 dry_run=dry_run,
+                person=person,
                 idempotency_key=idempotency_key,
             )
         )
@@ -180,14 +183,41 @@ class HttpClient:
         return self.send(calls.gallery_erasure(name))
 
     def subjects(
-        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+        self,
+        gallery: str,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        name: str | None = None,
+        external_id: str | None = None,
     ) -> schemas.SubjectsAnswer:
-        """A page of subjects."""
-        return self.send(calls.subjects(gallery, limit=limit, cursor=cursor))
+        """A page of subjects, or the one who is called so."""
+        return self.send(
+            calls.subjects(gallery, limit=limit, cursor=cursor, name=name, external_id=external_id)
+        )
 
     def subject(self, gallery: str, subject_id: str) -> schemas.SubjectAnswer:
         """A subject."""
         return self.send(calls.subject(gallery, subject_id))
+
+    def change_subject(
+        self,
+        gallery: str,
+        subject_id: str,
+        patch: Mapping[str, object],
+        *,
+        version: str | None = None,
+    ) -> schemas.SubjectAnswer:
+        """Changes a subject by a merge patch (`docs/subjects.md`): None takes away.
+
+        Args:
+            gallery: its name.
+            subject_id: whose.
+            patch: `name`, `external_id`, `metadata`, `purpose`, `consent_reference` and
+                `expires_at` (aware), as far as they change.
+            version: `SubjectAnswer.version` that the change is meant for; None for any.
+        """
+        return self.send(calls.change_subject(gallery, subject_id, patch, version=version))
 
     def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """Removes a subject with its templates."""

@@ -1,7 +1,7 @@
 """The client that works in process on a data folder that nobody else holds."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import BinaryIO
 
@@ -11,12 +11,14 @@ from index.transfer import export_stream, import_into
 from service import answers, answers_deciding, calls, schemas, template_answers
 from service.assembly import Parts
 from service.auth import OWNER, Role
+from service.bodies_people import change_of, enrolled_details
 from service.bodies_templates import GalleryChangeBody
 from service.calibrating import MAX_PROBES
 from service.choosing import SubjectChoice
 from service.gallery_changes import change_gallery
 from service.identifying import FacesChoice
 from service.limits import Allowance
+from service.people_calls import Person
 from service.recording import check_on
 from service.thresholds import Asked
 
@@ -39,6 +41,7 @@ class LocalClient:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        person: Person | None = None,
     ) -> schemas.EnrollAnswer:
         """As in `Client`."""
         result = self._parts.recognizer.enroll(
@@ -48,6 +51,7 @@ class LocalClient:
             face=face,
             force=force,
             dry_run=dry_run,
+            details=enrolled_details(**(person or {})),
         )
         return answers.enroll_answer(result, gallery=gallery)
 
@@ -150,11 +154,37 @@ class LocalClient:
         return answers.erased_answer(self._parts.galleries.erase(name), self._parts.galleries)
 
     def subjects(
-        self, gallery: str, *, limit: int = 100, cursor: str | None = None
+        self,
+        gallery: str,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        name: str | None = None,
+        external_id: str | None = None,
     ) -> schemas.SubjectsAnswer:
         """As in `Client`."""
-        page = self._parts.galleries.get(gallery).subjects(limit=limit, cursor=cursor)
+        page = self._parts.galleries.get(gallery).subjects(
+            limit=limit, cursor=cursor, name=name, external_id=external_id
+        )
         return answers.subjects_answer(page)
+
+    def subject(self, gallery: str, subject_id: str) -> schemas.SubjectAnswer:
+        """As in `Client`."""
+        return answers.subject_answer(self._parts.galleries.get(gallery).subject(subject_id))
+
+    def change_subject(
+        self,
+        gallery: str,
+        subject_id: str,
+        patch: Mapping[str, object],
+        *,
+        version: str | None = None,
+    ) -> schemas.SubjectAnswer:
+        """As in `Client`."""
+        subject = self._parts.galleries.get(gallery).change_subject(
+            subject_id, change_of(patch), versions=None if version is None else (version,)
+        )
+        return answers.subject_answer(subject)
 
     def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """As in `Client`."""

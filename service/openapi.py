@@ -8,7 +8,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import bodies, bodies_decisions, bodies_session, bodies_templates
+from service import (
+    bodies,
+    bodies_decisions,
+    bodies_people,
+    bodies_session,
+    bodies_templates,
+)
 from service.bodies import Body
 from service.bodies_reviews import VerdictBody
 from service.errors import PROBLEM_JSON
@@ -26,6 +32,7 @@ BODIES: tuple[type[Body], ...] = (
     bodies_decisions.CalibrateBody,
     bodies.GalleryBody,
     bodies.KeyBody,
+    bodies_people.SubjectChangeBody,
     bodies_templates.GalleryChangeBody,
     bodies_templates.MoveBody,
     bodies_templates.MergeBody,
@@ -42,6 +49,7 @@ _MEANINGS = {
     408: "The body did not come in time.",
     409: "In conflict with what is stored, or the gallery's model is not installed.",
     410: "What comes after this cursor is not kept any more; begin again.",
+    412: "The subject is not as it was when the caller saw it.",
     413: "The photo or the request is too large.",
     415: "Neither a form nor JSON.",
     422: "A value is not accepted; the code says which rule is broken.",
@@ -70,6 +78,8 @@ def body_of(body_class: type[Body]) -> dict[str, Any]:
     content: dict[str, Any] = {
         "application/json": {"schema": {"$ref": REF_TEMPLATE.format(model=name)}}
     }
+    if body_class.merge_patch:
+        content["application/merge-patch+json"] = content["application/json"]
     if FILE_FIELDS & body_class.model_fields.keys():
         form = {"schema": {"$ref": REF_TEMPLATE.format(model=_form_name(name))}}
         content = {"multipart/form-data": form, **content}
@@ -137,6 +147,13 @@ def _form_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
             properties[name] = {"type": "string", "examples": ["front-door,staff"], **said}
         elif name == "photo":
             properties[name] = {**file, **said}
+        elif name == "metadata":
+            properties[name] = {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "examples": ['{"badge": 17}'],
+                **said,
+            }
         elif name == "box":
             number = r"-?[0-9]+(\.[0-9]+)?"
             pattern = f"^{number}(,{number}){{3}}$"

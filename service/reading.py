@@ -107,6 +107,8 @@ async def _read(
     kind_bytes, options = parse_options_header(request.headers.get("content-type"))
     kind = kind_bytes.decode("latin-1").lower()
     allowed = ["application/json"]
+    if body_class.merge_patch:
+        allowed.append("application/merge-patch+json")
     if FILE_FIELDS & body_class.model_fields.keys():
         allowed.append("multipart/form-data")
     if kind not in allowed:
@@ -116,7 +118,7 @@ async def _read(
         raise HTTPException(415, "expected text in UTF-8, which is the only charset read here")
     stream = limited(request, max_bytes)
     try:
-        if kind == "application/json":
+        if kind.endswith("json"):
             content = b"".join([chunk async for chunk in stream])
             # A large body takes a while to decode, and the event loop serves everybody.
             return await to_thread.run_sync(_from_json, body_class, content)

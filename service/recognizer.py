@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from embedding.choosing import FaceChoice
 from embedding.faces import PhotoFaces
+from index.details import DetailChange
 from index.galleries import Galleries
 from index.repeats import Repeatable
 from service.choosing import SubjectChoice
@@ -53,6 +54,7 @@ class Recognizer:
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
+        details: DetailChange | None = None,
         repeatable: Repeatable[Enrollment] | None = None,
         check: Callable[[], None] | None = None,
     ) -> Enrollment:
@@ -64,6 +66,7 @@ class Recognizer:
             face=face,
             force=force,
             dry_run=dry_run,
+            details=details,
             repeatable=repeatable,
             check=check,
         )

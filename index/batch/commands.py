@@ -85,6 +85,12 @@ def build_command(
     names: NamesOption = None,
     made_by: MadeByOption = None,
     outside: OutsideOption = False,
+    metadata: Annotated[
+        bool,
+        typer.Option(
+            "--metadata/--no-metadata", help="Keep what a manifest says of people besides."
+        ),
+    ] = True,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only try those photos again that failed.")
     ] = False,
@@ -107,7 +113,7 @@ def build_command(
     """Put all photos of a source into a gallery; run again, it goes on where it was."""
     photos = open_source(
         source,
-        rules=SourceRules(subjects_are=subjects_are.value, outside=outside),
+        rules=SourceRules(subjects_are=subjects_are.value, outside=outside, metadata=metadata),
         root=root,
         names=names,
         fingerprint=fingerprint_of(made_by, models_folder),

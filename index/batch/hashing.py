@@ -29,6 +29,10 @@ class Hashing:
             external_id=self._label(b"external", key.external_id),
         )
 
+    def metadata(self, text: str | None) -> bytes | None:
+        """Return what tells metadata, as JSON text; None for none."""
+        return self._label(b"metadata", text)
+
     def image_id(self, *, address: str, key: str, content_hash: bytes) -> str:
         """Return the id of a photo: the same for the same bytes at the same place."""
         place = f"{len(address)} {address}{key}".encode()

@@ -137,6 +137,11 @@ class Planner:
             photo.mtime_ns,
             digest,
         )
+        # Of one that is in the gallery: what is said of others is written for nobody.
+        same &= earlier.state not in (
+            "done",
+            "duplicate",
+        ) or earlier.metadata_digest == self._hashing.metadata(photo.metadata)
         if not same:
             return True
         match earlier.state:

@@ -6,6 +6,7 @@ not get into the new one; who is removed from the old one meanwhile goes from th
 the end the new gallery gets the old one's name, in one commit.
 """
 
+import itertools
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from index.batch.mapping import check_new, write_mapping
 from index.batch.sources.source import Skip, Source, SourcePhoto, SubjectKey
 from index.batch.tally import Tally
 from index.checks import check_gallery_name
+from index.details import NO_DETAILS, Details
 from index.filling import kept_name
 from index.galleries import Galleries
 from index.gallery import Gallery
@@ -149,10 +151,13 @@ def reembed(
             options=options.build,
             tally=tally,
         )
+        # Who has expired meanwhile goes from both, and is missing in neither.
+        old.expire()
         sequence = old.sequence
         wanted = _templates_by_photo(old)
         num_removed = _remove_others(new, wanted)
         _carry_choices(old, new)
+        _carry_details(old, new)
         made = _templates_by_photo(new).keys()
         missing = tuple(
             template_id
@@ -242,6 +247,8 @@ class _OldTemplates:
         yield replace(
             photo,
             key=f"{photo.key}#{template_id}",
+            # What the source says of the photo matters as little as whom it names.
+            metadata=None,
             subject=_key(subject.name, subject.external_id, template.subject_id),
             box=Box(left=left, top=top, right=right, bottom=bottom),
             enrolled_at=template.created_at,
@@ -311,6 +318,20 @@ def _carry_choices(old: Gallery, new: Gallery) -> None:
         # Who is missing in the new gallery is nobody's look-alike there.
         if one and other:
             new.declare_look_alikes(one, other)
+
+
+def _carry_details(old: Gallery, new: Gallery) -> None:
+    """Give the new gallery's people exactly the details that they have in the old one."""
+    wanted: dict[str, Details] = {}
+    for subject in _subjects(old):
+        if not subject.details.empty and (found := _counterpart(subject.id, old, new)):
+            wanted[found] = subject.details
+    for subject in _subjects(new):
+        if not subject.details.empty:
+            wanted.setdefault(subject.id, NO_DETAILS)
+    items = iter(wanted.items())
+    while some := dict(itertools.islice(items, _PAGE)):
+        new.set_details(some)
 
 
 def _pair(one: str, other: str) -> tuple[str, str]:

@@ -2,14 +2,17 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from embedding.errors import RequestInvalid, TemplateNotFound
 from embedding.faces import PhotoFaces
 from index.batch.hashing import Hashing
+from index.batch.sources.lines import kept_of
 from index.batch.sources.source import SubjectKey
 from index.batch.tally import Tally
 from index.batch.work import Failure, Outcome
+from index.details import DetailChange
 from index.gallery import Gallery
 from index.records import Enrolled, NewSubject, NewTemplate
 from index.store.batch_rows import PhotoRecord, PhotoState
@@ -28,6 +31,21 @@ class _New:
     @property
     def subject(self) -> SubjectKey:
         return self.outcome.job.photo.subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Told:
+    """Metadata of a photo that is in the gallery already.
+
+    Attributes:
+        whom: of the gallery.
+        change: of the details.
+        record: of the photo, once it is done.
+    """
+
+    whom: NewSubject
+    change: DetailChange
+    record: PhotoRecord
 
 
 class Writer:
@@ -72,6 +90,7 @@ class Writer:
         """
         new: dict[object, _New] = {}
         others: list[PhotoRecord] = []
+        told: list[_Told] = []
         # A lot before this one may have brought a photo of the same bytes and subject.
         known = self._state.contained(
             (outcome.content_hash, outcome.job.digest)
@@ -85,7 +104,10 @@ class Writer:
                 new[same] = _New(outcome=outcome, template=self._template(outcome, result))
             else:
                 others.append(self._other(outcome))
+                told += self._told(outcome, others[-1])
         self._write_together(list(new.values()), others)
+        # Afterwards: of a copy, the person may have come with this very lot.
+        self._write_metadata(told)
         self.remove_replaced()
 
     def remove_replaced(self) -> None:
@@ -97,6 +119,51 @@ class Writer:
             except TemplateNotFound:
                 logger.debug("template %s was gone already", template_id)
             self._state.replaced_is_gone(template_id)
+
+    def _told(self, outcome: Outcome, record: PhotoRecord) -> list[_Told]:
+        """What is said anew of the person on a photo that is in the gallery already, if it is."""
+        digest = self._hashing.metadata(outcome.job.photo.metadata)
+        if record.state not in ("done", "duplicate") or record.metadata_digest == digest:
+            return []
+        photo = outcome.job.photo
+        whom = NewSubject(
+            name=photo.subject.name, external_id=photo.subject.external_id, templates=()
+        )
+        return [
+            _Told(
+                whom=whom,
+                change=DetailChange(metadata=kept_of(photo.metadata)),
+                record=replace(record, metadata_digest=digest),
+            )
+        ]
+
+    def _write_metadata(self, told: Sequence[_Told]) -> None:
+        """Write what is said anew, then keep that it is: a kill between writes it once more."""
+        if not told:
+            return
+        try:
+            self._gallery.change_details([(each.whom, each.change) for each in told])
+            self._keep([each.record for each in told])
+        except RequestInvalid as error:
+            if len(told) > 1:
+                # Of one person they would be too large; the others are innocent.
+                for each in told:
+                    self._write_metadata([each])
+                return
+            # Under a name of its own: the photo stays in the gallery.
+            self._keep(
+                [
+                    PhotoRecord(
+                        key=f"{told[0].record.key} (metadata)",
+                        state="failed",
+                        size_bytes=-1,
+                        mtime_ns=-1,
+                        subject=told[0].record.subject,
+                        error=error.code,
+                        message=str(error),
+                    )
+                ]
+            )
 
     def _write_together(self, new: Sequence[_New], others: Sequence[PhotoRecord]) -> None:
         """Write all in one commit; where one subject cannot be written, each by itself."""
@@ -171,7 +238,8 @@ class Writer:
         *,
         failure: Failure | None = None,
     ) -> PhotoRecord:
-        photo = outcome.job.photo
+        photo, known = outcome.job.photo, outcome.job.known
+        digest = None if known is None else known.metadata_digest
         return PhotoRecord(
             key=photo.key,
             state=state,
@@ -182,6 +250,10 @@ class Writer:
             image_id=None if template is None else template.image_id,
             error=None if failure is None else failure.error,
             message=None if failure is None else failure.message,
+            # Of one that is new they are written in the same commit.
+            metadata_digest=self._hashing.metadata(photo.metadata)
+            if state == "writing"
+            else digest,
         )
 
     def _template(self, outcome: Outcome, photo: PhotoFaces) -> NewTemplate:
@@ -219,4 +291,13 @@ def _new_subject(group: Sequence[_New]) -> NewSubject:
         name=group[0].subject.name,
         external_id=group[0].subject.external_id,
         templates=tuple(each.template for each in group),
+        details=_details(group),
     )
+
+
+def _details(group: Sequence[_New]) -> DetailChange | None:
+    """What is said of a person on their photos; of a key, the last one that says something."""
+    said: dict[str, Any] = {}
+    for each in group:
+        said |= kept_of(each.outcome.job.photo.metadata)
+    return DetailChange(metadata=said) if said else None

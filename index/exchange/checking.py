@@ -4,8 +4,10 @@ Shapes: N rows, D embedding dimension.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import TypeVar
@@ -22,9 +24,18 @@ from index.checks import (
     check_name,
     check_unit_vectors,
 )
+from index.details import (
+    NO_DETAILS,
+    DetailChange,
+    Details,
+    check_details,
+    given_metadata,
+    metadata_text,
+)
 from index.exchange.rows import ExchangeColumns, ExchangeHeader
 from index.ids import ID_BYTES, NOBODY, check_id, id_bytes
 from index.records import EMBEDDING_DIMENSION
+from index.times import to_microseconds
 
 _Made = TypeVar("_Made")
 _Nothing = TypeVar("_Nothing")
@@ -71,7 +82,7 @@ def check_header(header: ExchangeHeader, *, fingerprint: str | None = None) -> N
 class RowCheck:
     """Checks the rows of a file, each by itself and all together.
 
-    It keeps 64 bytes a row, to find ids and names that are there twice.
+    It keeps 80 bytes a row, to find ids and names that are there twice.
     """
 
     def __init__(self, header: ExchangeHeader) -> None:
@@ -102,6 +113,7 @@ class RowCheck:
         external_ids = self._each(columns.external_id, check_external_id)
         face_ids = self._each(columns.face_id, _check_face_id)
         image_ids = self._each(columns.image_id, _check_image_id)
+        details = self._details(columns)
         checked = replace(
             columns,
             embedding=embeddings_ND,
@@ -109,12 +121,17 @@ class RowCheck:
             external_id=_all_of(columns.external_id, external_ids, nothing=None),
             face_id=[face_ids[each] for each in columns.face_id],
             image_id=[image_ids[each] for each in columns.image_id],
+            metadata=[metadata_text(each.metadata) for each in details],
+            purpose=[each.purpose for each in details],
+            consent=[each.consent for each in details],
+            expires_at=[each.expires_at for each in details],
         )
         self._template_ids.append(b"".join([template_ids[each] for each in columns.template_id]))
         subjects = zip(
             _all_of(columns.subject_id, subject_ids, nothing=NOBODY),
             map(_text_key, checked.name),
             map(_text_key, checked.external_id),
+            map(_details_key, details),
             strict=True,
         )
         self._subjects.append(b"".join(chain.from_iterable(subjects)))
@@ -125,27 +142,48 @@ class RowCheck:
         """Pass when all rows together make a gallery.
 
         Raises:
-            RequestInvalid: a template id is there twice, a subject has two names or external ids,
-                or two subjects have the same.
+            RequestInvalid: a template id is there twice, a subject has two names, external ids or
+                details, or two subjects have the same name or external id.
         """
         ids_N2 = _keys(b"".join(self._template_ids))
         _check_once(ids_N2, np.arange(len(ids_N2)), what="template id")
-        keys_N6 = _keys(b"".join(self._subjects), width=6)
-        rows_N = np.flatnonzero(keys_N6[:, :2].any(axis=1))
-        order_N = rows_N[np.lexsort(keys_N6[rows_N, :2].T)]
-        sorted_N6 = keys_N6[order_N]
-        same_subject = (sorted_N6[1:, :2] == sorted_N6[:-1, :2]).all(axis=1)
-        differs = same_subject & (sorted_N6[1:] != sorted_N6[:-1]).any(axis=1)
+        keys_N8 = _keys(b"".join(self._subjects), width=8)
+        rows_N = np.flatnonzero(keys_N8[:, :2].any(axis=1))
+        order_N = rows_N[np.lexsort(keys_N8[rows_N, :2].T)]
+        sorted_N8 = keys_N8[order_N]
+        same_subject = (sorted_N8[1:, :2] == sorted_N8[:-1, :2]).all(axis=1)
+        differs = same_subject & (sorted_N8[1:] != sorted_N8[:-1]).any(axis=1)
         if differs.any():
             place = int(np.argmax(differs))
             raise RequestInvalid(
                 f"rows {min(order_N[place : place + 2])} and {max(order_N[place : place + 2])} "
-                f"give one subject different names or external ids; give the same in all its rows"
+                f"give one subject different names, external ids or details; give the same in all "
+                f"its rows"
             )
         first_of_each = order_N[np.concatenate(([True], ~same_subject))[: len(order_N)]]
         for what, columns in (("name", slice(2, 4)), ("external id", slice(4, 6))):
-            given = first_of_each[keys_N6[first_of_each, columns].any(axis=1)]
-            _check_once(keys_N6[given, columns], given, what=f"{what} of another subject")
+            given = first_of_each[keys_N8[first_of_each, columns].any(axis=1)]
+            _check_once(keys_N8[given, columns], given, what=f"{what} of another subject")
+
+    def _details(self, columns: ExchangeColumns) -> list[Details]:
+        """What is kept of each row's subject, once for those that come again."""
+        made: dict[tuple[object, ...], Details] = {(None,) * 4: NO_DETAILS}
+        found = []
+        given = zip(
+            columns.metadata, columns.purpose, columns.consent, columns.expires_at, strict=True
+        )
+        for number, (owner, one) in enumerate(
+            zip(columns.subject_id, given, strict=True), start=self._num
+        ):
+            if one not in made:
+                try:
+                    made[one] = _checked_details(*one)
+                except RequestInvalid as error:
+                    raise RequestInvalid(f"row {number}: {error}") from error
+            if owner is None and not made[one].empty:
+                raise RequestInvalid(f"row {number}: details of a person without a subject id")
+            found.append(made[one])
+        return found
 
     def _embeddings(self, columns: ExchangeColumns) -> NDArray[np.float32]:
         try:
@@ -256,6 +294,26 @@ def _template_key(text: str) -> bytes:
 def _subject_key(text: str) -> bytes:
     check_id(text, what="subject id")
     return id_bytes(text)
+
+
+def _checked_details(
+    metadata: str | None, purpose: str | None, consent: str | None, expires_at: datetime | None
+) -> Details:
+    change = DetailChange(
+        metadata=None if metadata is None else given_metadata(metadata),
+        purpose=purpose,
+        consent=consent,
+        expires_at=expires_at,
+    )
+    return check_details(change).applied_to(NO_DETAILS)
+
+
+def _details_key(details: Details) -> bytes:
+    if details.empty:
+        return NOBODY
+    at = None if details.expires_at is None else to_microseconds(details.expires_at)
+    values = (metadata_text(details.metadata), details.purpose, details.consent, at)
+    return _text_key(json.dumps(values))
 
 
 def _text_key(text: str | None) -> bytes:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid
-from index.exchange.rows import ExchangeColumns
+from index.exchange.rows import EARLIER_VERSION, ExchangeColumns
 from index.records import EMBEDDING_DIMENSION
 from index.times import from_microseconds
 
@@ -36,14 +36,29 @@ SCHEMA = pa.schema(
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("fingerprint", pa.string(), nullable=False),
         pa.field("created_at", pa.timestamp("us", tz="UTC")),
+        pa.field("metadata", pa.string()),
+        pa.field("purpose", pa.string()),
+        pa.field("consent", pa.string()),
+        pa.field("expires_at", pa.timestamp("us", tz="UTC")),
     ]
 )
 """What this program writes; `check_schema` says what it reads."""
 
-OPTIONAL = frozenset({"name", "external_id", "face_id", "image_id", "fingerprint", "created_at"})
+_DETAILS = frozenset({"metadata", "purpose", "consent", "expires_at"})
+"""What version 1 knows nothing of: there such a column is another tool's own."""
+
+OPTIONAL = _DETAILS | {
+    "name",
+    "external_id",
+    "face_id",
+    "image_id",
+    "fingerprint",
+    "created_at",
+}
 """Columns that a file of another tool may leave out."""
 
-_NULLABLE = frozenset({"subject_id", "name", "external_id", "created_at"})
+_NULLABLE = _DETAILS | {"subject_id", "name", "external_id", "created_at"}
+_TIMES = frozenset({"created_at", "expires_at"})
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -74,16 +89,22 @@ _KINDS: dict[str, tuple[_Accepts, str]] = {
     "photo_size": (_is_whole, "int64 or a smaller integer"),
     "landmarks": (_is_number, "float32 or float64"),
     "created_at": (_is_time, "a timestamp with a time zone"),
+    "expires_at": (_is_time, "a timestamp with a time zone"),
 }
 
 
-def check_schema(schema: pa.Schema) -> None:
+def columns_of(version: int) -> list[str]:
+    """Return the columns that a file of this version of the format has."""
+    return [each for each in SCHEMA.names if version > EARLIER_VERSION or each not in _DETAILS]
+
+
+def check_schema(schema: pa.Schema, *, version: int) -> None:
     """Pass the columns of a file that rows can be read from.
 
     Raises:
         RequestInvalid: a column is missing, there twice, or of another type.
     """
-    for name in SCHEMA.names:
+    for name in columns_of(version):
         num = schema.names.count(name)
         if num == 0 and name in OPTIONAL:
             continue
@@ -117,7 +138,7 @@ def to_columns(batch: pa.RecordBatch, *, first: int, fingerprint: str) -> Exchan
     """Return the rows of a batch whose schema was checked; values are not checked yet.
 
     Args:
-        batch: at least one row.
+        batch: at least one row, of columns of the format only.
         first: number of its first row in the file.
         fingerprint: for rows of a file without such a column.
 
@@ -130,7 +151,7 @@ def to_columns(batch: pa.RecordBatch, *, first: int, fingerprint: str) -> Exchan
         if name in batch.schema.names
     }
     num = batch.num_rows
-    for name in ("name", "external_id", "created_at"):
+    for name in sorted(_NULLABLE - {"subject_id"}):
         values.setdefault(name, [None] * num)
     for name in ("face_id", "image_id"):
         values.setdefault(name, values["template_id"])
@@ -151,7 +172,7 @@ def _values(column: pa.Array, *, name: str, first: int) -> Any:  # noqa: ANN401 
     if column.null_count and name not in _NULLABLE:
         row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise RequestInvalid(f"row {row}: the column {name} has no value")
-    if name == "created_at":
+    if name in _TIMES:
         return _times(column, first=first)
     if name not in _WIDTHS:
         return column.to_pylist()

@@ -23,7 +23,7 @@ def write_gallery(
 ) -> ExchangeHeader:
     """Write a gallery to a new file, mode 0600, and return the header with the number of rows.
 
-    Rows are taken as they come: about 9 MB are in memory at a time, and 64 bytes a row. The file
+    Rows are taken as they come: about 9 MB are in memory at a time, and 80 bytes a row. The file
     appears whole and synced, or not at all.
 
     Args:

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 
 from embedding.errors import EmbeddingInvalid, RequestInvalid, StoreError
 from index.exchange.checking import RowCheck, check_header
-from index.exchange.columns import SCHEMA, check_schema, to_batch, to_columns
+from index.exchange.columns import SCHEMA, check_schema, columns_of, to_batch, to_columns
 from index.exchange.rows import (
+    EARLIER_VERSION,
     FORMAT_VERSION,
     ContentDigest,
     ExchangeColumns,
@@ -163,7 +164,7 @@ def _opened(
             thrift_container_size_limit=_MAX_FOOTER_ENTRIES,
         )
         # Reading a damaged schema raises when its types are looked at, not before.
-        check_schema(file.schema_arrow)
+        check_schema(file.schema_arrow, version=_version(file.metadata) or FORMAT_VERSION)
     header, expected_digest = _header(file.metadata)
     check_header(header, fingerprint=fingerprint)
     return header, _batches(path, file, header, expected_digest)
@@ -173,7 +174,7 @@ def _batches(
     path: Source, file: pq.ParquetFile, header: ExchangeHeader, expected_digest: str | None
 ) -> Iterator[ExchangeColumns]:
     check, digest = RowCheck(header), ContentDigest(header)
-    names = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+    names = [name for name in columns_of(header.version) if name in file.schema_arrow.names]
     with file:
         batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=names, use_threads=False)
         while True:
@@ -195,7 +196,7 @@ def _batches(
 
 def _metadata(header: ExchangeHeader, digest: str) -> dict[str, str]:
     given = {
-        _VERSION_KEY: str(FORMAT_VERSION),
+        _VERSION_KEY: str(header.version),
         _FINGERPRINT_KEY: header.fingerprint,
         _DIMENSION_KEY: str(EMBEDDING_DIMENSION),
         _COUNT_KEY: str(header.count),
@@ -209,15 +210,12 @@ def _metadata(header: ExchangeHeader, digest: str) -> dict[str, str]:
 
 def _header(metadata: pq.FileMetaData) -> tuple[ExchangeHeader, str | None]:
     """Return the header, with the number of rows that the file really announces."""
-    raw = metadata.metadata or {}
-    given = {
-        key.decode(errors="replace"): value.decode(errors="replace") for key, value in raw.items()
-    }
-    version = given.get(_VERSION_KEY)
-    if version != str(FORMAT_VERSION):
+    given = _given(metadata)
+    version = _version(metadata)
+    if version is None:
         raise RequestInvalid(
-            f"the file's {_VERSION_KEY} must be {FORMAT_VERSION}, but is {_shown(version)}; a "
-            f"file of a later version needs a newer program"
+            f"the file's {_VERSION_KEY} must be {EARLIER_VERSION} or {FORMAT_VERSION}, but is "
+            f"{_shown(given.get(_VERSION_KEY))}; a file of a later version needs a newer program"
         )
     if _FINGERPRINT_KEY not in given:
         raise RequestInvalid(f"the file's metadata must say {_FINGERPRINT_KEY}, but do not")
@@ -240,8 +238,22 @@ def _header(metadata: pq.FileMetaData) -> tuple[ExchangeHeader, str | None]:
         exported_at=None if exported_at is None else _time(exported_at),
         count=metadata.num_rows,
         look_alikes=_pairs(given.get(_LOOK_ALIKES_KEY, "[]")),
+        version=version,
     )
     return header, given.get(_DIGEST_KEY)
+
+
+def _given(metadata: pq.FileMetaData) -> dict[str, str]:
+    raw = metadata.metadata or {}
+    return {
+        key.decode(errors="replace"): value.decode(errors="replace") for key, value in raw.items()
+    }
+
+
+def _version(metadata: pq.FileMetaData) -> int | None:
+    """The version that a file says it has; None for one that cannot be read."""
+    known = {str(each): each for each in (EARLIER_VERSION, FORMAT_VERSION)}
+    return known.get(_given(metadata).get(_VERSION_KEY, ""))
 
 
 def _time(text: str) -> datetime:

@@ -16,9 +16,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from index.details import Details, read_metadata
 from index.times import to_microseconds
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""That is written; version 1, without what is kept of people beside their names, is read too."""
+
+EARLIER_VERSION = 1
 
 Source = Path | bytes | bytearray
 """A file, or all that would stand in it."""
@@ -38,6 +42,7 @@ class ExchangeHeader:
         exported_at: when, with a time zone; None where another tool did not say it.
         count: how many rows; None before they are written.
         look_alikes: pairs of the file's subject ids that a photo may not tell apart.
+        version: of the format.
     """
 
     fingerprint: str
@@ -45,6 +50,7 @@ class ExchangeHeader:
     exported_at: datetime | None = None
     count: int | None = None
     look_alikes: tuple[tuple[str, str], ...] = ()
+    version: int = FORMAT_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,6 +77,10 @@ class ExchangeRow:
         image_id: the caller's opaque id of the photo, 1 to 255 characters.
         fingerprint: of the model that made the embedding.
         created_at: when the template was enrolled; None where another tool did not say it.
+        metadata: of the subject, as JSON text, the same in all its rows; so are the next three.
+        purpose: see `index.details`.
+        consent: see `index.details`.
+        expires_at: see `index.details`.
     """
 
     subject_id: str | None
@@ -88,6 +98,20 @@ class ExchangeRow:
     image_id: str
     fingerprint: str
     created_at: datetime | None
+    metadata: str | None = None
+    purpose: str | None = None
+    consent: str | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def details(self) -> Details:
+        """Of the subject."""
+        return Details(
+            metadata=read_metadata(self.metadata),
+            purpose=self.purpose,
+            consent=self.consent,
+            expires_at=self.expires_at,
+        )
 
 
 FIELDS = ExchangeRow.__slots__
@@ -120,6 +144,10 @@ class ExchangeColumns:
     image_id: Sequence[str]
     fingerprint: Sequence[str]
     created_at: Sequence[datetime | None]
+    metadata: Sequence[str | None]
+    purpose: Sequence[str | None]
+    consent: Sequence[str | None]
+    expires_at: Sequence[datetime | None]
 
     @classmethod
     def of(cls, rows: Sequence[ExchangeRow]) -> Self:
@@ -150,14 +178,16 @@ class ContentDigest:
 
     def __init__(self, header: ExchangeHeader) -> None:
         exported_at = None if header.exported_at is None else to_microseconds(header.exported_at)
-        start = (FORMAT_VERSION, header.fingerprint, header.gallery, exported_at)
+        self._with_details = header.version > EARLIER_VERSION
+        start = (header.version, header.fingerprint, header.gallery, exported_at)
         self._sha256 = hashlib.sha256(_json(start))
         for pair in header.look_alikes:
             self._sha256.update(_json(pair))
 
     def add(self, columns: ExchangeColumns) -> None:
         """Take the next rows in, checked."""
-        texts = map(_json, zip(*_texts(columns), strict=True))
+        given = _texts(columns, with_details=self._with_details)
+        texts = map(_json, zip(*given, strict=True))
         figures = zip(
             columns.norm,
             columns.quality,
@@ -184,7 +214,9 @@ class ContentDigest:
         return self._sha256.hexdigest()
 
 
-def _texts(columns: ExchangeColumns) -> Iterator[Iterable[str | int | None]]:
+def _texts(
+    columns: ExchangeColumns, *, with_details: bool
+) -> Iterator[Iterable[str | int | None]]:
     """What the digest takes as text."""
     yield columns.subject_id
     yield columns.name
@@ -194,6 +226,11 @@ def _texts(columns: ExchangeColumns) -> Iterator[Iterable[str | int | None]]:
     yield columns.image_id
     yield columns.fingerprint
     yield (None if at is None else to_microseconds(at) for at in columns.created_at)
+    if with_details:
+        yield columns.metadata
+        yield columns.purpose
+        yield columns.consent
+        yield (None if at is None else to_microseconds(at) for at in columns.expires_at)
 
 
 def _json(values: tuple[str | int | None, ...]) -> bytes:

@@ -33,6 +33,7 @@ class KnownPhoto:
         content_hash: keyed hash of its bytes; None where it was never read.
         subject: whom it showed.
         run: the last run that met it.
+        metadata_digest: keyed digest of the metadata that were written for it; None for none.
     """
 
     state: PhotoState
@@ -41,6 +42,7 @@ class KnownPhoto:
     content_hash: bytes | None
     subject: SubjectDigest
     run: int
+    metadata_digest: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class PhotoRecord:
     image_id: str | None = None
     error: str | None = None
     message: str | None = None
+    metadata_digest: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    inspect,
     select,
     true,
     update,
@@ -308,6 +309,7 @@ class BatchState:
 
 def _prepare(connection: Connection, gallery_id: str) -> None:
     METADATA.create_all(connection)
+    _add_later_columns(connection)
     for index in photos.indexes:
         # A table that is there gets no index that came later.
         index.create(connection, checkfirst=True)
@@ -323,6 +325,15 @@ def _prepare(connection: Connection, gallery_id: str) -> None:
         raise RequestInvalid(
             "this state belongs to another gallery; give each gallery a state file of its own"
         )
+
+
+def _add_later_columns(connection: Connection) -> None:
+    """Give a file of an earlier version the columns that it lacks, empty."""
+    column = photos.c.metadata_digest
+    known = {each["name"] for each in inspect(connection).get_columns(photos.name)}
+    if column.name not in known:
+        kind = column.type.compile(connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {photos.name} ADD COLUMN {column.name} {kind}")
 
 
 def _fact(connection: Connection, name: str) -> str | None:

@@ -48,6 +48,7 @@ def _upsert() -> Any:  # noqa: ANN401 - a statement of SQLAlchemy's
             "content_hash",
             "name_digest",
             "external_digest",
+            "metadata_digest",
             "error",
             "message",
             "lot",
@@ -92,6 +93,7 @@ def row_of_record(
         "content_hash": record.content_hash,
         "name_digest": record.subject.name,
         "external_digest": record.subject.external_id,
+        "metadata_digest": record.metadata_digest,
         "error": record.error,
         "message": record.message,
         "lot": lot if writing else None,
@@ -110,4 +112,5 @@ def known_of(row: Any) -> KnownPhoto:  # noqa: ANN401 - a row of SQLAlchemy's
         content_hash=row.content_hash,
         subject=SubjectDigest(name=row.name_digest, external_id=row.external_digest),
         run=row.run,
+        metadata_digest=row.metadata_digest,
     )

@@ -49,6 +49,8 @@ photos = Table(
     Column("content_hash", LargeBinary(32)),
     Column("name_digest", LargeBinary(16)),
     Column("external_digest", LargeBinary(16)),
+    # Of the metadata that were written for it; files of before have no such column.
+    Column("metadata_digest", LargeBinary(16)),
     # Why it failed: a code and a sentence.
     Column("error", String(64)),
     Column("message", String),

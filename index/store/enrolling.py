@@ -18,9 +18,10 @@ from index.store import template_rows
 from index.store.bulk import driver_time, insert_numbered
 from index.store.change_log import Change, Committed, begin_change, write_changes
 from index.store.crop_rows import insert_crops, seal_crop
+from index.store.detail_rows import change_found, check_not_expired
 from index.store.ids import new_ids
 from index.store.stored_gallery import StoredGallery
-from index.store.subject_rows import FoundSubject, find_or_create
+from index.store.subject_rows import FoundSubject, find_or_create, write_version
 from index.store.tables import templates, utc_now
 
 
@@ -46,6 +47,7 @@ def write_enroll(
     embeddings_ND: NDArray[np.float32],
     *,
     sealer: Sealer,
+    expired_at: datetime,
 ) -> AddedTemplates:
     """Write templates of subjects.
 
@@ -55,16 +57,21 @@ def write_enroll(
         new: checked.
         embeddings_ND: (N, D) float32, what is stored for all their templates in order.
         sealer: seals them.
+        expired_at: who expires until then is there no more.
 
     Raises:
+        ExpiredFirstError: somebody who is meant has expired.
         GalleryNotFound: the gallery was deleted.
-        RequestInvalid: a name and an external id belong to different subjects, or a crop is to
-            be kept and nothing is sealed.
+        RequestInvalid: a name and an external id belong to different subjects, metadata would
+            have too many keys or bytes, or a crop is to be kept and nothing is sealed.
         SubjectNotFound: no subject with an id that was given.
     """
     before = begin_change(connection, gallery.row_id, name=gallery.name)
     now = utc_now()
     found = find_or_create(connection, gallery.row_id, new)
+    check_not_expired(found, now=expired_at)
+    change_found(connection, new, found)
+    write_version(connection, {each.row_id for each in found if not each.created})
     planned = _planned(new, found, first=before.sequence + 1)
     rows = _rows(gallery, planned, embeddings_ND, sealer=sealer, now=now)
     written_at = driver_time(connection, now)

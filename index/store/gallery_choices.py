@@ -20,6 +20,7 @@ from index.store.change_log import (
     begin_change,
     write_changes,
 )
+from index.store.clock import ForwardClock
 from index.store.crop_rows import crop_context, template_crop
 from index.store.cursors import Cursors
 from index.store.database import Database
@@ -40,10 +41,11 @@ class GalleryChoices(GalleryReads):
         database: Database,
         sealer: Sealer,
         cursors: Cursors,
+        clock: ForwardClock,
         erasures: Erasures,
         audit: AuditLog,
     ) -> None:
-        super().__init__(gallery, database=database, sealer=sealer, cursors=cursors)
+        super().__init__(gallery, database=database, sealer=sealer, cursors=cursors, clock=clock)
         self._erasures = erasures
         self._audit = audit
 

@@ -28,6 +28,7 @@ from index.store.change_log import (
     read_state,
     rows_changed,
 )
+from index.store.clock import ForwardClock
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.facts import GalleryFact, gallery_fact, read_fact, unseal_fact
@@ -40,12 +41,13 @@ from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
     LOOKUP_ROWS,
     in_lots,
+    not_expired,
     row_of,
     select_subjects,
     subject_not_found,
     subject_of,
 )
-from index.store.tables import subjects, templates
+from index.store.tables import UtcTime, subjects, templates
 from index.store.template_export import export_rows
 
 _CHANGES_AT_A_TIME = 10_000
@@ -63,11 +65,13 @@ _HITS = (
     .where(
         templates.c.gallery_id == bindparam("gallery"),
         templates.c.id.in_(bindparam("ids", expanding=True)),
+        not_expired(bindparam("now", type_=UtcTime())),
     )
 )
 # Asked for together with the gallery, SQLite would read all subjects of the gallery.
 _SUBJECTS = select_subjects().where(
-    subjects.c.public_id.in_(bindparam("public_ids", expanding=True))
+    subjects.c.public_id.in_(bindparam("public_ids", expanding=True)),
+    not_expired(bindparam("now", type_=UtcTime())),
 )
 
 
@@ -75,9 +79,16 @@ class GalleryReads:
     """One gallery in SQL, as it is read."""
 
     def __init__(
-        self, gallery: StoredGallery, *, database: Database, sealer: Sealer, cursors: Cursors
+        self,
+        gallery: StoredGallery,
+        *,
+        database: Database,
+        sealer: Sealer,
+        cursors: Cursors,
+        clock: ForwardClock,
     ) -> None:
         self.gallery = gallery
+        self.clock = clock
         self._row = gallery.row_id
         self._database = database
         self._sealer = sealer
@@ -212,14 +223,17 @@ class GalleryReads:
     def hits(self, similarities: Mapping[int, float]) -> list[TemplateHit]:
         """Return what is known of templates that a search found; what is gone is left out.
 
+        So is everybody who has expired, erased or not.
+
         Args:
             similarities: by the matrix's id.
         """
         hits: list[TemplateHit] = []
-        ids = iter(similarities)
+        ids, now = iter(similarities), self.clock.now()
         with self._reading() as connection:
             while some := list(itertools.islice(ids, LOOKUP_ROWS)):
-                rows = connection.execute(_HITS, {"gallery": self._row, "ids": some})
+                given = {"gallery": self._row, "ids": some, "now": now}
+                rows = connection.execute(_HITS, given)
                 hits.extend(
                     TemplateHit(
                         template_id=row.public_id,
@@ -253,8 +267,9 @@ class GalleryReads:
 
     def subjects_by_id(self, public_ids: Iterable[str]) -> dict[str, Subject]:
         """Return the subjects that are still there, by id."""
+        given = {"public_ids": list(public_ids), "now": self.clock.now()}
         with self._reading() as connection:
-            rows = connection.execute(_SUBJECTS, {"public_ids": list(public_ids)}).all()
+            rows = connection.execute(_SUBJECTS, given).all()
         return {row.public_id: subject_of(row) for row in rows if row.gallery_id == self._row}
 
     def owners(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -289,7 +304,9 @@ class GalleryReads:
         found: dict[int, Subject] = {}
         with self._reading() as connection:
             for some in in_lots(numbers):
-                query = select_subjects(self._row).where(subjects.c.id.in_(some))
+                query = select_subjects(self._row).where(
+                    subjects.c.id.in_(some), not_expired(self.clock.now())
+                )
                 found |= {row.id: subject_of(row) for row in connection.execute(query)}
         return found
 
@@ -308,8 +325,9 @@ class GalleryReads:
     def find(self, field: Literal["name", "external_id"], value: str) -> Subject | None:
         """Return the subject with this name or external id; None without one."""
         meant = subjects.c[field] == value
+        query = select_subjects(self._row).where(meant, not_expired(self.clock.now()))
         with self._reading() as connection:
-            row = connection.execute(select_subjects(self._row).where(meant)).first()
+            row = connection.execute(query).first()
         return None if row is None else subject_of(row)
 
     def page(self, *, limit: int, cursor: str | None) -> Page:
@@ -321,7 +339,7 @@ class GalleryReads:
         after = -1 if cursor is None else self._cursors.read(cursor, gallery_id=self.gallery.id)
         query = (
             select_subjects(self._row)
-            .where(subjects.c.id > after)
+            .where(subjects.c.id > after, not_expired(self.clock.now()))
             .order_by(subjects.c.id)
             .limit(limit + 1)
         )
@@ -343,7 +361,7 @@ class GalleryReads:
             SubjectNotFound: no subject with this id.
         """
         with self._reading() as connection:
-            row_id = row_of(connection, self._row, subject_id)
+            row_id = row_of(connection, self._row, subject_id, now=self.clock.now())
             rows = connection.execute(
                 select(templates)
                 .where(templates.c.subject_id == row_id)
@@ -372,7 +390,11 @@ class GalleryReads:
                 subjects.c.public_id.label("owner"),
             )
             .join_from(templates, subjects)
-            .where(subjects.c.gallery_id == self._row, subjects.c.public_id.in_(subject_ids))
+            .where(
+                subjects.c.gallery_id == self._row,
+                subjects.c.public_id.in_(subject_ids),
+                not_expired(self.clock.now()),
+            )
         )
 
     def _template_row(self, connection: Connection, public_id: str) -> Row[Any]:

@@ -7,21 +7,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select
 
-from embedding.errors import RequestInvalid, SubjectNotFound, TemplateNotFound
+from embedding.errors import SubjectNotFound, TemplateNotFound
 from index.exchange.rows import ExchangeRow
 from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal, RemovalKind
-from index.records import Enrolled, NewSubject, Subject
+from index.records import Enrolled, NewSubject
 from index.repeats import Repeatable
 from index.store.capping import Surplus, remove_surplus
 from index.store.change_log import Change, Committed, GalleryState, begin_change, write_changes
 from index.store.deleted_galleries import remember_deleted
+from index.store.detail_rows import due
 from index.store.enrolling import AddedTemplates, write_enroll
 from index.store.event_rows import forget_gallery_events
 from index.store.facts import (
@@ -33,15 +33,11 @@ from index.store.facts import (
     seal_fact,
     write_fact,
 )
-from index.store.gallery_choices import GalleryChoices
+from index.store.gallery_people import GalleryPeople, Versions
 from index.store.kept_answers import forget_answers_of, keep_answer
 from index.store.merged_subjects import forget_all_merged, removed_with
 from index.store.rule_rows import read_rules
-from index.store.subject_rows import (
-    row_of,
-    select_subjects,
-    subject_of,
-)
+from index.store.subject_rows import row_of, subject_not_found, write_version
 from index.store.tables import galleries, subjects, templates, utc_now
 from index.store.template_import import Imported, import_rows
 
@@ -65,7 +61,7 @@ class RemovedTemplates(Committed):
         return tuple(one.template_row for one in self.log if one.template_row is not None)
 
 
-class GalleryStore(GalleryChoices):
+class GalleryStore(GalleryPeople):
     """One gallery in SQL, as it is read and changed."""
 
     def enroll(
@@ -84,14 +80,23 @@ class GalleryStore(GalleryChoices):
             repeatable: how it is remembered what was done with the one subject; None for not.
 
         Raises:
+            ExpiredFirstError: somebody who is meant has expired.
             GalleryNotFound: the gallery was deleted.
             IdempotencyKeyInUse: a request with the same key was quicker.
-            RequestInvalid: a name and an external id belong to different subjects.
+            RequestInvalid: a name and an external id belong to different subjects, or metadata
+                would have too many keys or bytes.
             SubjectNotFound: no subject with an id that was given.
         """
 
         def change(connection: Connection) -> tuple[AddedTemplates, list[Removal]]:
-            added = write_enroll(connection, self.gallery, new, embeddings_ND, sealer=self._sealer)
+            added = write_enroll(
+                connection,
+                self.gallery,
+                new,
+                embeddings_ND,
+                sealer=self._sealer,
+                expired_at=self.clock.now(),
+            )
             cap = read_rules(connection, self._row).max_templates
             removals: list[Removal] = []
             if cap is not None:
@@ -136,54 +141,43 @@ class GalleryStore(GalleryChoices):
             self._enter(connection, "gallery.import", facts=facts)
             return done
 
-    def relabel(
-        self, public_id: str, field: Literal["name", "external_id"], value: str | None
-    ) -> tuple[Subject, Committed]:
-        """Give the subject another name or external id, or erase it with None.
-
-        Raises:
-            RequestInvalid: another subject of the gallery has it.
-            SubjectNotFound: no subject with this id.
-        """
-        column = subjects.c[field]
-        with self._erasures.changing(self.gallery.id) as connection:
-            before = begin_change(connection, self._row, name=self.gallery.name)
-            row_id = row_of(connection, self._row, public_id)
-            taken = select(subjects.c.id).where(
-                subjects.c.gallery_id == self._row, column == value, subjects.c.id != row_id
-            )
-            if value is not None and connection.execute(taken).first() is not None:
-                what = field.replace("_", " ")
-                raise RequestInvalid(f"another subject of the gallery has this {what}")
-            connection.execute(
-                update(subjects).where(subjects.c.id == row_id).values({field: value})
-            )
-            after = write_changes(
-                connection,
-                self._row,
-                [Change(kind="subject_relabeled", subject_id=public_id)],
-                before=before,
-                at=utc_now(),
-            )
-            row = connection.execute(
-                select_subjects(self._row).where(subjects.c.id == row_id)
-            ).one()
-            self._enter(connection, "subject.relabel", public_id, facts={field: value is not None})
-        return subject_of(row), Committed(before=before, after=after)
-
-    def remove_subject(self, public_id: str) -> RemovedTemplates:
+    def remove_subject(self, public_id: str, *, versions: Versions = None) -> RemovedTemplates:
         """Remove the subject and its templates.
 
+        Args:
+            public_id: whom.
+            versions: see `Versions`.
+
         Raises:
+            SubjectChanged: it has none of the versions.
             SubjectNotFound: no subject with this id.
             StoreError: the ledger or the database cannot be written. The subject stays, or goes
                 with the next change if it is in the ledger already.
         """
-        return self._remove(
-            lambda connection: self._remove_subject(connection, public_id),
-            "subject.remove",
-            subject=public_id,
-        )
+
+        def remove(connection: Connection) -> RemovedTemplates:
+            if versions is not None:
+                begin_change(connection, self._row, name=self.gallery.name)
+                self._subject_row(connection, public_id, versions=versions)
+            return self._remove_subject(connection, public_id)
+
+        return self._remove(remove, "subject.remove", subject=public_id)
+
+    def remove_expired(self, public_id: str) -> RemovedTemplates:
+        """Remove a subject who has expired, with its templates.
+
+        Raises:
+            SubjectNotFound: no subject with this id, or its expiry was put off.
+            StoreError: as `remove_subject`.
+        """
+
+        def remove(connection: Connection) -> RemovedTemplates:
+            begin_change(connection, self._row, name=self.gallery.name)
+            if public_id not in due(connection, self._row, now=self.clock.now()):
+                raise subject_not_found()
+            return self._remove_subject(connection, public_id)
+
+        return self._remove(remove, "subject.expire", subject=public_id)
 
     def remove_template(self, public_id: str) -> RemovedTemplates:
         """Remove one template; its subject stays.
@@ -353,6 +347,8 @@ class GalleryStore(GalleryChoices):
         if row.subject_id is not None:
             forget_answers_of(connection, row.subject_id)
         was_last = row.owner is not None and not _has_templates(connection, row.subject_id)
+        if row.subject_id is not None:
+            write_version(connection, [row.subject_id])
         log = [_removed(subject_id=row.owner, template_id=public_id, row_id=row.id)]
         after = write_changes(
             connection,

@@ -8,10 +8,17 @@ from typing import Literal
 from sqlalchemy import Connection, bindparam, update
 
 from embedding.errors import RequestInvalid
+from index.details import Details, metadata_text
 from index.exchange.rows import ExchangeRow
 from index.store.bulk import driver_time, insert_numbered
 from index.store.change_log import Change
-from index.store.subject_rows import FoundSubject, existing_subjects
+from index.store.detail_rows import write_details
+from index.store.subject_rows import (
+    FoundSubject,
+    existing_subjects,
+    new_version,
+    write_version,
+)
 from index.store.tables import subjects
 
 _Label = Literal["id", "name", "external id"]
@@ -40,7 +47,7 @@ def find_or_import(
     """Return whose the rows are, as if one after the other was written.
 
     A subject is the gallery's with the same id, or the one with the same name or external id;
-    else it is made, with the id of the file. A label that it lacks is taken over.
+    else it is made, with the id of the file. A label or detail that it lacks is taken over.
 
     Args:
         connection: in a transaction that holds the gallery.
@@ -58,7 +65,9 @@ def find_or_import(
         known.take(row)
     _create(connection, gallery, known.new, now=now)
     _write_labels(connection, list(known.filled.values()))
+    write_details(connection, [(each.row_id, each.details) for each in known.filled.values()])
     distinct = {owner.id: owner for owner in known.owners.values()}
+    write_version(connection, [each.row_id for each in distinct.values() if not each.created])
     return Owners(
         by_id=known.owners,
         num_created=len(known.new),
@@ -137,6 +146,7 @@ class _Known:
             external_id=row.external_id,
             num_templates=0,
             created=True,
+            details=row.details,
         )
         self._enter(owner)
         self.new.append((owner, row))
@@ -144,12 +154,13 @@ class _Known:
         return owner
 
     def _fill(self, owner: FoundSubject, row: ExchangeRow) -> None:
-        """Give the owner the labels that only the file has."""
+        """Give the owner the labels and details that only the file has."""
         name = owner.name or row.name
         external_id = owner.external_id or row.external_id
-        if (name, external_id) == (owner.name, owner.external_id):
+        details = _filled(owner.details, row.details)
+        if (name, external_id, details) == (owner.name, owner.external_id, owner.details):
             return
-        owner.name, owner.external_id = name, external_id
+        owner.name, owner.external_id, owner.details = name, external_id, details
         self._enter(owner)
         # The row of a new one is not written yet.
         if not owner.created and owner.id not in self.filled:
@@ -160,6 +171,16 @@ class _Known:
         for what, value in _labels(subject.id, subject):
             if value is not None:
                 self._by[what, value] = subject
+
+
+def _filled(own: Details, given: Details) -> Details:
+    """Own details, with those of another that are missing."""
+    return Details(
+        metadata={**given.metadata, **own.metadata},
+        purpose=own.purpose or given.purpose,
+        consent=own.consent or given.consent,
+        expires_at=own.expires_at or given.expires_at,
+    )
 
 
 def _labels(
@@ -178,6 +199,7 @@ def _create(
     """Write new subjects, each with its first row in the file, and enter their row ids."""
     if not new:
         return
+    version = new_version()
     rows = [
         {
             "public_id": owner.id,
@@ -185,6 +207,13 @@ def _create(
             "name": owner.name,
             "external_id": owner.external_id,
             "created_at": driver_time(connection, row.created_at or now),
+            "metadata": metadata_text(owner.details.metadata),
+            "purpose": owner.details.purpose,
+            "consent": owner.details.consent,
+            "expires_at": None
+            if owner.details.expires_at is None
+            else driver_time(connection, owner.details.expires_at),
+            "version": version,
         }
         for owner, row in new
     ]

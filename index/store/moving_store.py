@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from embedding.errors import RequestInvalid, TemplateNotFound
+from index.details import joined
 from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal
 from index.moves import MergedSubjects, MovedTemplates
@@ -23,18 +24,19 @@ from index.store.change_log import (
     begin_change,
     write_changes,
 )
+from index.store.detail_rows import check_not_expired, write_details
 from index.store.gallery_store import RemovedTemplates
 from index.store.kept_answers import forget_answers_of
-from index.store.merged_subjects import merged_into, note_merged
+from index.store.merged_subjects import note_merged
 from index.store.moved_rows import move_rows
 from index.store.rule_rows import read_rules
 from index.store.subject_rows import (
     FoundSubject,
+    details_of,
     find_or_create,
     row_of,
-    select_subjects,
-    subject_not_found,
     subject_of,
+    write_version,
 )
 from index.store.tables import subjects, templates, utc_now
 from index.store.template_store import TemplateStore
@@ -83,6 +85,7 @@ class MovingStore(TemplateStore):
             dry_run: commit nothing.
 
         Raises:
+            ExpiredFirstError: whom they are given to has expired.
             RequestInvalid: they are the subject's already, or a name and an external id belong to
                 different subjects.
             SubjectNotFound: no subject with one of the ids.
@@ -91,8 +94,10 @@ class MovingStore(TemplateStore):
 
         def change(connection: Connection) -> tuple[Moved, list[Removal]]:
             before = begin_change(connection, self._row, name=self.gallery.name)
-            old = row_of(connection, self._row, subject_id)
+            now = self.clock.now()
+            old = row_of(connection, self._row, subject_id, now=now)
             new = find_or_create(connection, self._row, [to])[0]
+            check_not_expired([new], now=now)
             if new.row_id == old:
                 raise RequestInvalid("the templates are this subject's already; name another one")
             rows = move_rows(
@@ -110,6 +115,7 @@ class MovingStore(TemplateStore):
                 )
             # What an enroll of theirs answered is so no more.
             forget_answers_of(connection, old)
+            write_version(connection, [old, new.row_id])
             num_left = connection.scalar(select(func.count()).where(templates.c.subject_id == old))
             log = [Change(kind="subject_added", subject_id=new.id)] if new.created else []
             after = write_changes(
@@ -154,7 +160,8 @@ class MovingStore(TemplateStore):
     def merge_subjects(self, subject_id: str, *, into: str, dry_run: bool) -> Merged:
         """Give all that one subject has to another, and delete the one.
 
-        The other one keeps name and external id, and takes over what it has none of.
+        The other one keeps name, external id and details, and takes over what it has none of; of
+        two expiries the earlier one holds.
 
         Args:
             subject_id: of the one that goes.
@@ -162,7 +169,8 @@ class MovingStore(TemplateStore):
             dry_run: commit nothing.
 
         Raises:
-            RequestInvalid: both are the same, or were declared look-alikes.
+            RequestInvalid: both are the same, or were declared look-alikes, or their metadata
+                together would have too many keys or bytes.
             SubjectNotFound: no subject with one of the ids.
         """
         pseudonyms: tuple[str, ...] = ()
@@ -189,6 +197,7 @@ class MovingStore(TemplateStore):
                 connection.execute(
                     update(subjects).where(subjects.c.id == new.id).values(taken_over)
                 )
+            write_details(connection, [(new.id, joined(details_of(new), details_of(old)))])
             declared = [
                 Change(kind="look_alike_declared", subject_id=into)
                 for other in partners
@@ -270,14 +279,6 @@ class MovingStore(TemplateStore):
         if not surplus:
             return RemovedTemplates(before=before, after=before, log=())
         return self._surplus_removed(connection, surplus, before=before)
-
-    def _subject_row(self, connection: Connection, public_id: str) -> Row[Any]:
-        row = connection.execute(
-            select_subjects(self._row).where(subjects.c.public_id == public_id)
-        ).first()
-        if row is None:
-            raise subject_not_found(merged_into(connection, self._row, public_id))
-        return row
 
 
 def _check_one_person(old: Row[Any], new: Row[Any], partners: Sequence[str]) -> None:

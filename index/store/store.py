@@ -23,6 +23,7 @@ from index.sealing import Sealer
 from index.signing import Signer
 from index.store.audit_log import AuditLog
 from index.store.change_log import anchor_at, begin_change
+from index.store.clock import ForwardClock
 from index.store.crop_rows import reseal_crops
 from index.store.cursors import Cursors
 from index.store.database import Database
@@ -89,6 +90,7 @@ class Store:
         """
         self._folder = folder
         self._sealer = sealer
+        self._clock = ForwardClock()
         self.database = open_database(folder, database_url)
         with ExitStack() as undo:
             undo.callback(self.database.close)
@@ -350,6 +352,7 @@ class Store:
             database=self.database,
             sealer=self._sealer,
             cursors=self._cursors,
+            clock=self._clock,
             erasures=self._erasures,
             audit=self.audit,
         )

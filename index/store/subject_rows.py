@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, update
 
 from embedding.errors import RequestInvalid, SubjectNotFound
 from index.audit.entries import SALT_BYTES
+from index.details import NO_DETAILS, Details, read_metadata
 from index.exchange.rows import ExchangeRow
 from index.records import NewSubject, Subject
 from index.store.bulk import driver_time, insert_numbered
@@ -28,6 +30,7 @@ class FoundSubject:
 
     Attributes:
         num_templates: before the transaction.
+        details: before the transaction.
     """
 
     row_id: int
@@ -36,6 +39,7 @@ class FoundSubject:
     external_id: str | None
     num_templates: int
     created: bool
+    details: Details = NO_DETAILS
 
 
 def in_lots(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
@@ -52,7 +56,37 @@ def subject_of(row: Row[Any]) -> Subject:
         external_id=row.external_id,
         num_templates=row.num_templates,
         created_at=row.created_at,
+        details=details_of(row),
+        # With the count, so that templates that move without it being told are noticed too.
+        version=f"{row.version or '0'}-{row.num_templates}",
     )
+
+
+def details_of(row: Row[Any]) -> Details:
+    """Return the details of a row of `subjects`."""
+    return Details(
+        metadata=read_metadata(row.metadata),
+        purpose=row.purpose,
+        consent=row.consent,
+        expires_at=row.expires_at,
+    )
+
+
+def not_expired(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Return the condition that a subject has not expired; nobody's templates never do."""
+    return or_(subjects.c.expires_at.is_(None), subjects.c.expires_at > now)
+
+
+def new_version() -> str:
+    """Return a version that no row had before: one is enough for all changes of a transaction."""
+    return os.urandom(8).hex()
+
+
+def write_version(connection: Connection, row_ids: Iterable[int]) -> None:
+    """Give subjects a new version, as every change of them or of their templates has to."""
+    version = new_version()
+    for some in in_lots(list(row_ids)):
+        connection.execute(update(subjects).where(subjects.c.id.in_(some)).values(version=version))
 
 
 def select_subjects(gallery: int | None = None) -> Select[Any]:
@@ -70,17 +104,24 @@ def select_subjects(gallery: int | None = None) -> Select[Any]:
     return query if gallery is None else query.where(subjects.c.gallery_id == gallery)
 
 
-def row_of(connection: Connection, gallery: int, public_id: str) -> int:
+def row_of(
+    connection: Connection, gallery: int, public_id: str, *, now: datetime | None = None
+) -> int:
     """Return the row id of a subject.
+
+    Args:
+        connection: in a transaction.
+        gallery: row id.
+        public_id: of the subject.
+        now: who has expired by then is not there; None for everybody.
 
     Raises:
         SubjectNotFound: no subject with this id in the gallery.
     """
-    row_id: int | None = connection.scalar(
-        select(subjects.c.id).where(
-            subjects.c.gallery_id == gallery, subjects.c.public_id == public_id
-        )
+    query = select(subjects.c.id).where(
+        subjects.c.gallery_id == gallery, subjects.c.public_id == public_id
     )
+    row_id: int | None = connection.scalar(query if now is None else query.where(not_expired(now)))
     if row_id is None:
         raise subject_not_found(merged_into(connection, gallery, public_id))
     return row_id
@@ -99,6 +140,19 @@ def find_or_create(
     found = [known.find(each) or known.add(each) for each in wanted]
     _create(connection, gallery, known.new)
     return found
+
+
+def find_among(
+    existing: Iterable[FoundSubject], wanted: Sequence[NewSubject]
+) -> list[FoundSubject | None]:
+    """Return which of existing subjects are meant; None for who is not among them.
+
+    Raises:
+        RequestInvalid: a name and an external id belong to different subjects.
+        SubjectNotFound: no subject with an id that was given.
+    """
+    known = _Known(existing, ids=())
+    return [known.find(each) for each in wanted]
 
 
 def subject_not_found(merged: str | None = None) -> SubjectNotFound:
@@ -195,6 +249,7 @@ def existing_subjects(
                     external_id=row.external_id,
                     num_templates=row.num_templates,
                     created=False,
+                    details=details_of(row),
                 )
 
 
@@ -203,6 +258,7 @@ def _create(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -
     if not new:
         return
     now = driver_time(connection, utc_now())
+    version = new_version()
     rows = [
         {
             "public_id": each.id,
@@ -211,6 +267,7 @@ def _create(connection: Connection, gallery: int, new: Sequence[FoundSubject]) -
             "external_id": each.external_id,
             "created_at": now,
             "audit_salt": os.urandom(SALT_BYTES),
+            "version": version,
         }
         for each in new
     ]

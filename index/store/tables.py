@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0009"
+REVISION = "0005"
 """The newest migration: what `METADATA` describes."""
 
 METADATA = MetaData(
@@ -99,10 +99,25 @@ subjects = Table(
     Column("created_at", UtcTime, nullable=False),
     # With it the audit log's pseudonyms of the subject can be told; it goes with the row.
     Column("audit_salt", LargeBinary(16)),
+    # A JSON object; NULL for an empty one.
+    Column("metadata", String),
+    Column("purpose", String(200)),
+    Column("consent", String(255)),
+    Column("expires_at", UtcTime),
+    # Random, another one after each change; NULL for a row that an earlier version wrote.
+    Column("version", String(16)),
     UniqueConstraint("gallery_id", "name"),
     UniqueConstraint("gallery_id", "external_id"),
     Index(None, "gallery_id", "id"),
     sqlite_autoincrement=True,
+)
+
+# Only of those who expire: it costs the others nothing.
+Index(
+    None,
+    subjects.c.expires_at,
+    sqlite_where=subjects.c.expires_at.is_not(None),
+    postgresql_where=subjects.c.expires_at.is_not(None),
 )
 
 look_alikes = Table(

@@ -13,15 +13,19 @@ from index.store.database import Database
 from index.store.loading import unsealed_rows
 from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
-from index.store.tables import subjects, templates
+from index.store.subject_rows import not_expired
+from index.store.tables import subjects, templates, utc_now
 
 _ROWS_AT_A_TIME = 2_000
+_DETAILS = ("metadata", "purpose", "consent", "expires_at")
 
 
 def export_rows(
     database: Database, gallery: StoredGallery, *, sealer: Sealer, whole: bool = True
 ) -> Iterator[ExchangeRow]:
     """Yield all templates, verified, their vectors in the model's own space.
+
+    Those of people who have expired are left out.
 
     Args:
         database: of the gallery.
@@ -45,9 +49,10 @@ def export_rows(
             subjects.c.public_id.label("owner"),
             subjects.c.name,
             subjects.c.external_id,
+            *(subjects.c[name] for name in _DETAILS),
         )
         .outerjoin_from(templates, subjects)
-        .where(templates.c.gallery_id == gallery.row_id)
+        .where(templates.c.gallery_id == gallery.row_id, not_expired(utc_now()))
         .order_by(templates.c.id)
         .limit(_ROWS_AT_A_TIME)
     )
@@ -76,6 +81,7 @@ def export_rows(
                     image_id=known.image_id,
                     fingerprint=known.fingerprint,
                     created_at=known.created_at,
+                    **{name: row._mapping[name] for name in _DETAILS},
                 )
 
 

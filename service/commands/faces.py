@@ -24,6 +24,14 @@ from service.commands.options import (
     print_table,
     progress_bar,
 )
+from service.commands.people import (
+    ConsentOption,
+    DaysOption,
+    ExpiresOption,
+    MetadataOption,
+    PurposeOption,
+    person_of,
+)
 from service.commands.photos import (
     OF_ONE_PHOTO,
     Failure,
@@ -73,6 +81,11 @@ def enroll(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Take poor faces too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Save nothing.")] = False,
+    metadata: MetadataOption = None,
+    purpose: PurposeOption = None,
+    consent_reference: ConsentOption = None,
+    expires_at: ExpiresOption = None,
+    expires_in_days: DaysOption = None,
     data_folder: DataFolderOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
@@ -85,6 +98,7 @@ def enroll(
             raise typer.BadParameter(f"a box goes with one photo, but {len(photos)} were found")
         left, top, right, bottom = parse_box(box)
         choice = Box(left=left, top=top, right=right, bottom=bottom)
+    person = person_of(metadata, purpose, consent_reference, expires_at, expires_in_days)
     done: list[EnrolledPhoto] = []
     try:
         with client_for(data_folder, key) as client, progress_bar(quiet=as_json) as progress:
@@ -98,6 +112,7 @@ def enroll(
                         face=choice,
                         force=force,
                         dry_run=dry_run,
+                        person=person,
                     )
                 except OF_ONE_PHOTO as error:
                     row.failure = failure_of(error)

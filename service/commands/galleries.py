@@ -1,4 +1,4 @@
-"""``facegallery subjects``, ``galleries`` and ``models``."""
+"""``facegallery galleries`` and ``models``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +7,9 @@ import typer
 
 from embedding.errors import RequestInvalid
 from index.private_files import new_private_file
-from service import schemas
 from service.commands.options import (
     EXIT_CODES,
-    GALLERY,
     DataFolderOption,
-    GalleryOption,
     JsonOption,
     KeyOption,
     add_row,
@@ -22,55 +19,8 @@ from service.commands.options import (
     print_table,
 )
 
-PAGE = 1000
-
-subjects_app = typer.Typer(no_args_is_help=True, help="The people of a gallery.")
 galleries_app = typer.Typer(no_args_is_help=True, help="Galleries: who is looked for together.")
 models_app = typer.Typer(no_args_is_help=True, help="The models that galleries are made with.")
-
-
-@subjects_app.command("list", epilog=EXIT_CODES)
-def list_subjects(
-    gallery: GalleryOption = GALLERY,
-    data_folder: DataFolderOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List the people of a gallery, in the order of their enrollment."""
-    subjects: list[schemas.SubjectAnswer] = []
-    cursor: str | None = None
-    with client_for(data_folder, key) as client:
-        while True:
-            page = client.subjects(gallery, limit=PAGE, cursor=cursor)
-            subjects += page.subjects
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-    if as_json:
-        print_json(schemas.SubjectsAnswer(subjects=subjects, next_cursor=None))
-        return
-    table = new_table("id", "name", "external id", "templates", "since")
-    for each in subjects:
-        since = f"{each.created_at:%Y-%m-%d %H:%M}"
-        add_row(table, each.id, each.name, each.external_id, each.num_templates, since)
-    print_table(table)
-
-
-@subjects_app.command("remove", epilog=EXIT_CODES)
-def remove_subject(
-    subject_id: Annotated[str, typer.Argument(help="Id, as `subjects list` shows it.")],
-    gallery: GalleryOption = GALLERY,
-    data_folder: DataFolderOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Remove a person with all templates; never matched again from then on."""
-    with client_for(data_folder, key) as client:
-        removed = client.remove_subject(gallery, subject_id)
-    if as_json:
-        print_json(removed)
-    else:
-        typer.echo(f"removed, with {removed.num_templates} templates")
 
 
 @galleries_app.command("list", epilog=EXIT_CODES)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service import schemas
-from service.commands.galleries import PAGE, galleries_app, subjects_app
+from service.commands.galleries import galleries_app
 from service.commands.options import (
     EXIT_CODES,
     GALLERY,
@@ -19,6 +19,7 @@ from service.commands.options import (
     print_json,
     print_table,
 )
+from service.commands.people import PAGE, subjects_app
 
 templates_app = typer.Typer(no_args_is_help=True, help="What is stored of people's faces.")
 look_alikes_app = typer.Typer(

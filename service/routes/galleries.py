@@ -1,9 +1,9 @@
-"""Galleries, their subjects, and the models that they can be made with."""
+"""Galleries, and the models that they can be made with."""
 
 from enum import Enum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from service import answers, schemas
 from service.access import PartsOf, allowed, in_worker
@@ -89,68 +89,6 @@ def get_gallery_erasure(
     """Give the receipt of the gallery of this name that was deleted last, as it stands now."""
     caller.require_gallery(gallery)
     return answers.receipt_answer(parts.galleries.receipt(parts.galleries.erasure(gallery)))
-
-
-@router.get("/galleries/{gallery}/subjects", tags=TAGS, responses=problems(404))
-def list_subjects(
-    gallery: GalleryPath,
-    parts: PartsOf,
-    caller: Annotated[Caller, Depends(allowed(Permission.READ_SUBJECTS))],
-    limit: Annotated[int, Query(ge=1, le=1000, description="Subjects on the page.")] = 100,
-    cursor: Annotated[
-        str | None,
-        Query(max_length=1000, description="`next_cursor` of the page before."),
-    ] = None,
-) -> schemas.SubjectsAnswer:
-    """List a gallery's subjects, page by page, in the order of their enrollment."""
-    caller.require_gallery(gallery)
-    page = parts.galleries.get(gallery).subjects(limit=limit, cursor=cursor)
-    return answers.subjects_answer(page)
-
-
-@router.get("/galleries/{gallery}/subjects/{subject_id}", tags=TAGS, responses=problems(404))
-def get_subject(
-    gallery: GalleryPath,
-    subject_id: SubjectPath,
-    parts: PartsOf,
-    caller: Annotated[Caller, Depends(allowed(Permission.READ_SUBJECTS))],
-) -> schemas.SubjectAnswer:
-    """Show a subject."""
-    caller.require_gallery(gallery)
-    return answers.subject_answer(parts.galleries.get(gallery).subject(subject_id))
-
-
-@router.delete(
-    "/galleries/{gallery}/subjects/{subject_id}", tags=TAGS, responses=problems(404, 409)
-)
-def remove_subject(
-    gallery: GalleryPath,
-    subject_id: SubjectPath,
-    parts: PartsOf,
-    caller: Annotated[Caller, Depends(allowed(Permission.REMOVE))],
-) -> schemas.ErasedAnswer:
-    """Remove a subject with its templates; it is never matched again.
-
-    The receipt becomes final a little later: ask for it again under `erasure`.
-    """
-    caller.require_gallery(gallery)
-    erasure = parts.galleries.get(gallery).erase_subject(subject_id)
-    return answers.erased_answer(erasure, parts.galleries)
-
-
-@router.get(
-    "/galleries/{gallery}/subjects/{subject_id}/erasure", tags=TAGS, responses=problems(404)
-)
-def get_erasure(
-    gallery: GalleryPath,
-    subject_id: SubjectPath,
-    parts: PartsOf,
-    caller: Annotated[Caller, Depends(allowed(Permission.REMOVE))],
-) -> schemas.ReceiptAnswer:
-    """Give the receipt of a removed subject as it stands now, final once all is purged."""
-    caller.require_gallery(gallery)
-    erasure = parts.galleries.get(gallery).erasure(subject_id)
-    return answers.receipt_answer(parts.galleries.receipt(erasure))
 
 
 @router.get("/models", tags=["operation"], responses=problems())

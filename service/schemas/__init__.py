@@ -45,6 +45,7 @@ from service.schemas.sessions import SessionAnswer
 from service.schemas.subjects import (
     ErasedAnswer,
     ErasureContent,
+    IdentifiedSubject,
     ReceiptAnswer,
     RemovedAnswer,
     SubjectAnswer,
@@ -91,6 +92,7 @@ __all__ = [
     "GalleryThresholdAnswer",
     "HealthAnswer",
     "IdentifiedFace",
+    "IdentifiedSubject",
     "IdentifyAcrossAnswer",
     "IdentifyAnswer",
     "ImportAnswer",

@@ -18,7 +18,7 @@ from service.schemas.base import (
 from service.schemas.enrolling import CandidateAnswer
 from service.schemas.faces import FaceAnswer
 from service.schemas.identifying import CalibrationAnswer
-from service.schemas.subjects import SubjectAnswer
+from service.schemas.subjects import IdentifiedSubject
 
 
 class SearchedGalleryAnswer(Answer):
@@ -47,7 +47,7 @@ class InGalleryAnswer(Answer):
 
     gallery: GalleryName
     decision: Annotated[Literal["match", "review", "unknown"], Field(examples=["match"])]
-    subject: SubjectAnswer | None
+    subject: IdentifiedSubject | None
     similarity: Annotated[
         float | None, Field(description="Not for identifier keys.", examples=[0.72])
     ]
@@ -63,7 +63,7 @@ class AcrossFace(FaceAnswer):
     decision: Annotated[Literal["match", "review", "unknown"], Field(examples=["match"])]
     gallery: Annotated[str | None, Field(description="Of the subject.", examples=["front-door"])]
     subject: Annotated[
-        SubjectAnswer | None,
+        IdentifiedSubject | None,
         Field(
             description="Of `match` the person, of `review` the one to compare with, which "
             "identifier keys do not see."
@@ -140,7 +140,7 @@ class VerifyAnswer(Answer):
         VerifyThresholdAnswer, Field(description="From here on a person should look.")
     ]
     gallery: Annotated[str | None, Field(description="Of the subject.", examples=["default"])]
-    subject: Annotated[SubjectAnswer | None, Field(description="Null for two photos.")]
+    subject: Annotated[IdentifiedSubject | None, Field(description="Null for two photos.")]
     template_id: Annotated[
         str | None,
         Field(

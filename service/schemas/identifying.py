@@ -9,7 +9,7 @@ from index.decision import Reason
 from service.schemas.base import CREATED, Answer, GalleryName, ModelRef, ThresholdAnswer
 from service.schemas.enrolling import CandidateAnswer
 from service.schemas.faces import FaceAnswer
-from service.schemas.subjects import SubjectAnswer
+from service.schemas.subjects import IdentifiedSubject
 
 
 class CalibrationAnswer(Answer):
@@ -39,7 +39,7 @@ class IdentifiedFace(FaceAnswer):
 
     decision: Annotated[Literal["match", "review", "unknown"], Field(examples=["match"])]
     subject: Annotated[
-        SubjectAnswer | None,
+        IdentifiedSubject | None,
         Field(
             description="Of `match` the person, of `review` the one to compare with, which "
             "identifier keys do not see."

@@ -8,14 +8,35 @@ from pydantic import Field
 from service.schemas.base import CREATED, FINGERPRINT, SUBJECT_ID, Answer
 
 
-class SubjectAnswer(Answer):
-    """A person in a gallery."""
+class IdentifiedSubject(Answer):
+    """A person as an identification names them: nothing of what is kept besides."""
 
     id: Annotated[str, Field(examples=[SUBJECT_ID])]
     name: Annotated[str | None, Field(examples=["Ada Lovelace"])]
     external_id: Annotated[str | None, Field(examples=[None])]
     num_templates: Annotated[int, Field(examples=[3])]
     created_at: Annotated[datetime, Field(examples=[CREATED])]
+
+
+class SubjectAnswer(IdentifiedSubject):
+    """A person in a gallery."""
+
+    metadata: Annotated[
+        dict[str, str | int | float | bool], Field(examples=[{"badge": 17, "team": "night"}])
+    ]
+    purpose: Annotated[str | None, Field(examples=["access to building 7"])]
+    consent_reference: Annotated[str | None, Field(examples=["consents/17"])]
+    expires_at: Annotated[
+        datetime | None, Field(description="When the person is erased.", examples=[None])
+    ]
+    version: Annotated[
+        str,
+        Field(
+            description="Another one after each change of the person or their templates; in "
+            "quotes it is the `ETag`.",
+            examples=["9f86d081884c7d65-3"],
+        ),
+    ]
 
 
 class SubjectsAnswer(Answer):

@@ -78,7 +78,9 @@ class MoveAnswer(Answer):
 
     subject_id: Annotated[
         str | None,
-        Field(description="Whose they are; None on a dry run of somebody new."),
+        Field(
+            description="Whose they are; None on a dry run of somebody new.", examples=[SUBJECT_ID]
+        ),
     ]
     created: Annotated[bool, Field(description="The person is new.")]
     dry_run: bool
@@ -88,7 +90,9 @@ class MoveAnswer(Answer):
     ]
     dropped_template_ids: Annotated[
         list[str],
-        Field(description="Removed, because the gallery keeps no more of one subject."),
+        Field(
+            description="Removed, because the gallery keeps no more of one subject.", examples=[[]]
+        ),
     ]
 
 
@@ -111,12 +115,15 @@ class MergeAnswer(Answer):
     ]
     dropped_template_ids: Annotated[
         list[str],
-        Field(description="Removed, because the gallery keeps no more of one subject."),
+        Field(
+            description="Removed, because the gallery keeps no more of one subject.", examples=[[]]
+        ),
     ]
     lost_name: Annotated[
-        str | None, Field(description="Of who went, where the other keeps its own.")
+        str | None,
+        Field(description="Of who went, where the other keeps its own.", examples=["A. Lovelace"]),
     ]
-    lost_external_id: Annotated[str | None, Field(description="Likewise.")]
+    lost_external_id: Annotated[str | None, Field(description="Likewise.", examples=[None])]
     num_look_alikes: Annotated[
         int, Field(description="Declared look-alikes that were taken over.", examples=[0])
     ]

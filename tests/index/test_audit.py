@@ -65,7 +65,7 @@ def test_every_change_is_in_it(galleries: Galleries) -> None:
     assert [(each.actor, each.action) for each in _log(galleries)] == [
         ("key-1", "gallery.create"),
         ("key-1", "subject.enroll"),
-        ("key-1", "subject.relabel"),
+        ("key-1", "subject.change"),
         ("key-1", "template.remove"),
         ("key-1", "subject.remove"),
         ("local", "key.create"),

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tests.index.samples import identify, new_template, unit_vectors
 _VECTORS = unit_vectors(30)
 
 
-def _new(first: int, num: int = 1, **who: str) -> NewSubject:
+def _new(first: int, num: int = 1, **who: Any) -> NewSubject:
     templates = tuple(new_template(each) for each in _VECTORS[first : first + num])
     return NewSubject(templates=templates, **who)
 

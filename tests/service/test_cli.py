@@ -359,3 +359,49 @@ def test_help_of_serve_names_the_variables(run: Run) -> None:
     """What the environment can set is said beside the option."""
     for variable in ("FACEGALLERY_HOST", "FACEGALLERY_PORT", "FACEGALLERY_DATA_FOLDER"):
         assert variable in run("serve", "--help").out
+
+
+def test_people_are_found_shown_and_changed(run: Run, people: Path) -> None:
+    """What an enroll said of a person is shown, changed, erased; other versions are refused."""
+    person = ("--metadata", '{"badge": 17}', "--purpose", "door", "--expires-in-days", "30")
+    enrolled = run("enroll", people / "ben", "--subject", "ben", *person, "--json")
+    ident = enrolled.json["photos"][0]["answer"]["subject_id"]
+    shown = run("subjects", "show", ident, "--json").json
+    assert (shown["metadata"], shown["purpose"]) == ({"badge": 17}, "door")
+    assert shown["expires_at"] is not None
+    assert "badge" in run("subjects", "show", ident).out
+    change = ("subjects", "change", ident, "--erase", "expires-at", "--erase", "purpose")
+    changed = run(*change, "--metadata", '{"badge": null, "x": true}', "--name", "bea", "--json")
+    assert changed.json | {"version": ""} == shown | {
+        "name": "bea",
+        "metadata": {"x": True},
+        "purpose": None,
+        "expires_at": None,
+        "version": "",
+    }
+    stale = run(*change, "--name", "cat", "--only-version", shown["version"])
+    assert (stale.code, "subject_changed" in stale.err) == (3, True)
+    found = run("subjects", "list", "--name", "bea", "--json").json["subjects"]
+    assert found == [changed.json]
+    assert run("subjects", "list", "--external-id", "bea", "--json").json["subjects"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--metadata", "[]"),
+        ("--metadata", '{"a": NaN}'),
+        ("--metadata", '{"a": {}}'),
+        ("--expires-at", "tomorrow"),
+        ("--expires-at", "2090-01-01T00:00:00"),
+        ("--expires-at", "2001-01-01T00:00:00Z"),
+        ("--name", "x", "--erase", "name"),
+    ],
+)
+def test_changes_that_cannot_be_made(run: Run, people: Path, arguments: tuple[str, ...]) -> None:
+    """Nothing given, and values that cannot be kept, change nothing."""
+    run("enroll", people / "ben", "--subject", "ben")
+    (before,) = run("subjects", "list", "--json").json["subjects"]
+    assert run("subjects", "change", before["id"], *arguments).code in {2, 3}
+    assert run("subjects", "list", "--json").json["subjects"] == [before]

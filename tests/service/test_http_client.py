@@ -22,6 +22,7 @@ from embedding.errors import (
     KeyInvalid,
     RequestInvalid,
     ServerUnreachable,
+    SubjectChanged,
     SubjectNotFound,
 )
 from service import calls
@@ -266,7 +267,8 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
     made: list[calls.Call[Any]] = [
         calls.enroll([b"x"], gallery="g"), calls.identify(b"x", gallery="g"), calls.detect(b"x"),
         calls.galleries(), calls.create_gallery("g"), calls.delete_gallery("g"),
-        calls.subjects("g"), calls.subject("g", "s"), calls.remove_subject("g", "s"),
+        calls.subjects("g"), calls.subject("g", "s"), calls.change_subject("g", "s", {}),
+        calls.remove_subject("g", "s"),
         calls.keys(), calls.create_key(role=Role.ADMIN), calls.revoke_key("k"), calls.models(),
         calls.ready(), calls.erasure("g", "s"), calls.audit(), calls.gallery("g"),
         calls.change_gallery("g"), calls.templates("g", "s"), calls.template("g", "t"),
@@ -333,6 +335,16 @@ def test_all_of_it_against_a_real_service(running: Server) -> None:
         one = client.subject("default", str(enrolled.subject_id))
         assert (one.name, one.external_id, one.num_templates) == ("ann", "a-1", 2)
         assert client.subjects("default").subjects == [one]
+        patch = {
+            "metadata": {"badge": 17},
+            "name": None,
+            "expires_at": datetime(2090, 1, 1, tzinfo=UTC),
+        }
+        changed = client.change_subject("default", one.id, patch, version=one.version)
+        assert (changed.metadata, changed.name) == ({"badge": 17}, None)
+        assert client.subjects("default", external_id="a-1").subjects == [changed]
+        with pytest.raises(SubjectChanged):
+            client.change_subject("default", one.id, {"name": "ann"}, version=one.version)
         removed = client.remove_subject("default", one.id)
         assert removed.num_templates == 2
         assert client.erasure("default", one.id).content.subject_id == one.id

@@ -83,6 +83,9 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("GET", "/v1/galleries/{gallery}/subjects/{subject_id}"): Row(
         roles=OPERATORS, in_gallery=True
     ),
+    ("PATCH", "/v1/galleries/{gallery}/subjects/{subject_id}"): Row(
+        roles=OPERATORS, in_gallery=True, request={"json": {"name": "Bea"}}
+    ),
     ("DELETE", "/v1/galleries/{gallery}/subjects/{subject_id}"): Row(
         roles=OPERATORS, in_gallery=True
     ),

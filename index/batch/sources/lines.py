@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from embedding.errors import RequestInvalid
 from index.batch.sources.paths import printable
 from index.batch.sources.source import Skip, SubjectKey, skip
+from index.details import given_metadata
 
 JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 CSV_SUFFIX = ".csv"
@@ -201,6 +202,21 @@ def metadata_of(fields: Mapping[str, Any], *known: str) -> str | None:
     text = json.dumps(rest, ensure_ascii=False, separators=(",", ":"))
     text.encode()
     return text
+
+
+def kept_of(metadata: str | None) -> dict[str, Any]:
+    """Return what a gallery keeps of metadata: empty fields of a line say nothing."""
+    given: dict[str, Any] = {} if metadata is None else json.loads(metadata)
+    return {name: value for name, value in given.items() if value is not None and value != ""}
+
+
+def metadata_problem(key: str, metadata: str | None) -> Skip | None:
+    """Return why a gallery cannot keep the metadata of a photo; None where it can."""
+    try:
+        given_metadata(json.dumps(kept_of(metadata)))
+    except RequestInvalid as error:
+        return Skip(key=key, error=error.code, message=str(error))
+    return None
 
 
 def _place(first: int, last: int) -> str:

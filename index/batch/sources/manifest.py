@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from embedding.errors import RequestInvalid
-from index.batch.sources.lines import LineFile, metadata_of, subject_of, text_of
+from index.batch.sources.lines import (
+    LineFile,
+    metadata_of,
+    metadata_problem,
+    subject_of,
+    text_of,
+)
 from index.batch.sources.paths import is_inside, printable, reader
 from index.batch.sources.source import (
     Skip,
@@ -82,6 +88,10 @@ class Manifest:
             if isinstance(checked, Skip):
                 return checked
             subject = checked
+            metadata = metadata if self._rules.metadata else None
+            problem = metadata_problem(key, metadata)
+            if problem is not None:
+                return problem
         return self._found(key, path, subject, metadata)
 
     def _found(

@@ -101,11 +101,13 @@ class SourceRules:
         subjects_are: what the name of a subject's folder is to the gallery.
         outside: follow links and paths that lead out of the source.
         without_subjects: take every photo, whomever it shows.
+        metadata: give what is said of a photo besides, which must fit a gallery then.
     """
 
     subjects_are: Literal["name", "external-id"] = "name"
     outside: bool = False
     without_subjects: bool = False
+    metadata: bool = True
 
     def subject(self, folder: str) -> SubjectKey:
         """Return whom a folder of this name stands for; not checked."""

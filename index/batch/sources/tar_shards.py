@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from embedding.errors import RequestInvalid
-from index.batch.sources.lines import metadata_of, subject_of
+from index.batch.sources.lines import metadata_of, metadata_problem, subject_of
 from index.batch.sources.paths import is_photo_name, printable
 from index.batch.sources.source import (
     Skip,
@@ -114,6 +114,7 @@ class TarShards:
     ) -> SourcePhoto | Skip:
         key = f"{printable(shard)}/{printable(member.name)}"
         subject = self._subject(member.name) if named is None else named.subject
+        metadata = None if named is None else named.metadata
         if not self._rules.without_subjects:
             if subject == SubjectKey():
                 return skip(key, "no_subject")
@@ -121,13 +122,17 @@ class TarShards:
             if isinstance(checked, Skip):
                 return checked
             subject = checked
+            metadata = metadata if self._rules.metadata else None
+            problem = metadata_problem(key, metadata)
+            if problem is not None:
+                return problem
         return SourcePhoto(
             key=key,
             subject=subject,
             size_bytes=member.size,
             mtime_ns=mtime_ns,
             read=_reader(self._folder / shard, member.offset_data, member.size),
-            metadata=None if named is None else named.metadata,
+            metadata=metadata,
         )
 
     def _subject(self, member: str) -> SubjectKey:

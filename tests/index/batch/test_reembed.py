@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from index.batch.reembed import ReEmbedded, ReEmbedOptions, reembed
 from index.batch.sources.folder_tree import FolderTree
 from index.batch.sources.source import SourceRules
 from index.batch.stages import FaceRules
+from index.details import DetailChange, SubjectChange
 from index.galleries import Galleries
 from index.rules import GalleryRules
 from index.store.store import Store
@@ -126,6 +127,25 @@ def test_rules_and_look_alikes_go_over(
     assert new.rules() == old.rules()
     pairs = [{new.subject(each).name for each in pair} for pair in new.look_alikes()]
     assert pairs == [{"ann", "eve"}]
+
+
+def test_details_go_over(galleries: Galleries, tree: Path, other: FaceEmbedder) -> None:
+    """Metadata, purpose, consent and expiry, as they are at the last call, and no others."""
+    old = galleries.get("people")
+    ann, ben = (subject.id for subject in old.subjects(limit=2).subjects)
+    later = datetime(2090, 1, 1, tzinfo=UTC)
+    change = DetailChange(metadata={"a": 1}, purpose="door", consent="c", expires_at=later)
+    nothing = DetailChange(metadata=None, purpose=None, consent=None, expires_at=None)
+    for subject in (ann, ben):
+        old.change_subject(subject, SubjectChange(details=change))
+    run(galleries, tree, other, switch=False)
+    old.change_subject(ann, SubjectChange(details=DetailChange(metadata={"b": 2})))
+    old.change_subject(ben, SubjectChange(details=nothing))
+    before = {each.name: each.details for each in old.subjects().subjects}
+    assert run(galleries, tree, other).switched
+    after = {each.name: each.details for each in galleries.get("people").subjects().subjects}
+    assert after == before
+    assert dict(before[old.subject(ann).name].metadata) == {"a": 1, "b": 2}
 
 
 def test_it_is_so_after_a_restart(

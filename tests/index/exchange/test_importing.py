@@ -33,7 +33,7 @@ class Target:
         """Write batches in one import."""
         return self.store.gallery_store(self.gallery).import_rows(iter(batches))
 
-    def enroll(self, **who: str) -> str:
+    def enroll(self, **who: Any) -> str:
         """Write a subject with one template; returns its id."""
         new = NewSubject(templates=(new_template(unit_vectors(1, seed=9)[0]),), **who)
         rows = self.store.gallery_store(self.gallery)

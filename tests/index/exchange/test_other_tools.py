@@ -155,7 +155,7 @@ def test_a_column_twice_is_told(path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "problem"),
     [
-        ({"facegallery.format_version": "2"}, RequestInvalid, "must be 1, but is '2'"),
+        ({"facegallery.format_version": "3"}, RequestInvalid, "must be 1 or 2, but is '3'"),
         ({"facegallery.format_version": None}, RequestInvalid, "but is missing"),
         ({"facegallery.fingerprint": None}, RequestInvalid, "must say facegallery.fingerprint"),
         ({"facegallery.fingerprint": "x"}, RequestInvalid, "64 lower-case hexadecimal"),
