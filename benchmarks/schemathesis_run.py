@@ -33,6 +33,9 @@ MAY_REFUSE: Final[Mapping[str, str]] = {
     "verify": "two photos, or a photo and whom it shows; a face in each",
     "calibrate": "at least two people, or photos of strangers",
     "import_gallery": "a file of the exchange format",
+    "patch_gallery": "another name comes without other changes",
+    "move_templates": "whose they become",
+    "merge_subjects": "two people who are not the same one",
     "create_key": "a time in the future",
 }
 """Operations that may answer 422 to what fits their schema, and what no schema can say of them."""
@@ -40,6 +43,7 @@ MAY_REFUSE: Final[Mapping[str, str]] = {
 OPAQUE: Final = frozenset({"cursor", "idempotency-key"})
 """Parameters that are good only where they came from: operations that have one may do so, too."""
 
+_REPOSITORY = Path(__file__).parents[1]
 _KEY, _TOKEN = "SCHEMATHESIS_KEY", "SCHEMATHESIS_TOKEN"
 _TAKEN: Final = ("2xx", "3xx", "401", "403", "404", "409", "429", "5xx")
 _MAX_LINE: Final = 600
@@ -100,11 +104,15 @@ def attack(
     environment = {
         **os.environ,
         "SCHEMATHESIS_HOOKS": "benchmarks.schemathesis_hooks",
+        "PYTHONPATH": os.pathsep.join([str(_REPOSITORY), os.environ.get("PYTHONPATH", "")]),
         _KEY: key,
         _TOKEN: token,
         PORTRAIT_VARIABLE: str(portrait or ""),
     }
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # It keeps what it found where it runs.
+    run = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     if not report.is_file():
         raise RuntimeError(f"schemathesis ended with {run.returncode}: {run.stdout}{run.stderr}")
     said = json.loads(report.read_text())

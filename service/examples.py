@@ -57,13 +57,16 @@ def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:  #
             for name, field in schema.get("properties", {}).items()
             if name in required or field.get("examples")
         }
+    if {"type": "null"} in schema.get("anyOf", ()) and "$ref" not in schema["anyOf"][0]:
+        return None
     for several in ("anyOf", "allOf"):
         if several in schema:
             return example_of(schema[several][0], schemas)
     if schema.get("type") == "array":
         if "prefixItems" in schema:
             return [example_of(item, schemas) for item in schema["prefixItems"]]
-        return [example_of(schema["items"], schemas)]
+        first = example_of(schema["items"], schemas)
+        return [] if first == NO_EXAMPLE else [first]
     return {"string": NO_EXAMPLE, "integer": 1, "number": 0.5, "boolean": False}[schema["type"]]
 
 

@@ -64,7 +64,8 @@ def _fits(code: str, path: str, operation: Mapping[str, Any], asked: frozenset[s
         return "queue_reviews" in asked or path.startswith(("/v1/events", "/v1/reviews"))
     thing = re.fullmatch(r"(\w+)_not_found", code)
     if thing and code != errors.ModelNotFound.code:
-        return {thing[1], f"{thing[1]}_id", f"{thing[1]}s"} & asked != set()
+        names = {thing[1], f"{thing[1]}_id", f"{thing[1]}s"}
+        return names & asked != set() or thing[1] in path.split("/")
     if code in _codes_under(errors.PhotoError) or code == errors.DeadlinePassed.code:
         return has_photo
     if code == errors.Overloaded.code:

@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from service.schemas.base import SUBJECT_ID, Answer
+
+_PAIR = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
 
 
 class LookAlikesAnswer(Answer):
@@ -12,6 +14,8 @@ class LookAlikesAnswer(Answer):
 
     pairs: Annotated[
         list[tuple[str, str]],
+        # Tools of older drafts cannot read what a tuple becomes.
+        WithJsonSchema({"type": "array", "items": _PAIR}),
         Field(description="Ids of subjects.", examples=[[(SUBJECT_ID, SUBJECT_ID)]]),
     ]
     next_cursor: Annotated[
