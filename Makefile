@@ -40,8 +40,9 @@ serve: $(VENV)/.base
 
 training: $(VENV)/.training
 
+# Half of the time tests wait, so there are more processes than cores.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
