@@ -30,7 +30,7 @@ KILLS_A_PLACE = 50
 """Then a new, empty place is taken: an old one has been through the rare states."""
 
 _ROOT = Path(__file__).parents[1]
-_MOUNT = 'mount -t tmpfs -o size=6m,mode=0700 tmpfs "$1" && shift && exec "$@"'
+_MOUNT = 'mount -t tmpfs -o size=12m,mode=0700 tmpfs "$1" && shift && exec "$@"'
 
 
 def kills(
