@@ -7,11 +7,12 @@ from embedding.quality import FaceQuality
 from index.batch.flow import Channel, Flow
 from index.batch.hashing import Hashing
 from index.batch.sources.embeddings import ReadyEmbedding, decoded
-from index.batch.stages import known_result
+from index.batch.stages import known_results
 from index.batch.work import Job, LotEnd, Outcome
 from index.store.batch_state import BatchState
 
 _MAX_BYTES = 1 << 16
+_TOGETHER = 32
 
 
 class ReadyStage:
@@ -30,12 +31,15 @@ class ReadyStage:
         flow.start("embeddings", lambda: self._run(jobs, outcomes), ends=outcomes)
 
     def _run(self, jobs: Channel[Job], outcomes: Channel[Outcome | LotEnd]) -> None:
-        for job in jobs:
-            content = job.photo.read(_MAX_BYTES)
-            content_hash = self._hashing.content(content)
-            known = known_result(job, content_hash, self._state)
-            result = known or _faces(decoded(content))
-            outcomes.put(Outcome(job=job, content_hash=content_hash, result=result))
+        while some := jobs.take(_TOGETHER):
+            contents = [job.photo.read(_MAX_BYTES) for job in some]
+            hashes = [self._hashing.content(each) for each in contents]
+            known = known_results(list(zip(some, hashes, strict=True)), self._state)
+            for job, content, content_hash, reason in zip(
+                some, contents, hashes, known, strict=True
+            ):
+                result = reason or _faces(decoded(content))
+                outcomes.put(Outcome(job=job, content_hash=content_hash, result=result))
 
 
 def _faces(ready: ReadyEmbedding) -> PhotoFaces:

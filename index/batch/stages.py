@@ -4,7 +4,7 @@ Each stage runs in threads of its own; queues between them are bounded, so memor
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 _NUM_READERS = 4
 """Enough to have several reads under way on a disk or a network; they mostly wait."""
+
+_READ_TOGETHER = 4
+"""Photos whose bytes are looked up in one transaction, which takes longer than a look-up."""
 
 _MORE_EMBEDDERS = 1
 """Besides one a core, that prepares its crops while the net runs for the others."""
@@ -97,9 +100,7 @@ class Stages:
         read = flow.channel(Channel[ReadPhoto](_QUEUE, num_producers=_NUM_READERS))
         found = flow.channel(Channel[FoundPhoto](_QUEUE, num_producers=self._num_workers))
         for number in range(_NUM_READERS):
-            flow.start(
-                f"reader {number}", self._stage(self._read, jobs, read, outcomes), ends=read
-            )
+            flow.start(f"reader {number}", lambda: self._read_all(jobs, read, outcomes), ends=read)
         for number in range(self._num_workers):
             flow.start(
                 f"finder {number}", self._stage(self._find, read, found, outcomes), ends=found
@@ -128,8 +129,29 @@ class Stages:
 
         return run
 
+    def _read_all(
+        self,
+        jobs: Channel[Job],
+        target: Channel[ReadPhoto],
+        outcomes: Channel[Outcome | LotEnd],
+    ) -> None:
+        """Read photos; nothing more has to be done where their bytes are known."""
+        while some := jobs.take(_READ_TOGETHER):
+            done = [self._read(job) for job in some]
+            photos = [each for each in done if isinstance(each, ReadPhoto)]
+            for each in done:
+                if isinstance(each, Outcome):
+                    outcomes.put(each)
+            pairs = [(each.job, each.content_hash) for each in photos]
+            for photo, known in zip(photos, known_results(pairs, self._state), strict=True):
+                if known is None:
+                    target.put(photo)
+                else:
+                    outcomes.put(
+                        Outcome(job=photo.job, content_hash=photo.content_hash, result=known)
+                    )
+
     def _read(self, job: Job) -> ReadPhoto | Outcome:
-        """The photo's bytes; nothing more has to be done where they are known."""
         try:
             # One more than allowed is enough to refuse it.
             content = job.photo.read(self._embedder.limits.max_bytes + 1)
@@ -137,11 +159,7 @@ class Stages:
             return _failed(job, "missing", "there is no such file")
         except OSError as error:
             return _failed(job, "unreadable", f"it could not be read: {error.strerror}")
-        content_hash = self._hashing.content(content)
-        known = known_result(job, content_hash, self._state)
-        if known is not None:
-            return Outcome(job=job, content_hash=content_hash, result=known)
-        return ReadPhoto(job=job, content=content, content_hash=content_hash)
+        return ReadPhoto(job=job, content=content, content_hash=self._hashing.content(content))
 
     def _find(self, photo: ReadPhoto) -> FoundPhoto | Outcome:
         """The faces of a photo that are to be embedded."""
@@ -185,15 +203,22 @@ class Stages:
         return faces
 
 
-def known_result(
-    job: Job, content_hash: bytes, state: BatchState | None
-) -> Literal["unchanged", "duplicate"] | None:
-    """Return why a photo of these bytes needs no work; None where it does."""
+def known_results(
+    photos: Sequence[tuple[Job, bytes]], state: BatchState | None
+) -> list[Literal["unchanged", "duplicate"] | None]:
+    """Return for photos, each with the hash of its bytes, why it needs no work, or None."""
     if state is None:
-        return None
-    if _is_unchanged(job, content_hash):
-        return "unchanged"
-    return "duplicate" if state.contains(content_hash, job.digest) else None
+        return [None] * len(photos)
+    unchanged = [_is_unchanged(job, content_hash) for job, content_hash in photos]
+    copies = state.contained(
+        (content_hash, job.digest)
+        for (job, content_hash), is_known in zip(photos, unchanged, strict=True)
+        if not is_known
+    )
+    return [
+        "unchanged" if is_known else "duplicate" if (content_hash, job.digest) in copies else None
+        for (job, content_hash), is_known in zip(photos, unchanged, strict=True)
+    ]
 
 
 def _is_unchanged(job: Job, content_hash: bytes) -> bool:

@@ -120,15 +120,10 @@ class BatchState:
                     .values(run=run)
                 )
 
-    def contains(self, content_hash: bytes, subject: SubjectDigest) -> bool:
-        """Return whether a photo of these bytes is in the gallery for this subject."""
-        with self._transaction() as connection:
-            return contains(connection, content_hash, subject)
-
     def contained(
         self, some: Iterable[tuple[bytes, SubjectDigest]]
     ) -> set[tuple[bytes, SubjectDigest]]:
-        """Return those of many photos, each by hash and subject, that `contains` is true of."""
+        """Return those of many photos, by hash and subject, that are in the gallery for it."""
         with self._transaction() as connection:
             return {each for each in some if contains(connection, *each)}
 
