@@ -16,6 +16,7 @@ from index.store.event_log import OLDEST
 from index.store.group_commit import GroupCommit
 from tests.index.clock import set_clock
 from tests.index.samples import FINGERPRINT, new_template, unit_vectors
+from tests.index.waiting import wait_until
 
 OpenGalleries = Callable[[], Galleries]
 
@@ -315,8 +316,7 @@ def test_a_failed_commit_is_everybody_s_whose_rows_were_in_it() -> None:
     threads += [threading.Thread(target=add, args=(number,)) for number in (13, 14)]
     for thread in threads[1:]:
         thread.start()
-    while len(commits._waiting) < 2:
-        pass
+    wait_until(lambda: len(commits._waiting) >= 2)
     let_go.set()
     for thread in threads:
         thread.join()
