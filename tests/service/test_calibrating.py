@@ -12,8 +12,10 @@ from index.records import NewSubject
 from index.rules import GalleryRules
 from service import calibrating
 from service.auth import Role
+from service.settings import Settings
 from tests.fakes import make_photo
 from tests.index.samples import new_template, unit_vectors
+from tests.service.databases import services_on_one_database
 from tests.service.support import FakeService, check_problem
 
 CALIBRATE, THRESHOLD = (f"/v1/galleries/default/{each}" for each in ("calibrate", "threshold"))
@@ -187,6 +189,33 @@ def test_one_calibration_of_a_gallery_at_a_time(
     go_on.set()
     first.join()
     assert _calibrate(service).status_code == 200
+
+
+@pytest.mark.postgres
+def test_one_calibration_at_a_time_over_all_services(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one service of a database calibrates a gallery, another one refuses to begin."""
+    with services_on_one_database(settings) as (one, other):
+        one.enroll("ann", "ben")
+        begun, go_on = threading.Event(), threading.Event()
+        measure = measure_gallery
+
+        def held(*args: Any, **kwargs: Any) -> Any:
+            begun.set()
+            go_on.wait(60.0)
+            return measure(*args, **kwargs)
+
+        monkeypatch.setattr(calibrating, "measure_gallery", held)
+        first = threading.Thread(target=one.parts.calibrating.calibrate, args=("default",))
+        first.start()
+        try:
+            assert begun.wait(60.0)
+            check_problem(_calibrate(other), 409, "calibration_running")
+        finally:
+            go_on.set()
+            first.join()
+        assert _calibrate(other).status_code == 200
 
 
 def test_a_calibration_is_audited(service: FakeService) -> None:
