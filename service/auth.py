@@ -309,6 +309,8 @@ class Keys:
         """The holder of a key in force, once the request is counted."""
         allowance = _completed(_allowance(row), self._allowance)
         self._limits.take(row.key_id, allowance)
+        if allowance.per_minute is not None:
+            self._take_turn(row.key_id, allowance.per_minute)
         self._mark_used(row)
         return Caller(
             key_id=row.key_id,
@@ -317,6 +319,16 @@ class Keys:
             expires_at=row.expires_at,
             allowance=allowance,
         )
+
+    def _take_turn(self, key_id: str, per_minute: int) -> None:
+        """Returns when all processes together leave this request its turn.
+
+        Raises:
+            KeyLimited: they do not.
+        """
+        wait_s = self._rows.take_turn(key_id, per_minute=per_minute)
+        if wait_s > 0:
+            raise self._limits.taken_elsewhere(key_id, per_minute=per_minute, wait_s=wait_s)
 
     def in_force(self, key_id: str) -> bool:
         """Whether a key is neither revoked nor expired, asked of the store; counts as no use."""

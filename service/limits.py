@@ -1,6 +1,7 @@
-"""How often a key may ask: a rate that refills, of this process alone, and a quota a day.
+"""How often a key may ask: a rate that refills, and a quota a day, as this process knows them.
 
-`service.limits_sharing` has all processes count the quota together.
+`service.limits_sharing` has all processes count the quota together, and `service.auth` asks the
+database that they share whether the rate of all is kept.
 """
 
 import math
@@ -102,15 +103,27 @@ class Limits:
                 used.left = min(full, used.left + (steady_s - used.at_s) * a_second)
                 used.at_s = steady_s
                 if used.left < 1.0:
-                    wait_s = (1.0 - used.left) / a_second
-                    raise KeyLimited(
-                        f"this key may ask {allowance.per_minute} times a minute; come again in "
-                        f"{math.ceil(wait_s)} s",
-                        retry_after_s=wait_s,
-                    )
+                    raise _too_fast(allowance.per_minute, (1.0 - used.left) / a_second)
                 used.left -= 1.0
             used.num_today += 1
             used.num_unshared += 1
+
+    def taken_elsewhere(self, key_id: str, *, per_minute: int, wait_s: float) -> KeyLimited:
+        """What to raise where other processes took the turn that `take` gave; it is given back.
+
+        Until the time is over this process refuses by itself.
+
+        Args:
+            key_id: public part.
+            per_minute: that the key may ask.
+            wait_s: until its next turn.
+        """
+        with self._lock:
+            used = self._used[key_id]
+            used.left = min(used.left, 1.0 - wait_s * per_minute / _MINUTE_S)
+            used.num_today -= 1
+            used.num_unshared -= 1
+        return _too_fast(per_minute, wait_s)
 
     def unshared(self) -> tuple[int, dict[str, int]]:
         """The day, and how much each key with a quota took since the others were told."""
@@ -140,6 +153,13 @@ class Limits:
                 if day == used.day:
                     used.num_unshared -= told.get(key_id, 0)
                     used.num_today = total + used.num_unshared
+
+
+def _too_fast(per_minute: int, wait_s: float) -> KeyLimited:
+    return KeyLimited(
+        f"this key may ask {per_minute} times a minute; come again in {math.ceil(wait_s)} s",
+        retry_after_s=wait_s,
+    )
 
 
 def _within(own: int | None, other: int | None) -> bool:

@@ -13,6 +13,7 @@ from index.audit.entries import AuditEvent
 from index.store.audit_log import AuditLog
 from index.store.database import Database
 from index.store.key_counts import add_counts
+from index.store.key_rates import take_turn
 from index.store.tables import api_keys, utc_now
 
 _BY_ID = select(api_keys).where(api_keys.c.key_id == bindparam("key_id"))
@@ -138,6 +139,20 @@ class ApiKeys:
         """
         with self._database.transaction() as connection:
             return add_counts(connection, day, counts)
+
+    def take_turn(self, key_id: str, *, per_minute: int) -> float:
+        """Count a request against the rate of all processes; seconds to wait, or 0 if it passes.
+
+        Where no other process uses the keys nothing is counted here.
+
+        Args:
+            key_id: public part.
+            per_minute: requests at once, refilled evenly within a minute.
+        """
+        if not self.shared:
+            return 0.0
+        with self._database.transaction() as connection:
+            return take_turn(connection, key_id, per_minute=per_minute)
 
     def list(self) -> tuple[StoredKey, ...]:
         """Return all keys, revoked ones too, oldest first."""

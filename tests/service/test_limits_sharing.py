@@ -1,4 +1,4 @@
-"""The quota of a day over several processes and restarts."""
+"""The quota of a day over several processes and restarts, and their common rate."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,7 @@ from service.limits import Allowance, Limits
 from service.limits_sharing import share_once
 from service.settings import Settings
 from tests.index.postgres import new_database, postgres_server
+from tests.service.databases import services_on_one_database
 from tests.service.support import check_problem, fake_service
 from tests.service.test_limits import DAY_S, Clock
 
@@ -109,3 +110,21 @@ def test_a_restart_gives_no_second_day(settings: Settings) -> None:
     with fake_service(limited) as service:
         assert service.http.get("/v1/models", headers=headers).status_code == 200
         check_problem(service.http.get("/v1/models", headers=headers), 429, "key_limited")
+
+
+@pytest.mark.postgres
+def test_the_rate_is_that_of_all_services(settings: Settings) -> None:
+    """A key that changes the service between its requests gets no more of them, nor loses any."""
+    limited = settings.model_copy(update={"key_max_per_minute": 2})
+    with services_on_one_database(limited) as (one, other):
+        headers = one.headers()
+        answers = [
+            each.http.get("/v1/models", headers=headers) for each in (one, other, one, other, one)
+        ]
+        assert [each.status_code for each in answers] == [200, 200, 429, 429, 429]
+        for each in answers[2:]:
+            check_problem(each, 429, "key_limited")
+            assert 0 < int(each.headers["retry-after"]) <= 30
+        counted = [each.parts.keys._limits._used.values() for each in (one, other)]
+        assert [used.num_today for (used,) in counted] == [1, 1]
+        assert other.http.get("/v1/models", headers=other.headers()).status_code == 200
