@@ -100,6 +100,7 @@ class Admission:
         self._num_taken = 0
         self._num_free = num_workers
         self._turns: deque[asyncio.Future[None]] = deque()
+        self._reading: set[asyncio.Timeout] = set()
         # Threads of their own: shared ones would change from photo to photo, and each would keep
         # memory of the nets and of the allocator.
         self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="photos")
@@ -150,27 +151,42 @@ class Admission:
             self._num_taken -= 1
 
     def close(self) -> None:
-        """Refuses everybody whose work has not begun; a second call does nothing."""
+        """Refuses who waits and who still sends; what was begun goes on. May be called twice."""
         self._closed = True
         self._threads.shutdown(wait=False)
         for turn in self._turns:
             if not turn.done():
                 turn.set_exception(_stopping())
         self._turns.clear()
+        for limit in self._reading:
+            if not limit.expired():
+                limit.reschedule(0.0)
 
-    async def read(self, reading: Awaitable[Result]) -> Result:
+    async def read(self, reading: Awaitable[Result], *, within_s: float | None = None) -> Result:
         """What the reading of a body gives.
+
+        Args:
+            reading: the body.
+            within_s: how long it may take; None for the usual time.
 
         Raises:
             BodyTooSlow: it was not read in time.
+            ServiceStopping: the queue was closed while it was read.
         """
+        within_s = self._body_timeout_s if within_s is None else within_s
+        limit = asyncio.timeout(within_s)
         try:
-            async with asyncio.timeout(self._body_timeout_s):
+            async with limit:
+                self._reading.add(limit)
                 return await reading
         except TimeoutError as error:
+            if self._closed:
+                raise _stopping() from error
             raise BodyTooSlow(
-                f"the body of the request did not come within {self._body_timeout_s:g} s"
+                f"the body of the request did not come within {within_s:g} s"
             ) from error
+        finally:
+            self._reading.discard(limit)
 
     async def work(
         self, request: Request, work: Callable[[], Result], *, wanted: Wanted | None = None

@@ -19,9 +19,10 @@ from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from embedding.errors import BodyTooSlow, Overloaded, SettingsInvalid, TransferOff
+from embedding.errors import Overloaded, SettingsInvalid, TransferOff
 from index.transfer import Transferred, export_stream, import_into
 from service import answers, schemas
+from service.admission import admission_of
 from service.assembly import Parts
 from service.reading import limited
 
@@ -94,6 +95,7 @@ async def import_file(parts: Parts, gallery: str, request: Request) -> schemas.I
 
     Raises:
         BodyTooSlow: it did not come in time.
+        ServiceStopping: the service ended before it had come.
         GalleryNotFound: no gallery with this name.
         HTTPException: 413 over the limit, 415 of another kind.
         Overloaded: one is taken in now, or this gallery is given out.
@@ -106,17 +108,19 @@ async def import_file(parts: Parts, gallery: str, request: Request) -> schemas.I
     if importing.locked():
         raise _busy()
     async with importing, _claimed(parts, _code(parts.galleries.get(gallery).id)):
-        content = bytearray()
-        try:
-            async with asyncio.timeout(parts.settings.transfer_timeout_s):
-                async for chunk in limited(request, parts.settings.max_import_bytes):
-                    content += chunk
-        except TimeoutError as error:
-            raise BodyTooSlow(
-                f"the file did not come within {parts.settings.transfer_timeout_s:g} s"
-            ) from error
+        content = await admission_of(request).read(
+            _whole(request, parts.settings.max_import_bytes),
+            within_s=parts.settings.transfer_timeout_s,
+        )
         done = await to_thread.run_sync(_imported, parts, gallery, content)
     return answers.import_answer(done, has_ledger=parts.galleries.store.has_ledger)
+
+
+async def _whole(request: Request, max_bytes: int) -> bytearray:
+    content = bytearray()
+    async for chunk in limited(request, max_bytes):
+        content += chunk
+    return content
 
 
 def _imported(parts: Parts, gallery: str, content: bytearray) -> Transferred:

@@ -10,7 +10,7 @@ import pytest
 from service.admission import Wanted
 from service.settings import Settings
 from tests.fakes import make_photo
-from tests.service.listening import LONG_S, Running, listening, until
+from tests.service.listening import LONG_S, Running, everything, listening, until
 from tests.service.support import HeldDetector, check_problem
 
 
@@ -87,6 +87,37 @@ def test_what_has_not_begun_at_the_last_is_refused(
         assert begun.result().status_code == 200
     running.thread.join(LONG_S)
     assert detector.num_looks == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("POST", "/v1/identify", "multipart/form-data; boundary=x"),
+        ("PATCH", "/v1/galleries/default", "application/json"),
+        ("POST", "/v1/galleries/default/import", "application/octet-stream"),
+    ],
+)
+def test_who_still_sends_at_the_last_hears_of_the_end(
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    path: str,
+    kind: str,
+) -> None:
+    """A body that has not come when the time is over hears 503, and nothing is a fault."""
+    monkeypatch.setattr("service.serving.GRACEFUL_SHUTDOWN_S", 0.1)
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n"
+    head += f"Authorization: {running.headers['Authorization']}\r\nContent-Length: 1000\r\n\r\n"
+    with running.connect() as caller:
+        caller.sendall(head.encode() + b"-")
+        until(lambda: running.app.state.stopping.num_open == 1)
+        running.server.should_exit = True
+        answer = everything(caller)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"stopping"' in answer
+    running.thread.join(LONG_S)
+    assert [each for each in caplog.records if each.levelname == "ERROR"] == []
 
 
 def _send_enroll(running: Running, caller: socket.socket, num_photos: int) -> None:
