@@ -31,6 +31,7 @@ FaceGalleryError                     code: stable, machine readable
 │   └── NameInvalid                  a name that is empty, too long or holds forbidden characters
 ├── StoreError
 │   ├── StoreInUse                   another process holds the data folder; carries `url`
+│   ├── StoreUnreachable             the database's server is away, or starts or ends just now
 │   ├── StoreNewer                   written by a newer version of this program
 │   ├── StoreCorrupt                 a checksum does not fit
 │   ├── SealKeyMissing               sealed with a key that is not at hand, or not sealed at all
@@ -280,6 +281,12 @@ class StoreInUse(StoreError):
     def __init__(self, message: str, *, url: str | None = None) -> None:
         super().__init__(message)
         self.url = url
+
+
+class StoreUnreachable(StoreError):
+    """The database's server is away, or starts or ends just now; it may be back in a moment."""
+
+    code = "store_unreachable"
 
 
 class StoreNewer(StoreError):

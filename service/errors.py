@@ -21,6 +21,7 @@ from embedding.errors import (
     FaceQualityTooLow,
     KeyLimited,
     ServiceError,
+    StoreUnreachable,
     SubjectNotFound,
 )
 from service.refusals import note_refusal
@@ -63,6 +64,7 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.NameInvalid: 422,
     errors.StoreError: 500,
     errors.StoreInUse: 503,
+    errors.StoreUnreachable: 503,
     errors.StoreNewer: 500,
     errors.StoreCorrupt: 500,
     errors.SealKeyMissing: 500,
@@ -103,6 +105,9 @@ REQUEST_TOO_LARGE = "request_too_large"
 _MAX_NAME = 100
 _UNREAD = frozenset({http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 """Statuses of requests whose body may not have been read to its end."""
+
+_STORE_AWAY_S = 5
+"""After how long a database that was away is asked again; a restart takes about as long."""
 
 CODE_BY_STATUS: Mapping[int, str] = {
     400: "request_malformed",
@@ -159,10 +164,25 @@ def problem_of(error: FaceGalleryError) -> JSONResponse:
         extra["reasons"] = list(error.reasons)
     if isinstance(error, SubjectNotFound) and error.merged_into is not None:
         extra["merged_into"] = error.merged_into
+    if isinstance(error, StoreUnreachable):
+        # A line is enough: every request meets it, and it passes without anything to mend here.
+        logger.warning("%s", error)
+        return _store_away()
     if not is_told(type(error)):
         logger.error("error code=%s class=%s", error.code, type(error).__name__, exc_info=error)
         return internal_problem()
     return problem(status, error.code, str(error), extra=extra, headers=headers)
+
+
+def _store_away() -> JSONResponse:
+    """What a caller hears while the database is away: not where it is, nor what it said."""
+    return problem(
+        http.HTTPStatus.SERVICE_UNAVAILABLE,
+        StoreUnreachable.code,
+        "the service cannot reach its database now; send the request again later",
+        extra={"retry_after_s": _STORE_AWAY_S},
+        headers={"Retry-After": str(_STORE_AWAY_S)},
+    )
 
 
 def internal_problem() -> JSONResponse:

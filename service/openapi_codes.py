@@ -20,6 +20,7 @@ _STATUS_OF: Final[Mapping[str, int]] = {
     **{code: status for status, code in CODE_BY_STATUS.items()},
     "internal": 500,
     "not_ready": 503,
+    errors.StoreUnreachable.code: 503,
 }
 _PHOTO: Final = frozenset({"photo", "photos"})
 _READ_HERE: Final = frozenset({"application/json", "multipart/form-data"})

@@ -13,6 +13,7 @@ import typer.main
 from fastapi.routing import iter_route_contexts
 from typer.core import TyperGroup
 
+from embedding.errors import StoreUnreachable
 from index.__main__ import app as batch_command_line
 from index.cli.main import app as index_command_line
 from service.app import create_app
@@ -158,6 +159,7 @@ def test_error_codes_of_callers_stand_with_their_status() -> None:
     documented = {code: int(status) for status, code in _ERROR_ROW.findall(_errors_page())}
     expected = {each.code: status for each, status in STATUS_BY_CLASS.items() if is_told(each)}
     expected |= {code: status for status, code in CODE_BY_STATUS.items()}
+    expected[StoreUnreachable.code] = STATUS_BY_CLASS[StoreUnreachable]
     assert documented == expected | {"internal": 500, "not_ready": 503}
 
 

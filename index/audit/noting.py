@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from embedding.errors import StoreError
 from index.audit.actor import LOCAL, actor_id
 from index.audit.entries import AuditEvent
 from index.audit.verifying import DROPPED
@@ -18,6 +19,9 @@ NOTED_WITHIN_S = 0.5
 
 MAX_NOTES = 10_000
 """So many wait while the database fails; what comes then is counted, and the count is entered."""
+
+_AGAIN_S = 5.0
+"""Between two tries while the database fails, each of which is a line of the log."""
 
 _LOT = 1000
 
@@ -85,5 +89,8 @@ class Notes:
     def _flush(self) -> None:
         try:
             self.flush()
+        except StoreError as error:
+            logger.warning("entries of the audit log are written later: %s", error)
+            self._closing.wait(_AGAIN_S)
         except Exception as error:
             log_fault(logger, "entries of the audit log are written later", error)

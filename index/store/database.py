@@ -4,6 +4,7 @@
 share. Everything else in the store is the same for both.
 """
 
+import re
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from embedding.errors import RequestInvalid, StoreCorrupt, StoreError
+from embedding.errors import RequestInvalid, StoreCorrupt, StoreError, StoreUnreachable
 from index.store.claims import Claims
 
 _DAMAGE = ("malformed", "not a database", "corrupt")
@@ -20,6 +21,8 @@ _CORRUPT = "the database is damaged (%s); restore the data folder from a backup"
 _NUL = "cannot contain NUL"
 """What PostgreSQL's driver says of U+0000, sending nothing; SQLite looks for it in vain."""
 _NO_TEXT = "an id or name holds characters that are no text"
+_AWAY = re.compile(r"08...|57P0.|53300")
+"""SQLSTATE of PostgreSQL: no connection, the server starts or ends, or has no connection left."""
 _CLOSED = "the data folder was closed; open it again"
 
 
@@ -128,12 +131,20 @@ def store_error(error: SQLAlchemyError) -> StoreError:
     if isinstance(error, OperationalError):
         if "decode to UTF-8" in cause:
             return StoreCorrupt(_CORRUPT % "text that is not UTF-8")
-        return StoreError(
+        kind = StoreUnreachable if _is_away(error) else StoreError
+        return kind(
             f"the database answered: {cause}; check that it runs, its free space and permissions"
         )
     if isinstance(error, DatabaseError) and any(each in cause for each in _DAMAGE):
         return StoreCorrupt(_CORRUPT % cause)
     return StoreError(f"the database refused a change: {cause}")
+
+
+def _is_away(error: OperationalError) -> bool:
+    """Whether a server could not be reached; SQLite's errors have no SQLSTATE at all."""
+    state = getattr(error.orig, "sqlstate", "")
+    # The driver's own, when there is no connection or it broke, has none.
+    return state is None or _AWAY.fullmatch(state) is not None
 
 
 def copy_error(error: sqlite3.Error) -> StoreError:

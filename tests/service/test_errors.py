@@ -14,6 +14,7 @@ from embedding.errors import (
     Overloaded,
     PhotoTooLarge,
     StoreInUse,
+    StoreUnreachable,
 )
 from service.errors import STATUS_BY_CLASS, error_of_problem, install, is_told, problem_of
 from service.middleware import RequestEnvelope
@@ -55,6 +56,10 @@ def test_problem_document_is_complete(error_class: type[FaceGalleryError]) -> No
     if is_told(error_class):
         assert document["code"] == error_class.code
         assert answer.status_code < 500 or answer.status_code == 503
+    elif error_class is StoreUnreachable:
+        assert (answer.status_code, document["code"]) == (503, error_class.code)
+        assert answer.headers["retry-after"] == str(document["retry_after_s"])
+        assert "what happened" not in document["detail"]
     else:
         assert document["code"] == "internal"
         assert "what happened" not in document["detail"]
@@ -68,6 +73,8 @@ def test_client_gets_the_same_error_back(error_class: type[FaceGalleryError]) ->
     if is_told(error_class) and error_class is not StoreInUse:
         assert type(raised) is error_class
         assert str(raised) == str(_instance(error_class))
+    elif error_class is StoreUnreachable:
+        assert type(raised) is error_class
     else:
         assert type(raised) is FaceGalleryError
 
