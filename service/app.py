@@ -14,6 +14,7 @@ from service.assembly import Parts, open_parts
 from service.headers import allow_origins, origins_of
 from service.listening import Listeners
 from service.measuring import Measured
+from service.metrics_sharing import telling
 from service.metrics_state import Load
 from service.middleware import RequestEnvelope
 from service.openapi import describe
@@ -96,7 +97,8 @@ def create_app(
             opened.metrics.watch_load(load)
             app.state.parts = opened
             try:
-                yield
+                async with telling(opened.metrics.tell):
+                    yield
             finally:
                 app.state.admission.close()
                 listeners.close()

@@ -25,7 +25,7 @@ from service.embedders import Embedders
 from service.limits import Allowance, Limits
 from service.limits_sharing import sharing
 from service.metrics import Metrics
-from service.metrics_state import state_of
+from service.metrics_state import health_of, sizes_of
 from service.recognizer import Recognizer
 from service.repeats import Repeats
 from service.results import Observer
@@ -157,7 +157,9 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             # Where services share a new database, another one may be quicker.
             with suppress(GalleryExists):
                 galleries.create(DEFAULT_GALLERY, fingerprint=embedders.named().fingerprint)
-        metrics = Metrics(lambda: state_of(galleries), version=version())
+        metrics = Metrics(
+            lambda: sizes_of(galleries), lambda: health_of(galleries), version=version()
+        )
         observers: tuple[Observer, ...] = (metrics,) if tracing is None else (metrics, tracing)
         with sharing(limits, galleries.keys):
             yield Parts(

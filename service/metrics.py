@@ -4,7 +4,8 @@ Labels are routes, statuses, stages, decisions and names of galleries. All but t
 the program, so that no caller can make more of them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, get_args
 
@@ -19,8 +20,16 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from embedding.faces import PhotoFaces
-from service.metrics_sharing import counts_of_all
-from service.metrics_state import Load, State, StateCollector
+from service.metrics_sharing import Told, counts_of_all
+from service.metrics_state import (
+    STALENESS,
+    UPKEEP_FAILING,
+    GallerySize,
+    Health,
+    Load,
+    OwnCollector,
+    SizesCollector,
+)
 from service.results import (
     AcrossRecognition,
     Enrollment,
@@ -40,9 +49,21 @@ SIMILARITY_BUCKETS: Final = tuple(round(0.05 * step, 2) for step in range(-2, 21
 
 
 class Metrics:
-    """The counts of one service since it started; thread safe. An `Observer`."""
+    """The counts of one service since it started; thread safe. An `Observer`.
 
-    def __init__(self, state: Callable[[], State], *, version: str) -> None:
+    Args:
+        sizes: looks up the galleries.
+        health: looks up how late this process is.
+        version: of this service.
+    """
+
+    def __init__(
+        self,
+        sizes: Callable[[], Iterable[GallerySize]],
+        health: Callable[[], Health],
+        *,
+        version: str,
+    ) -> None:
         # Otherwise each histogram has one more series that only says when it began.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -111,8 +132,13 @@ class Metrics:
         )
         build.labels(version).set(1)
         self._load: Callable[[], Load] | None = None
-        self._state = state
-        self._look_up(self.registry)
+        self._sizes = sizes
+        self._own = OwnCollector(health, lambda: self._load and self._load())
+        self._told = Told()
+        self._telling = threading.Lock()
+        self.registry.register(SizesCollector(sizes))
+        self.registry.register(self._own)
+        ProcessCollector(registry=self.registry)
 
     def watch_load(self, load: Callable[[], Load] | None) -> None:
         """Tells from now on how busy the workers are; None no longer."""
@@ -170,14 +196,16 @@ class Metrics:
         """
         encode, media_type = choose_encoder(accept)
         registry = counts_of_all()
-        if registry is not None:
-            self._look_up(registry)
-        return encode(registry or self.registry), media_type
+        if registry is None:
+            return encode(self.registry), media_type
+        self.tell()
+        registry.register(SizesCollector(self._sizes))
+        return encode(registry), media_type
 
-    def _look_up(self, registry: CollectorRegistry) -> None:
-        """Adds what is not counted but looked up, in this process, when it is asked for."""
-        registry.register(StateCollector(self._state, lambda: self._load and self._load()))
-        ProcessCollector(registry=registry)
+    def tell(self) -> None:
+        """Tells the other processes of this service how busy and how late this one is."""
+        with self._telling:
+            self._told.tell(self._own.collect(), latest={STALENESS, UPKEEP_FAILING})
 
     def _stages(self, timings_ms: Mapping[str, float]) -> None:
         for stage, spent_ms in timings_ms.items():

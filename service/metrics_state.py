@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -14,6 +15,9 @@ from index.galleries import Galleries
 from index.gallery import Gallery
 
 logger = logging.getLogger(__name__)
+
+STALENESS: Final = "facegallery_staleness_seconds"
+UPKEEP_FAILING: Final = "facegallery_upkeep_failing_seconds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,31 +57,30 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What is looked up when it is asked for.
+class Health:
+    """How late a process is with what it does by itself.
 
     Attributes:
-        galleries: sizes.
         staleness_s: how long ago all changes of other services were known; 0 when alone.
         upkeep_failing_s: for how long the upkeep has failed; 0 while it works.
     """
 
-    galleries: tuple[GallerySize, ...]
     staleness_s: float
     upkeep_failing_s: float
 
 
-def state_of(galleries: Galleries) -> State:
-    """The state of the galleries of this process.
+def sizes_of(galleries: Galleries) -> tuple[GallerySize, ...]:
+    """All galleries as this process knows them.
 
     Raises:
         StoreError: they are closed.
     """
-    return State(
-        galleries=tuple(_size_of(gallery) for gallery in galleries.list()),
-        staleness_s=galleries.staleness_s,
-        upkeep_failing_s=galleries.upkeep_failing_s,
-    )
+    return tuple(_size_of(gallery) for gallery in galleries.list())
+
+
+def health_of(galleries: Galleries) -> Health:
+    """How late this process is."""
+    return Health(staleness_s=galleries.staleness_s, upkeep_failing_s=galleries.upkeep_failing_s)
 
 
 def _size_of(gallery: Gallery) -> GallerySize:
@@ -106,34 +109,44 @@ def _kept(gallery: Gallery) -> KeptCalibration | None:
         return None
 
 
-class StateCollector(Collector):
-    """Sizes and ages, looked up at each call."""
+class SizesCollector(Collector):
+    """What is the same in all processes of a service: galleries, looked up at each call."""
 
-    def __init__(
-        self, state: Callable[[], State], load: Callable[[], Load | None] = lambda: None
-    ) -> None:
-        self._state = state
-        self._load = load
+    def __init__(self, sizes: Callable[[], Iterable[GallerySize]]) -> None:
+        self._sizes = sizes
 
     def describe(self) -> Iterable[Metric]:
         """The names, without looking anything up: nothing is open yet."""
-        return (*_families(), *_load_families(Load(num_working=0, num_queued=0)))
+        return _families()
 
     def collect(self) -> Iterable[Metric]:
         """The values."""
-        state = self._state()
-        subjects, templates, age, stale, staleness, failing = families = _families()
-        for gallery in state.galleries:
+        subjects, templates, age, stale = families = _families()
+        for gallery in self._sizes():
             subjects.add_metric([gallery.name], gallery.num_subjects)
             templates.add_metric([gallery.name], gallery.num_templates)
             if gallery.threshold_age_s is not None:
                 age.add_metric([gallery.name], gallery.threshold_age_s)
             if gallery.threshold_stale is not None:
                 stale.add_metric([gallery.name], float(gallery.threshold_stale))
-        staleness.add_metric([], state.staleness_s)
-        failing.add_metric([], state.upkeep_failing_s)
-        load = self._load()
-        return families if load is None else (*families, *_load_families(load))
+        return families
+
+
+class OwnCollector(Collector):
+    """What each process has by itself: how busy and how late it is."""
+
+    def __init__(self, health: Callable[[], Health], load: Callable[[], Load | None]) -> None:
+        self._health = health
+        self._load = load
+
+    def describe(self) -> Iterable[Metric]:
+        """The names, likewise."""
+        nothing = Load(num_working=0, num_queued=0, num_runs=0, num_crops=0)
+        return own_families(Health(staleness_s=0.0, upkeep_failing_s=0.0), nothing)
+
+    def collect(self) -> Iterable[Metric]:
+        """The values."""
+        return own_families(self._health(), self._load())
 
 
 def _families() -> tuple[GaugeMetricFamily, ...]:
@@ -152,21 +165,26 @@ def _families() -> tuple[GaugeMetricFamily, ...]:
             "1 where a gallery's calibration no longer holds, or is not for its rule or model.",
             labels=("gallery",),
         ),
-        GaugeMetricFamily(
-            "facegallery_staleness_seconds",
-            "Since this service knew all that others on its database had enrolled.",
-            labels=(),
-        ),
-        GaugeMetricFamily(
-            "facegallery_upkeep_failing_seconds",
-            "For how long purging, snapshots or sealing anew have failed; 0 while they work.",
-            labels=(),
-        ),
     )
 
 
-def _load_families(load: Load) -> tuple[Metric, ...]:
+def own_families(health: Health, load: Load | None) -> tuple[Metric, ...]:
+    """What a process has by itself, without labels."""
     families: list[Metric] = [
+        GaugeMetricFamily(
+            STALENESS,
+            "Since this service knew all that others on its database had enrolled.",
+            health.staleness_s,
+        ),
+        GaugeMetricFamily(
+            UPKEEP_FAILING,
+            "For how long purging, snapshots or sealing anew have failed; 0 while they work.",
+            health.upkeep_failing_s,
+        ),
+    ]
+    if load is None:
+        return tuple(families)
+    families += [
         GaugeMetricFamily(
             "facegallery_working", "Photos and enrolls in the workers.", load.num_working
         ),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from service.metrics import Metrics
-from service.metrics_state import GallerySize, Load, State
+from service.metrics_state import GallerySize, Health, Load
 
 REPOSITORY = Path(__file__).parents[1]
 COMPOSE = REPOSITORY / "docker-compose.yml"
@@ -54,8 +54,8 @@ def measured() -> Metrics:
     gallery = GallerySize(
         name="g", num_subjects=1, num_templates=2, threshold_age_s=3.0, threshold_stale=False
     )
-    state = State(galleries=(gallery,), staleness_s=0.0, upkeep_failing_s=0.0)
-    metrics = Metrics(lambda: state, version="1")
+    health = Health(staleness_s=0.0, upkeep_failing_s=0.0)
+    metrics = Metrics(lambda: [gallery], lambda: health, version="1")
     metrics.watch_load(lambda: Load(num_working=1, num_queued=0, num_runs=1, num_crops=2))
     metrics.answered(method="GET", route="/", status=200, seconds=0.1)
     return metrics

@@ -27,7 +27,7 @@ from index.calibration.kept import calibrate_gallery
 from service.app import create_app
 from service.metrics import Metrics
 from service.metrics_sharing import FOLDER_VARIABLE, counting_together, process_ended
-from service.metrics_state import GallerySize, Load, State
+from service.metrics_state import GallerySize, Health, Load
 from service.metrics_token import read_token
 from service.serving import serve
 from service.settings import Settings
@@ -296,20 +296,11 @@ def test_a_poor_token_stops_the_start(settings: Settings, token_file: Path, text
 
 def test_every_metric_is_documented() -> None:
     """The table of metrics holds each one, with its labels, and no other."""
-    empty = State(
-        galleries=(
-            GallerySize(
-                name="g",
-                num_subjects=0,
-                num_templates=0,
-                threshold_age_s=0.0,
-                threshold_stale=False,
-            ),
-        ),
-        staleness_s=0.0,
-        upkeep_failing_s=0.0,
+    gallery = GallerySize(
+        name="g", num_subjects=0, num_templates=0, threshold_age_s=0.0, threshold_stale=False
     )
-    metrics = Metrics(lambda: empty, version="1")
+    health = Health(staleness_s=0.0, upkeep_failing_s=0.0)
+    metrics = Metrics(lambda: [gallery], lambda: health, version="1")
     metrics.answered(method="GET", route="/", status=200, seconds=0.0)
     metrics._stages({"embed": 1.0})
     metrics.watch_load(lambda: Load(num_working=1, num_queued=0, num_runs=1, num_crops=2))
@@ -326,12 +317,17 @@ def test_every_metric_is_documented() -> None:
 COUNTING = """
 import sys
 from service.metrics import Metrics
-from service.metrics_state import Load, State
+from service.metrics_state import Health, Load
 
-state = State(galleries=(), staleness_s=0.0, upkeep_failing_s=0.0)
-metrics = Metrics(lambda: state, version="1")
+own = float(sys.argv[1])
+health = Health(staleness_s=own, upkeep_failing_s=0.0)
+metrics = Metrics(lambda: (), lambda: health, version="1")
+num = int(own)
+metrics.watch_load(lambda: Load(num_working=1, num_queued=num, num_runs=num, num_crops=3 * num))
 with metrics.request_in_progress():
     metrics.answered(method="GET", route="/readyz", status=200, seconds=0.01)
+    metrics.tell()
+    metrics.tell()
     print("counted", flush=True)
     if sys.stdin.readline().strip() == "tell":
         print(metrics.text("")[0].decode())
@@ -343,13 +339,13 @@ def test_processes_count_together() -> None:
     with counting_together():
         crew = [
             subprocess.Popen(
-                [sys.executable, "-c", COUNTING],
+                [sys.executable, "-c", COUNTING, str(number)],
                 cwd=DOCUMENT.parents[1],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            for _ in range(3)
+            for number in (40, 5, 7)
         ]
         for each in crew:
             assert each.stdout
@@ -363,6 +359,10 @@ def test_processes_count_together() -> None:
     assert value(told, "request_seconds_count", route="/readyz") == 3
     assert value(told, "requests_in_progress") == 2
     assert value(told, "build_info", version="1") == 1
-    assert ("facegallery_staleness_seconds", frozenset()) in told
-    assert ("process_resident_memory_bytes", frozenset()) in told
+    assert (value(told, "working"), value(told, "queue_depth")) == (2, 12)
+    assert value(told, "staleness_seconds") == 7
+    assert (value(told, "embedding_runs_total"), value(told, "embedding_crops_total")) == (52, 156)
+    assert told["process_resident_memory_bytes", frozenset()] > 0
+    assert told["process_cpu_seconds_total", frozenset()] > 0
+    assert ("process_start_time_seconds", frozenset()) not in told
     assert FOLDER_VARIABLE not in os.environ

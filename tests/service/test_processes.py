@@ -1,6 +1,7 @@
 """Tests of a service of several processes."""
 
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from service.processes import shared_out
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
 from tests.index.postgres import new_database, postgres_server
+from tests.service.test_metrics import samples_of, value
 from tests.service.test_server import Server, start
 
 LONG_S = 60.0
@@ -87,9 +89,23 @@ def test_processes_share_the_cores(settings: Settings) -> None:
 @pytest.mark.postgres
 @pytest.mark.usefixtures("on_postgres")
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
-def test_processes_answer_as_one(settings: Settings) -> None:
-    """An enroll is found over any connection at once; one that dies is replaced; all end."""
+def test_processes_answer_as_one(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An enroll is found over any connection at once, and whoever is asked counts for all.
+
+    A process that dies is replaced; all end.
+    """
+    token = tmp_path / "token"
+    token.write_text(secrets.token_hex(32))
+    monkeypatch.setenv("FACEGALLERY_METRICS_TOKEN_FILE", str(token))
     server = start(settings, "--processes", "2")
+    opened = {"Authorization": f"Bearer {token.read_text()}"}
+
+    def num_crops() -> float:
+        told = httpx.get(f"{server.url}/metrics", headers=opened).text
+        return value(samples_of(told), "embedding_crops_total")
+
     try:
         members = members_of(server)
         assert len(members) == 2
@@ -109,10 +125,13 @@ def test_processes_answer_as_one(settings: Settings) -> None:
                 )
                 subject = found.json()["faces"][0]["subject"]
                 assert subject["id"] == enrolled.json()["subject_id"]
+        until(lambda: num_crops() == len(PEOPLE) * 7)
+        assert {num_crops() for _ in range(8)} == {len(PEOPLE) * 7}
         victim = members.pop()
         os.kill(victim, signal.SIGKILL)
         until(lambda: victim not in members_of(server) and len(members_of(server)) == 2)
         until(lambda: answers(server))
+        assert num_crops() == len(PEOPLE) * 7
         members = members_of(server)
         assert server.stop() == 0
         assert not any(Path(f"/proc/{pid}").exists() for pid in members)
