@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from embedding.detect import Detector
 from embedding.errors import SettingsInvalid
+from service.accepting import Accepting
 from service.app import create_app
 from service.assembly import open_parts
 from service.logs import configure
@@ -109,7 +110,7 @@ def serve(
     start_logging(settings)
     with (
         open_parts(settings, detector=detector) as parts,
-        listener or listen(settings) as accepting,
+        Accepting(listener or listen(settings)) as accepting,
     ):
         parts.warm_up()
         url = _url(settings, accepting)
