@@ -108,6 +108,10 @@ def serve(
     """
     check_settings(settings)
     start_logging(settings)
+    # From here on: the first process of a container, for one, ignores a signal without a handler,
+    # and loading may take a while. uvicorn has its own meanwhile, and raises the signal again once
+    # it has shut down; then the data folder is closed.
+    signal.signal(signal.SIGTERM, _leave)
     with (
         open_parts(settings, detector=detector) as parts,
         Accepting(listener or listen(settings)) as accepting,
@@ -122,8 +126,6 @@ def serve(
 
         app = create_app(settings, parts=parts)
         config = config_of(app, settings)
-        # uvicorn raises the signal again once it has shut down; then the data folder is closed.
-        signal.signal(signal.SIGTERM, _leave)
         with suppress(KeyboardInterrupt):
             Server(config, app, tell).run(sockets=[accepting])
 

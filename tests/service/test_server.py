@@ -26,6 +26,20 @@ SERVE = (
 )
 
 
+LOADING = (
+    "import contextlib, sys, time, service.serving as serving\n"
+    "@contextlib.contextmanager\n"
+    "def slow(*_, **__):\n"
+    "    print('loading', flush=True)\n"
+    "    try:\n"
+    "        time.sleep(60)\n"
+    "        yield\n"
+    "    finally:\n"
+    "        print('closed', flush=True)\n"
+    "serving.open_parts = slow\n" + SERVE
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """A running server."""
@@ -96,6 +110,25 @@ def test_restart_keeps_everything(server: Server, settings: Settings) -> None:
     finally:
         again.process.kill()
         again.process.communicate()
+
+
+def test_an_end_while_it_loads(tmp_path: Path) -> None:
+    """SIGTERM before anything is served ends it in order: what was opened is closed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOADING, "serve", "--port", "0", "--data-folder", str(tmp_path)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert process.stdout.read() == "closed\n"
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_command_line_goes_through_the_server(
