@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.auth import MAX_LIMIT, Role
+from service.auth import Role
 from service.commands.options import (
     EXIT_CODES,
     DataFolderOption,
@@ -17,6 +17,7 @@ from service.commands.options import (
     print_json,
     print_table,
 )
+from service.keys import MAX_LIMIT
 from service.limits import Allowance
 
 keys_app = typer.Typer(no_args_is_help=True, help="Keys of those who use the service over HTTP.")
