@@ -13,6 +13,7 @@ from service.bodies import DetectBody, EnrollBody, IdentifyBody
 from service.choosing import box_of
 from service.enrolling import enroll_once
 from service.idempotency_key import REPLAYED, SentKey
+from service.identifying import IdentifyingOptions
 from service.openapi import body_of, problems
 from service.reading import photo_body_bytes, read_body
 from service.recording import Telling
@@ -88,8 +89,13 @@ async def identify(
             caller.require(Permission.CHOOSE_THRESHOLDS)
         for gallery in body.galleries or [body.gallery]:
             caller.require_gallery(gallery)
-        telling = Telling(source=body.source, queue_reviews=body.queue_reviews)
-        face = body.face if body.box is None else box_of(body.box)
+        options = IdentifyingOptions(
+            turns=body.turns,
+            num_candidates=body.num_candidates,
+            face=body.face if body.box is None else box_of(body.box),
+            asked=asked,
+            telling=Telling(source=body.source, queue_reviews=body.queue_reviews),
+        )
         if body.galleries is not None:
             if "gallery" in body.model_fields_set:
                 raise RequestInvalid("give gallery or galleries, not both")
@@ -97,22 +103,11 @@ async def identify(
                 parts.recognizer.identify_across,
                 body.photo,
                 galleries=body.galleries,
-                turns=body.turns,
-                num_candidates=body.num_candidates,
-                face=face,
-                asked=asked,
-                telling=telling,
+                **options,
             )
             return answers_deciding.across_answer(across, similarities=similarities)
         result = await place.work(
-            parts.recognizer.identify,
-            body.photo,
-            gallery=body.gallery,
-            turns=body.turns,
-            num_candidates=body.num_candidates,
-            face=face,
-            asked=asked,
-            telling=telling,
+            parts.recognizer.identify, body.photo, gallery=body.gallery, **options
         )
     return answers.identify_answer(result, gallery=body.gallery, similarities=similarities)
 
