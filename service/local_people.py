@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from index.gallery import Gallery
 from service import answers, schemas, template_answers
+from service.arranging import merge_subject, move_templates_of
 from service.assembly import Parts
 from service.bodies_people import change_of
+from service.bodies_templates import MergeBody, MoveBody
 
 
 class LocalPeople:
@@ -81,21 +83,22 @@ class LocalPeople:
         dry_run: bool = False,
     ) -> schemas.MoveAnswer:
         """As in `HttpClient`."""
-        moved = self._gallery(gallery).move_templates(
-            subject_id,
-            template_ids,
+        body = MoveBody.model_construct(
+            templates=list(template_ids),
             to_subject_id=to_subject_id,
             to_name=to_name,
             to_external_id=to_external_id,
             dry_run=dry_run,
         )
+        moved = move_templates_of(self._parts, gallery, subject_id, body)
         return template_answers.move_answer(moved, dry_run=dry_run)
 
     def merge_subjects(
         self, gallery: str, subject_id: str, *, into: str, dry_run: bool = False
     ) -> schemas.MergeAnswer:
         """As in `HttpClient`."""
-        merged = self._gallery(gallery).merge_subjects(subject_id, into=into, dry_run=dry_run)
+        body = MergeBody.model_construct(into=into, dry_run=dry_run)
+        merged = merge_subject(self._parts, gallery, subject_id, body)
         return template_answers.merge_answer(merged, dry_run=dry_run)
 
     def look_alikes(
