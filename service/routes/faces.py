@@ -5,11 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from embedding.errors import RequestInvalid
-from service import answers, answers_deciding, schemas
+from service import schemas
 from service.access import PartsOf, allowed
 from service.admission import admission_of, check_room
+from service.answers.faces import detect_answer
+from service.answers.identifying import across_answer, identify_answer
 from service.auth import Caller, Permission
-from service.bodies import DetectBody, EnrollBody, IdentifyBody
+from service.bodies.photos import DetectBody, EnrollBody, IdentifyBody
 from service.choosing import box_of
 from service.enrolling import enroll_once
 from service.idempotency_key import REPLAYED, SentKey
@@ -105,11 +107,11 @@ async def identify(
                 galleries=body.galleries,
                 **options,
             )
-            return answers_deciding.across_answer(across, similarities=similarities)
+            return across_answer(across, similarities=similarities)
         result = await place.work(
             parts.recognizer.identify, body.photo, gallery=body.gallery, **options
         )
-    return answers.identify_answer(result, gallery=body.gallery, similarities=similarities)
+    return identify_answer(result, gallery=body.gallery, similarities=similarities)
 
 
 @router.post(
@@ -127,4 +129,4 @@ async def detect(
     with admission_of(request).place(request) as place:
         body = await place.read(read_body(request, DetectBody, max_bytes=max_bytes))
         found = await place.work(parts.recognizer.detect, body.photo, turns=body.turns)
-    return answers.detect_answer(found)
+    return detect_answer(found)
