@@ -53,7 +53,6 @@ PhotoBytes = Annotated[
     ),
 ]
 
-
 PersonName = Annotated[str, Field(json_schema_extra={"format": "name"})]
 """A rule of its own is checked where it is stored; the format tells programs that there is one."""
 
@@ -64,18 +63,13 @@ SeveralGalleries = Annotated[
     Field(min_length=1, max_length=MAX_GALLERIES),
 ]
 
-
 Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
-
 
 Rate = Annotated[float, Field(ge=SMALLEST_RATE, lt=1, allow_inf_nan=False, examples=[0.001])]
 
-
 YesOrNo = Annotated[bool, Field(strict=True), BeforeValidator(_read_word)]
 
-
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
-
 
 BoxEdges = Annotated[
     tuple[Coordinate, Coordinate, Coordinate, Coordinate], BeforeValidator(_split_box)
