@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from service.auth import MAX_LIMIT, Role
+from service.auth import Role
 from service.commands.asking import client_for
 from service.commands.options import EXIT_CODES, DataFolderOption, JsonOption, KeyOption
 from service.commands.printing import add_row, new_table, print_json, print_line, print_table
+from service.keys import MAX_LIMIT
 from service.limits import Allowance
 
 keys_app = typer.Typer(no_args_is_help=True, help="Keys of those who use the service over HTTP.")

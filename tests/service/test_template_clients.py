@@ -16,7 +16,7 @@ from service.http_client import HttpClient, connect
 from service.local_client import LocalClient
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
-from tests.service.test_server import Server, start
+from tests.service.server_process import Server, start
 
 Run = Callable[..., Any]
 
