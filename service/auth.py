@@ -307,21 +307,34 @@ class Keys:
 
     def _admitted(self, row: StoredKey) -> Caller:
         """The holder of a key in force, once the request is counted."""
-        allowance = _completed(_allowance(row), self._allowance)
-        self._limits.take(row.key_id, allowance)
+        caller = self._caller(row)
+        self._limits.take(row.key_id, caller.allowance)
         self._mark_used(row)
+        return caller
+
+    def holder(self, key_id: str) -> Caller:
+        """Who holds the key with this id, asked of the store; counts as no use.
+
+        Raises:
+            KeyInvalid: unknown, expired or revoked.
+        """
+        row = self._rows.get(key_id)
+        if row is None or not _is_in_force(row):
+            raise KeyInvalid("this key is not valid any more: unknown, expired or revoked")
+        return self._caller(row)
+
+    def reached(self, key_id: str) -> frozenset[str]:
+        """Ids of the galleries that a tied key reaches now, whatever they are called."""
+        return self._rows.reached(key_id)
+
+    def _caller(self, row: StoredKey) -> Caller:
         return Caller(
             key_id=row.key_id,
             role=Role(row.role),
             galleries=None if row.galleries is None else frozenset(row.galleries),
             expires_at=row.expires_at,
-            allowance=allowance,
+            allowance=_completed(_allowance(row), self._allowance),
         )
-
-    def in_force(self, key_id: str) -> bool:
-        """Whether a key is neither revoked nor expired, asked of the store; counts as no use."""
-        row = self._rows.get(key_id)
-        return row is not None and _is_in_force(row)
 
     def list(self) -> tuple[KeyInfo, ...]:
         """All keys, revoked ones too, oldest first."""
