@@ -24,6 +24,7 @@ from embedding.errors import (
     StoreError,
 )
 from index.checks import check_gallery_name
+from index.details import in_utc
 from index.store.keys import ApiKeys, StoredKey
 from service.limits import Allowance, Limits
 
@@ -243,6 +244,7 @@ class Keys:
                 galleries is empty, the time is no future one, or a limit is out of range.
         """
         allowance = allowance or Allowance()
+        expires_at = None if expires_at is None else in_utc(expires_at)
         _check_limits(expires_at, allowance)
         if maker is not None:
             maker.require_no_more(
@@ -357,7 +359,8 @@ class Keys:
 
     def _mark_used(self, row: StoredKey) -> None:
         """Writes once an hour a key, so that a request costs no write."""
-        if row.last_used_at is not None and _now() - row.last_used_at < _USED_WITHIN:
+        # A time to come was written by a clock that was set back since, or another machine's.
+        if row.last_used_at is not None and abs(_now() - row.last_used_at) < _USED_WITHIN:
             return
         try:
             self._rows.mark_used(row.key_id)
@@ -393,8 +396,8 @@ def _completed(own: Allowance, default: Allowance) -> Allowance:
 
 
 def _check_limits(expires_at: datetime | None, allowance: Allowance) -> None:
-    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= _now()):
-        raise RequestInvalid("a key expires at a time in the future, given with its time zone")
+    if expires_at is not None and expires_at <= _now():
+        raise RequestInvalid("a key expires at a time in the future")
     for limit in (allowance.per_minute, allowance.per_day):
         if limit is not None and not 1 <= limit <= MAX_LIMIT:
             raise RequestInvalid(f"a limit of requests is 1 to {MAX_LIMIT}")

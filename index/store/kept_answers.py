@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from embedding.errors import IdempotencyKeyInUse, IdempotencyKeySpent
 from index.repeats import KeptAnswer, UsedKey
 from index.store.database import Database
-from index.store.tables import kept_answers, used_keys, utc_now
+from index.store.tables import galleries, kept_answers, used_keys, utc_now
 
 
 class KeptAnswers:
@@ -26,8 +26,14 @@ class KeptAnswers:
             IdempotencyKeySpent: what it did was erased since.
         """
         query = (
-            select(used_keys.c.expires_at, kept_answers.c.request_code, kept_answers.c.answer)
+            select(
+                used_keys.c.expires_at,
+                kept_answers.c.request_code,
+                kept_answers.c.answer,
+                galleries.c.name,
+            )
             .outerjoin_from(used_keys, kept_answers)
+            .outerjoin(galleries, galleries.c.id == kept_answers.c.gallery_id)
             .where(used_keys.c.code == code)
         )
         with self._database.transaction() as connection:
@@ -38,7 +44,7 @@ class KeptAnswers:
             raise IdempotencyKeySpent(
                 "what was done with this Idempotency-Key was erased since; nothing was done now"
             )
-        return KeptAnswer(request_code=row.request_code, answer=row.answer)
+        return KeptAnswer(request_code=row.request_code, gallery=row.name, answer=row.answer)
 
     def forget_expired(self) -> int:
         """Delete what has expired; returns how many keys."""

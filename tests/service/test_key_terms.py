@@ -46,7 +46,16 @@ def test_an_expired_key_is_refused(service: FakeService) -> None:
 
 @pytest.mark.parametrize(
     "expires_at",
-    ["2020-01-01T00:00:00Z", "2999-01-01T00:00:00", "soon", "", "9999-99-99T00:00:00Z", 1e309, 7],
+    [
+        "2020-01-01T00:00:00Z",
+        "2999-01-01T00:00:00",
+        "soon",
+        "",
+        "9999-99-99T00:00:00Z",
+        "9999-12-31T23:59:59-14:00",
+        1e309,
+        7,
+    ],
 )
 def test_a_time_that_is_no_future_one_is_refused(
     shared_service: FakeService, expires_at: object
@@ -146,3 +155,9 @@ def test_the_last_use_is_written_once_an_hour(service: FakeService) -> None:
     again = last_use()
     assert again is not None
     assert again >= first
+    # A clock that was days ahead wrote it.
+    _set(service, "last_used_at", first + timedelta(days=9))
+    service.http.get("/v1/galleries", headers=headers)
+    back = last_use()
+    assert back is not None
+    assert first <= back < first + timedelta(days=1)
