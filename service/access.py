@@ -8,7 +8,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from embedding.errors import StoreError
+from embedding.errors import KeyLimited, StoreError
 from index.audit.actor import name_actor
 from service.assembly import Parts
 from service.auth import Caller, Permission
@@ -59,11 +59,16 @@ def asking(
         KeyLimited: the key has asked too often.
     """
     token = session_token(request)
-    if token is None:
-        caller = parts.keys.authenticate(credentials.credentials if credentials else None)
-        session = Session(caller=caller, expires_at=caller.expires_at)
-    else:
-        session = parts.sessions.resume(token)
+    try:
+        if token is None:
+            caller = parts.keys.authenticate(credentials.credentials if credentials else None)
+            session = Session(caller=caller, expires_at=caller.expires_at)
+        else:
+            session = parts.sessions.resume(token)
+    except KeyLimited as error:
+        # Who asks too often is what an operator looks for in the log.
+        request.scope["facegallery.key_id"] = error.key_id
+        raise
     request.scope["facegallery.key_id"] = session.caller.key_id
     name_actor(session.caller.key_id)
     return session

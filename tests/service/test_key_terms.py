@@ -1,5 +1,6 @@
 """Keys that expire, are limited, remember their last use, and give no more than they have."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -94,6 +95,21 @@ def test_a_limited_key_is_told_when_to_come_again(service: FakeService, field: s
     assert int(answer.headers["retry-after"]) >= 1
     assert [each.name for each in service.parts.galleries.list()] == ["default"]
     assert service.http.get("/v1/galleries", headers=service.headers()).status_code == 200
+
+
+def test_the_log_says_which_key_asks_too_often(
+    service: FakeService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line of a refused request has the key's id; the audit log is not filled with them."""
+    made = _make(service, service.headers(), max_per_minute=1)
+    with caplog.at_level(logging.INFO, "service.middleware"):
+        for _ in range(3):
+            service.http.post("/v1/galleries", headers=_bearer(made), json={"name": "new"})
+    lines = [each.getMessage() for each in caplog.records]
+    assert len([each for each in lines if "status=429" in each]) == 2
+    assert all(f"key={made.json()['key_id']}" in each for each in lines)
+    entries, _ = service.parts.galleries.audit.page(limit=100)
+    assert "key_limited" not in {each.outcome for each in entries}
 
 
 def test_the_service_has_limits_for_keys_without_own(settings: Settings) -> None:
