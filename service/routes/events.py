@@ -8,14 +8,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from service import schemas
-from service.access import PartsOf, allowed
+from service.access import CHECK, PartsOf, allowed
 from service.assembly import Parts
 from service.auth import Caller, Permission
 from service.event_stream import EVENT_STREAM, EventStream
 from service.listening import Listeners
 from service.openapi import problems
 from service.recording import check_on
-from service.session_cookie import session_token
 
 router = APIRouter(prefix="/v1", tags=["events"])
 
@@ -87,14 +86,12 @@ def _check_of(
     Whoever asked for a gallery that is renamed would else wait for ever, or hear of the next one
     of that name.
     """
-    token = session_token(request)
+    key_is_good: Callable[[], None] = request.scope[CHECK]
 
     def check() -> None:
-        if token is not None:
-            parts.sessions.check(token)
-        holder = parts.keys.holder(caller.key_id)
+        key_is_good()
         if gallery is not None:
-            holder.require_gallery(gallery)
+            parts.keys.holder(caller.key_id).require_gallery(gallery)
             parts.galleries.get(gallery)
 
     return check

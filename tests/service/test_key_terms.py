@@ -1,14 +1,17 @@
 """Keys that expire, are limited, remember their last use, and give no more than they have."""
 
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import update
 
 from index.store.tables import api_keys
-from service.auth import Role
+from service import reading
+from service.auth import OWNER, Role
 from service.settings import Settings
 from tests.fakes import make_photo
 from tests.service.support import FakeService, check_problem, fake_service
@@ -120,6 +123,40 @@ def test_the_service_has_limits_for_keys_without_own(settings: Settings) -> None
         for expected in (200, 200, 429):
             answer = service.http.get("/v1/galleries", headers=headers)
             assert answer.status_code == expected
+
+
+_FORM = httpx.Request("POST", "http://x", data={"subject": "ann"}, files={"photos": PHOTO})
+_BODIES = {
+    "/v1/galleries": ("application/json", b'{"name": "new"}'),
+    "/v1/enroll": (_FORM.headers["content-type"], _FORM.read()),
+    "/v1/galleries/default/import": ("application/octet-stream", b"PAR1"),
+}
+
+
+@pytest.mark.parametrize("path", _BODIES)
+@pytest.mark.parametrize("revoked", [True, False])
+def test_a_slow_body_does_not_keep_a_revoked_key_alive(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch, path: str, *, revoked: bool
+) -> None:
+    """What was begun before the revocation and came after it is not done."""
+    monkeypatch.setattr(reading, "KEY_HOLDS_S", 0.0)
+    key = service.key()
+    kind, body = _BODIES[path]
+
+    def slowly() -> Iterator[bytes]:
+        yield body[:3]
+        if revoked:
+            service.parts.keys.revoke(key.split("_")[1], caller=OWNER)
+        yield body[3:]
+
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": kind}
+    answer = service.http.post(path, headers=headers, content=slowly())
+    if revoked:
+        check_problem(answer, 401, "key_invalid")
+        assert service.num_templates() == 0
+        assert len(service.parts.galleries.list()) == 1
+    else:
+        assert answer.status_code in {201, 422}
 
 
 def test_a_key_gives_no_more_than_it_has(service: FakeService) -> None:
