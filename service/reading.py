@@ -21,7 +21,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from embedding.errors import RequestInvalid
 from service.access import CHECK
 from service.admission import admission_of
-from service.bodies import Body
+from service.bodies.base import Body
 
 AnyBody = TypeVar("AnyBody", bound=Body)
 
