@@ -11,6 +11,7 @@ from embedding import errors
 from embedding.errors import (
     FaceGalleryError,
     FaceQualityTooLow,
+    KeyLimited,
     Overloaded,
     PhotoTooLarge,
     StoreInUse,
@@ -87,6 +88,16 @@ def test_the_time_to_come_again_travels() -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
     raised = error_of_problem(json.loads(bytes(answer.body)))
     assert isinstance(raised, Overloaded)
+    assert raised.retry_after_s == 7
+
+
+def test_a_limited_key_is_told_when_to_come_again() -> None:
+    """A limited key hears it as a busy service's caller does: in header, document and error."""
+    answer = problem_of(KeyLimited("too often", retry_after_s=6.2))
+    document = json.loads(bytes(answer.body))
+    assert (answer.headers["retry-after"], document["retry_after_s"]) == ("7", 7)
+    raised = error_of_problem(document)
+    assert isinstance(raised, KeyLimited)
     assert raised.retry_after_s == 7
 
 
