@@ -54,6 +54,7 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.GalleryReplaced: 409,
     errors.CalibrationRunning: 409,
     errors.SubjectNotFound: 404,
+    errors.SubjectExists: 409,
     errors.SubjectChanged: 412,
     errors.TemplateNotFound: 404,
     errors.CropNotFound: 404,

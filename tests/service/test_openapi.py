@@ -86,6 +86,30 @@ def test_every_code_stands_with_the_routes_that_answer_it(document: Any) -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "operations"),
+    [
+        ("calibration_running", {"calibrate"}),
+        ("transfer_off", {"export_gallery", "import_gallery"}),
+        ("gallery_exists", {"create_gallery", "patch_gallery"}),
+        ("subject_exists", {"enroll", "change_subject", "move_templates", "verify"}),
+        ("idempotency_key_reused", {"enroll", "create_gallery"}),
+        ("idempotency_key_in_use", {"enroll", "create_gallery"}),
+        ("idempotency_key_spent", {"enroll", "create_gallery"}),
+    ],
+)
+def test_codes_stand_only_where_they_can_come(
+    document: Any, code: str, operations: set[str]
+) -> None:
+    """Whoever reads the codes of a route finds none that is about something else."""
+    assert operations == {
+        operation["operationId"]
+        for _, operation in operations_of(document)
+        for response in operation["responses"].values()
+        if code in response.get("content", {}).get(PROBLEM_JSON, {}).get("examples", {})
+    }
+
+
 def test_problems_have_an_example_for_each_code(document: Any) -> None:
     """A reader sees each code as it comes, at the status that it comes with."""
     for path, operation in operations_of(document):
