@@ -84,8 +84,9 @@ def _check_query(request: Request) -> None:
     known = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
     for name in given:
         if name not in known:
-            there = f"there are: {', '.join(known)}" if known else "fields go into the body"
-            raise RequestInvalid(f"no query parameter {name[:_MAX_NAME]} here; {there}")
+            there = f"there are: {', '.join(known)}" if known else "there are none"
+            body = ", and fields go into the body" if "requestBody" in operation else ""
+            raise RequestInvalid(f"no query parameter {name[:_MAX_NAME]} here; {there}{body}")
         if given.count(name) > 1:
             raise RequestInvalid(f"the query parameter {name} was given twice")
 

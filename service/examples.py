@@ -1,6 +1,7 @@
 """Examples of the OpenAPI document, made of those that its schemas hold."""
 
 import http
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -71,12 +72,20 @@ def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:  #
 
 
 def add_examples(document: Mapping[str, Any]) -> None:
-    """Give each JSON body of a request and each JSON answer that is no problem an example."""
+    """Give each body of JSON, each answer of JSON that is no problem, and streams an example."""
     schemas = document["components"]["schemas"]
     for operations in document["paths"].values():
         for operation in operations.values():
             bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
-            for body in bodies:
-                content = body.get("content", {}).get("application/json")
-                if content is not None and not {"example", "examples"} & content.keys():
+            for kind, content in (
+                each for body in bodies for each in body.get("content", {}).items()
+            ):
+                if {"example", "examples"} & content.keys():
+                    continue
+                if kind in {"application/json", "application/merge-patch+json"}:
                     content["example"] = example_of(content["schema"], schemas)
+                elif kind == "text/event-stream":
+                    event = example_of(schemas["EventAnswer"], schemas)
+                    content["example"] = (
+                        f"id: {event['id']}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n"
+                    )

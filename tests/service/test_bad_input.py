@@ -165,7 +165,7 @@ def test_photo_twice(shared_service: FakeService) -> None:
         ("GET", "/v1/galleries/default/subjects?limitt=1", "limit, cursor, name, external_id"),
         ("GET", "/v1/audit?gallery=default", "limit, cursor"),
         ("GET", "/v1/galleries/default/subjects?limit=1&limit=2", "twice"),
-        ("DELETE", "/v1/galleries/default?dry_run=true", "fields go into the body"),
+        ("DELETE", "/v1/galleries/default?dry_run=true", "there are none"),
     ],
 )
 def test_query_that_would_have_no_effect(

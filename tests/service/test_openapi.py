@@ -133,6 +133,19 @@ def test_bodies_and_answers_have_examples(document: Any) -> None:
                 assert f'"{NO_EXAMPLE}"' not in json.dumps(content["example"]), path
 
 
+def test_streams_and_patches_have_examples(document: Any) -> None:
+    """The stream of events shows one as it comes, and a merge patch is shown under both kinds."""
+    events = document["paths"]["/v1/events"]["get"]["responses"]["200"]["content"]
+    shown = events["text/event-stream"]["example"]
+    assert re.fullmatch(r"id: (\S+)\nevent: identified\ndata: (\{.*\})\n\n", shown)
+    data = json.loads(shown.partition("data: ")[2])
+    assert schemas.EventAnswer.model_validate_json(json.dumps(data)).id in shown.partition("\n")[0]
+    patch = document["paths"]["/v1/galleries/{gallery}/subjects/{subject_id}"]["patch"]
+    bodies = patch["requestBody"]["content"].values()
+    assert len(bodies) == 2
+    assert all(each["example"] for each in bodies)
+
+
 def test_examples_are_what_they_are_examples_of(document: Any) -> None:
     """The example of a body can be sent, and that of an answer is one."""
     for body_class in BODIES:
