@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from embedding import errors
+
 PHOTO: Final = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC"
 )
@@ -12,6 +14,13 @@ PHOTO: Final = (
 
 NO_EXAMPLE: Final = "text"
 """Stands for text of which nobody has said an example; a test finds it."""
+
+_WITH_TIME: Final = frozenset(
+    each.code
+    for each in vars(errors).values()
+    if isinstance(each, type) and issubclass(each, (errors.ServiceError, errors.KeyLimited))
+)
+"""Codes that say when to come again."""
 
 _DETAIL: Final = "What was expected, what came, and what to do."
 
@@ -29,6 +38,8 @@ def problem_example(status: int, code: str) -> dict[str, object]:
         example["reasons"] = ["too_small"]
     if code == "request_invalid":
         example["errors"] = [{"where": "query.limit", "message": "Input should be at most 1000"}]
+    if code in _WITH_TIME:
+        example["retry_after_s"] = 1
     return example
 
 

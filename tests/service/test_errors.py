@@ -18,6 +18,7 @@ from embedding.errors import (
 )
 from service.errors import STATUS_BY_CLASS, error_of_problem, install, is_told, problem_of
 from service.middleware import RequestEnvelope
+from service.schemas import Problem
 
 
 def _tree(root: type[FaceGalleryError]) -> Iterator[type[FaceGalleryError]]:
@@ -52,7 +53,7 @@ def test_problem_document_is_complete(error_class: type[FaceGalleryError]) -> No
     document = json.loads(bytes(answer.body))
     assert answer.headers["content-type"] == "application/problem+json"
     assert document["status"] == answer.status_code
-    assert {"type", "title", "detail", "code"} <= document.keys()
+    assert {"type", "title", "detail", "code"} <= document.keys() <= Problem.model_fields.keys()
     if is_told(error_class):
         assert document["code"] == error_class.code
         assert answer.status_code < 500 or answer.status_code == 503

@@ -122,6 +122,8 @@ def test_problems_have_an_example_for_each_code(document: Any) -> None:
                 for code, example in content["examples"].items():
                     problem = Problem.model_validate(example["value"])
                     assert (problem.code, problem.status) == (code, int(status))
+                    if problem.retry_after_s is not None and status != "409":
+                        assert "Retry-After" in response["headers"]
 
 
 def test_bodies_and_answers_have_examples(document: Any) -> None:
