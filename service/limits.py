@@ -97,13 +97,14 @@ class Limits:
                     f"this key may ask {allowance.per_day} times a day; the next begins at "
                     f"midnight UTC",
                     retry_after_s=(used.day + 1) * _DAY_S - now_s,
+                    key_id=key_id,
                 )
             if allowance.per_minute is not None:
                 a_second = allowance.per_minute / _MINUTE_S
                 used.left = min(full, used.left + (steady_s - used.at_s) * a_second)
                 used.at_s = steady_s
                 if used.left < 1.0:
-                    raise _too_fast(allowance.per_minute, (1.0 - used.left) / a_second)
+                    raise _too_fast(key_id, allowance.per_minute, (1.0 - used.left) / a_second)
                 used.left -= 1.0
             used.num_today += 1
             used.num_unshared += 1
@@ -123,7 +124,7 @@ class Limits:
             used.left = min(used.left, 1.0 - wait_s * per_minute / _MINUTE_S)
             used.num_today -= 1
             used.num_unshared -= 1
-        return _too_fast(per_minute, wait_s)
+        return _too_fast(key_id, per_minute, wait_s)
 
     def unshared(self) -> tuple[int, dict[str, int]]:
         """The day, and how much each key with a quota took since the others were told."""
@@ -155,10 +156,11 @@ class Limits:
                     used.num_today = total + used.num_unshared
 
 
-def _too_fast(per_minute: int, wait_s: float) -> KeyLimited:
+def _too_fast(key_id: str, per_minute: int, wait_s: float) -> KeyLimited:
     return KeyLimited(
         f"this key may ask {per_minute} times a minute; come again in {math.ceil(wait_s)} s",
         retry_after_s=wait_s,
+        key_id=key_id,
     )
 
 

@@ -21,8 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from embedding.errors import Overloaded, SettingsInvalid, TransferOff
 from index.transfer import Transferred, export_stream, import_into
-from service import answers, schemas
+from service import schemas
 from service.admission import admission_of
+from service.answers.galleries import import_answer
 from service.assembly import Parts
 from service.reading import limited
 
@@ -113,7 +114,7 @@ async def import_file(parts: Parts, gallery: str, request: Request) -> schemas.I
             within_s=parts.settings.transfer_timeout_s,
         )
         done = await to_thread.run_sync(_imported, parts, gallery, content)
-    return answers.import_answer(done, has_ledger=parts.galleries.store.has_ledger)
+    return import_answer(done, has_ledger=parts.galleries.store.has_ledger)
 
 
 async def _whole(request: Request, max_bytes: int) -> bytearray:

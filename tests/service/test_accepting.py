@@ -12,8 +12,8 @@ import pytest
 from service.accepting import Accepting
 from service.settings import Settings
 from tests.fakes import make_photo
-from tests.service.listening import until
-from tests.service.test_server import SERVE, start
+from tests.index.waiting import wait_until
+from tests.service.server_process import SERVE, start
 
 NUM_DESCRIPTORS = 120
 LIMITED = (
@@ -52,15 +52,15 @@ def test_connections_never_take_the_last_descriptors(
                 stack.enter_context(socket.create_connection(("127.0.0.1", port)))
                 for _ in range(2 * NUM_DESCRIPTORS)
             ]
-            until(lambda: num_open() > NUM_DESCRIPTORS // 2)
+            wait_until(lambda: num_open() > NUM_DESCRIPTORS // 2)
             # Nothing was sent, so whoever is let in is not answered for twenty seconds.
             others[-1].settimeout(60.0)
             assert others[-1].recv(1) == b""
             assert num_open() < NUM_DESCRIPTORS * 0.9
             for each in others[:NUM_DESCRIPTORS]:
                 each.close()
-            until(enrolls)
-        until(lambda: num_open() < NUM_DESCRIPTORS // 4)
+            wait_until(enrolls)
+        wait_until(lambda: num_open() < NUM_DESCRIPTORS // 4)
         assert enrolls()
         assert httpx.get(f"{server.url}/readyz").json()["upkeep_failing_s"] == 0
         assert server.stop() == 0

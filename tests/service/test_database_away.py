@@ -11,7 +11,7 @@ from service.routes import pages
 from service.settings import Settings
 from tests.fakes import make_photo
 from tests.index.postgres import PostgresServer, new_database, stoppable_server
-from tests.service.listening import until
+from tests.index.waiting import wait_until
 from tests.service.support import FakeService, check_problem, fake_service
 
 pytestmark = pytest.mark.postgres
@@ -69,7 +69,7 @@ def test_readiness_follows_it(
     assert shared.http.get("/readyz").status_code == 200
     monkeypatch.setattr(pages, "MAX_STALENESS_S", 0.5 + pages.MAX_STALENESS_S / 10)
     server.stop()
-    until(lambda: shared.http.get("/readyz").status_code == 503)
+    wait_until(lambda: shared.http.get("/readyz").status_code == 503)
     check_problem(shared.http.get("/readyz"), 503, "not_ready")
     server.start()
-    until(lambda: shared.http.get("/readyz").status_code == 200)
+    wait_until(lambda: shared.http.get("/readyz").status_code == 200)
