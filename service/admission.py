@@ -174,7 +174,8 @@ class Admission:
             ServiceStopping: the queue was closed while it was read.
         """
         within_s = self._body_timeout_s if within_s is None else within_s
-        limit = asyncio.timeout(within_s)
+        # One that begins after the end has no time left.
+        limit = asyncio.timeout(0.0 if self._closed else within_s)
         try:
             async with limit:
                 self._reading.add(limit)

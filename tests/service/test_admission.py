@@ -295,6 +295,23 @@ def test_a_slow_body_is_given_up() -> None:
     run(test)
 
 
+def test_a_body_has_no_time_left_after_the_end() -> None:
+    """Who sends when the queue is closed, and who begins to afterwards, hears of the end."""
+
+    async def scene() -> None:
+        queue = Admission(num_workers=1, max_queued=1, deadline_s=1.0, body_timeout_s=3600.0)
+        sending = asyncio.create_task(queue.read(asyncio.Event().wait()))
+        await asyncio.sleep(0)
+        queue.close()
+        queue.close()
+        with pytest.raises(ServiceStopping):
+            await sending
+        with pytest.raises(ServiceStopping):
+            await queue.read(asyncio.Event().wait())
+
+    asyncio.run(scene())
+
+
 def test_work_hears_that_its_caller_has_gone(held: Held) -> None:
     """Work that asks whether it is still wanted is told, once the caller hangs up."""
 
