@@ -58,6 +58,13 @@ _MEANINGS = {
     503: "Not begun: it waited too long, or the service stops; send it again.",
 }
 
+_WITH_RETRY_AFTER = (408, 429, 503)
+_RETRY_AFTER = {
+    "Retry-After": {
+        "schema": {"type": "integer", "minimum": 1},
+        "description": "Seconds after which the same request is worth sending again.",
+    }
+}
 _ALWAYS = (401, 403, 422, 429, 500, 503)
 
 
@@ -66,6 +73,7 @@ def problems(*statuses: int) -> Responses:
     return {
         status: {
             "description": _MEANINGS[status],
+            **({"headers": _RETRY_AFTER} if status in _WITH_RETRY_AFTER else {}),
             "content": {PROBLEM_JSON: {"schema": {"$ref": REF_TEMPLATE.format(model="Problem")}}},
         }
         for status in sorted({*_ALWAYS, *statuses})

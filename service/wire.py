@@ -22,6 +22,8 @@ HEADERS_WITHIN_S = 20.0
 _SPARE_S = 5.0
 """The app tells of a slow body by itself; only where it does not read one is the line cut."""
 
+_PIECE_BYTES: Final = 4096
+
 _MALFORMED: Final = 400
 _TOO_SLOW: Final = 408
 _TOO_LARGE: Final = 431
@@ -86,6 +88,12 @@ class PatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes; a request that is whole has no limit any more."""
+        # h11 looks at the size of headers that are not whole yet, and up to 256 KiB come at once.
+        while len(data) > _PIECE_BYTES and self.conn.their_state is h11.IDLE:
+            super().data_received(data[:_PIECE_BYTES])
+            data = data[_PIECE_BYTES:]
+            if self.transport.is_closing():
+                return
         super().data_received(data)
         self._look()
 

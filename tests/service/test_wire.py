@@ -134,6 +134,16 @@ def test_headers_without_end(running: Running, one: bool) -> None:
     check_refused(received, 431, "headers_too_large")
 
 
+@pytest.mark.parametrize("part", ["header", "address"])
+def test_headers_that_are_whole_and_huge(running: Running, part: str) -> None:
+    """Where the end comes in the same breath as the rest, they are refused all the same."""
+    filler = b"x" * 100_000
+    start = b"GET /healthz?" + filler if part == "address" else b"GET /healthz"
+    header = b"X: " + filler + b"\r\n" if part == "header" else b""
+    received = running.send(start + b" HTTP/1.1\r\n" + HOST + header + b"\r\n")
+    check_refused(received, 431, "headers_too_large")
+
+
 def test_a_chunk_that_is_none(running: Running) -> None:
     """A body whose chunks are broken is refused while the app waits for it; nothing is done."""
     head = head_of(
