@@ -73,6 +73,22 @@ class Settings(BaseSettings):
             "Unset: `audit.anchor` in the data folder."
         ),
     ] = None
+    audit_keep_days: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=36_600,
+            description="Entries of the audit log that are older are cut off its beginning, once "
+            "a day. Unset: all stay.",
+        ),
+    ] = None
+    audit_archive: Annotated[
+        Path | None,
+        Field(
+            description="Folder, outside the data folder, that gets entries as files before they "
+            "are cut off. Unset: they are deleted."
+        ),
+    ] = None
     audit_identifies: Annotated[
         bool, Field(description="Enter every identification into the audit log, too.")
     ] = True
@@ -467,6 +483,10 @@ def check_settings(settings: Settings) -> None:
         raise SettingsInvalid(
             "keep_crops needs sealing: crops of faces are never stored in the clear. Give "
             "sealing_key_file or sealing_keys, or leave keep_crops off"
+        )
+    if settings.audit_archive is not None and settings.audit_keep_days is None:
+        raise SettingsInvalid(
+            "audit_archive gets what is older than audit_keep_days, which is not set; give both"
         )
     origins_of(settings.cors_origins)
     if settings.database_url is not None and _has_placeholder(
