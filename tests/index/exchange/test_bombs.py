@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from embedding.errors import FaceGalleryError, RequestInvalid
+from index.exchange import pages
 from index.exchange.files import read_gallery, verify, write_gallery
 from tests.index.exchange.samples import HEADER, other_tools_columns, row
 from tests.index.samples import FINGERPRINT
@@ -37,11 +38,11 @@ def _many_rows() -> bytes:
     for name, values in one.items():
         kind = pa.list_(pa.float32()) if name == "embedding" else None
         shared = pa.array([list(values[0])] if kind else values, type=kind)
-        columns[name] = shared.take(ones.slice(0, 2_000))
+        columns[name] = shared.take(ones.slice(0, 30_000))
     sink = io.BytesIO()
     table = pa.table(columns).replace_schema_metadata(_METADATA)
     with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
-        for _ in range(num // 2_000):
+        for _ in range(num // 30_000):
             writer.write_table(table)
     return sink.getvalue()
 
@@ -54,9 +55,9 @@ def _long_list() -> bytes:
 
 
 def _long_texts() -> bytes:
-    """A thousand names of 90 kB, each of one letter."""
+    """A thousand names of 3 kB, each of one letter."""
     columns = other_tools_columns(1_000)
-    columns["name"] = [chr(97 + number % 26) * 90_000 for number in range(1_000)]
+    columns["name"] = [chr(97 + number % 26) * 3_000 for number in range(1_000)]
     vector = list(columns["embedding"][0])
     columns["embedding"] = pa.array([vector] * 1_000, pa.list_(pa.float32()))
     return _file(columns, use_dictionary=["embedding.list.element"])
@@ -81,7 +82,6 @@ def _prefixes() -> bytes:
     [
         (_many_rows, "rows in"),
         (_long_list, "more values in the column embedding"),
-        (_long_texts, "bytes out of"),
         (_shared_text, "row 0: the column name has a text of more than 32768 bytes"),
         (_prefixes, "DELTA_BYTE_ARRAY"),
     ],
@@ -100,6 +100,20 @@ def test_a_bomb_is_refused_in_little_memory(
             verify(source)
     assert pool.max_memory() - before < 64 << 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rss < 96 << 10
+
+
+def test_a_file_that_unpacks_to_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though each of its pages is small, and no text is long."""
+    monkeypatch.setattr(pages, "_FREE_BYTES", 1 << 20)
+    with pytest.raises(RequestInvalid, match="bytes out of"):
+        verify(_long_texts())
+
+
+def test_one_photo_many_times_is_no_bomb(path: Path) -> None:
+    """What is exported can be imported, also where all vectors are one."""
+    vector = row().embedding
+    write_gallery(path, (row(number, embedding=vector) for number in range(9_000)), header=HEADER)
+    assert verify(path).count == 9_000
 
 
 def test_a_page_that_unpacks_to_much_is_refused() -> None:
