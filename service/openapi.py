@@ -8,15 +8,15 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import (
-    bodies,
-    bodies_decisions,
-    bodies_people,
-    bodies_session,
-    bodies_templates,
-)
-from service.bodies import Body
-from service.bodies_reviews import VerdictBody
+from service.bodies.base import Body
+from service.bodies.deciding import CalibrateBody, VerifyBody
+from service.bodies.faces import DetectBody, EnrollBody, IdentifyBody
+from service.bodies.galleries import GalleryBody, GalleryChangeBody
+from service.bodies.keys import KeyBody
+from service.bodies.reviews import VerdictBody
+from service.bodies.sessions import SessionBody
+from service.bodies.subjects import SubjectChangeBody
+from service.bodies.templates import MergeBody, MoveBody
 from service.errors import PROBLEM_JSON
 from service.examples import add_examples
 from service.openapi_codes import name_codes, operations_of
@@ -25,19 +25,19 @@ from service.schemas import Problem
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 BODIES: tuple[type[Body], ...] = (
-    bodies.EnrollBody,
-    bodies.IdentifyBody,
-    bodies.DetectBody,
-    bodies_decisions.VerifyBody,
-    bodies_decisions.CalibrateBody,
-    bodies.GalleryBody,
-    bodies.KeyBody,
-    bodies_people.SubjectChangeBody,
-    bodies_templates.GalleryChangeBody,
-    bodies_templates.MoveBody,
-    bodies_templates.MergeBody,
+    EnrollBody,
+    IdentifyBody,
+    DetectBody,
+    VerifyBody,
+    CalibrateBody,
+    GalleryBody,
+    KeyBody,
+    SubjectChangeBody,
+    GalleryChangeBody,
+    MoveBody,
+    MergeBody,
     VerdictBody,
-    bodies_session.SessionBody,
+    SessionBody,
 )
 Responses = dict[int | str, dict[str, Any]]
 
@@ -58,6 +58,13 @@ _MEANINGS = {
     503: "Not begun: it waited too long, or the service stops; send it again.",
 }
 
+_WITH_RETRY_AFTER = (408, 429, 503)
+_RETRY_AFTER = {
+    "Retry-After": {
+        "schema": {"type": "integer", "minimum": 1},
+        "description": "Seconds after which the same request is worth sending again.",
+    }
+}
 _ALWAYS = (401, 403, 422, 429, 500, 503)
 
 
@@ -66,6 +73,7 @@ def problems(*statuses: int) -> Responses:
     return {
         status: {
             "description": _MEANINGS[status],
+            **({"headers": _RETRY_AFTER} if status in _WITH_RETRY_AFTER else {}),
             "content": {PROBLEM_JSON: {"schema": {"$ref": REF_TEMPLATE.format(model="Problem")}}},
         }
         for status in sorted({*_ALWAYS, *statuses})

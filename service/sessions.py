@@ -22,7 +22,8 @@ from typing import Final
 
 from embedding.errors import KeyInvalid, SessionEnded, StoreError
 from index.private_files import create_private, make_private_folder
-from service.auth import Caller, Keys
+from service.auth import Caller
+from service.keys import Keys
 
 logger = logging.getLogger(__name__)
 
@@ -110,8 +111,12 @@ class Sessions:
             SessionEnded: as `resume`.
         """
         key_id, session_id, end_s = self._read(token)
-        if self._mark(session_id, end_s).exists() or not self._keys.in_force(key_id):
+        if self._mark(session_id, end_s).exists():
             raise _ended()
+        try:
+            self._keys.holder(key_id)
+        except KeyInvalid as error:
+            raise _ended() from error
 
     def end(self, token: str) -> str | None:
         """Signs out: the token is refused from now on, in every process on this data folder.

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row
 from embedding.errors import CursorExpired
 from index.events import Event, EventPage, EventRules, NewEvent, NewReview
 from index.sealing import Sealer
+from index.store.clock import ForwardClock
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.event_rows import (
@@ -48,12 +49,20 @@ class EventLog:
         cursors: of the store.
         sealer: seals crops of reviews.
         rules: how long they are kept, and reviews with them.
+        clock: of the store.
     """
 
     def __init__(
-        self, database: Database, *, cursors: Cursors, sealer: Sealer, rules: EventRules
+        self,
+        database: Database,
+        *,
+        cursors: Cursors,
+        sealer: Sealer,
+        rules: EventRules,
+        clock: ForwardClock,
     ) -> None:
         self._database = database
+        self._clock = clock
         self._sealer = sealer
         self._cursors = cursors
         self._rules = rules
@@ -132,17 +141,18 @@ class EventLog:
             else:
                 start = read
             if not head.dropped <= start <= head.newest:
-                raise CursorExpired(
-                    "the events after this cursor are not all kept any more; begin again with "
-                    f"after={OLDEST}, or without a cursor for what comes from now on"
-                )
+                raise _expired()
             rows = some_events(
                 connection,
                 after=start,
                 up_to=head.newest,
                 limit=limit + 1,
                 gallery_names=gallery_names,
+                now=self._clock.now(),
             )
+            # An upkeep of another process may have dropped some between the two statements.
+            if read is not None and read_events_head(connection).dropped > start:
+                raise _expired()
         more = len(rows) > limit
         # Nothing is to come up to the head, of these galleries.
         end = rows[limit - 1].number if more else head.newest
@@ -206,3 +216,10 @@ class EventLog:
             review_id=row.review,
             verdict=row.verdict,
         )
+
+
+def _expired() -> CursorExpired:
+    return CursorExpired(
+        "the events after this cursor are not all kept any more; begin again with "
+        f"after={OLDEST}, or without a cursor for what comes from now on"
+    )

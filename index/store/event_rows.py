@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 from index.events import NewEvent
 from index.store.bulk import driver_time, insert_rows
 from index.store.facts import first_fact, read_fact
-from index.store.subject_rows import in_lots
+from index.store.subject_rows import in_lots, not_expired
 from index.store.tables import events, facts, galleries, subjects
 
 _HEAD = "events_head"
@@ -70,6 +70,20 @@ def hold_subjects(connection: Connection, public_ids: Collection[str]) -> dict[s
     return found
 
 
+def hold_for_merge(connection: Connection, *subject_rows: int) -> None:
+    """Wait for whoever writes about subjects, and keep others from it until the commit.
+
+    In the order of their rows, as `hold_subjects` does: what is written then is moved with the
+    rest, and what comes later finds the one that stays.
+    """
+    connection.execute(
+        select(subjects.c.id)
+        .where(subjects.c.id.in_(subject_rows))
+        .order_by(subjects.c.id)
+        .with_for_update()
+    ).all()
+
+
 def insert_events(
     connection: Connection,
     new: Sequence[NewEvent],
@@ -119,8 +133,12 @@ def some_events(
     up_to: int,
     limit: int,
     gallery_names: Collection[str] | None,
+    now: datetime,
 ) -> Sequence[Row[Any]]:
-    """Return events between two numbers, at most so many, of galleries with these names or all."""
+    """Return events between two numbers, at most so many, of galleries with these names or all.
+
+    Those about people who have expired by the time are left out.
+    """
     query = (
         select(
             events,
@@ -129,13 +147,18 @@ def some_events(
         )
         .join(galleries, galleries.c.public_id == events.c.gallery)
         .outerjoin(subjects, subjects.c.id == events.c.subject_id)
-        .where(events.c.number > after, events.c.number <= up_to)
+        .where(events.c.number > after, events.c.number <= up_to, not_expired(now))
         .order_by(events.c.number)
         .limit(limit)
     )
     if gallery_names is not None:
         query = query.where(galleries.c.name.in_(sorted(gallery_names)))
     return connection.execute(query).all()
+
+
+def move_events(connection: Connection, *, old: int, new: int) -> None:
+    """Give the events about one subject to another, by row ids; both are held."""
+    connection.execute(update(events).where(events.c.subject_id == old).values(subject_id=new))
 
 
 def drop_events(connection: Connection, *, before: datetime, max_events: int) -> int:

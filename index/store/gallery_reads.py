@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ from index.store.change_log import (
     GalleryState,
     RowChanges,
     anchor_at,
+    has_moves,
     read_state,
     rows_changed,
 )
@@ -186,11 +188,19 @@ class GalleryReads:
     def export(self) -> Iterator[ExchangeRow]:
         """Yield all templates with their subjects, verified, in the model's own space.
 
+        A page at a time, so that nobody waits for its end: whoever is enrolled meanwhile is left
+        out, and one whose templates move may be told with both owners (`moved_since`).
+
         Raises:
             StoreCorrupt: a template does not fit its checksum.
             SealKeyMissing: one is sealed with a key that is not at hand.
         """
-        return export_rows(self._database, self.gallery, sealer=self._sealer)
+        return export_rows(self._database, self.gallery, sealer=self._sealer, whole=False)
+
+    def moved_since(self, sequence: int) -> bool:
+        """Return whether a template got another subject after a number of the change log."""
+        with self._reading() as connection:
+            return has_moves(connection, self._row, after=sequence)
 
     def fact(self, kind: GalleryFact) -> bytes | None:
         """Return a fact of the gallery; None where it was never written.
@@ -376,7 +386,7 @@ class GalleryReads:
             TemplateNotFound: no template with this id.
         """
         with self._reading() as connection:
-            row = self._template_row(connection, public_id)
+            row = self._template_row(connection, public_id, now=self.clock.now())
         return template_rows.unpack(row, subject_id=row.owner)
 
     def _select_owned(self, subject_ids: Sequence[str]) -> Select[Any]:
@@ -397,12 +407,16 @@ class GalleryReads:
             )
         )
 
-    def _template_row(self, connection: Connection, public_id: str) -> Row[Any]:
-        row = connection.execute(
+    def _template_row(
+        self, connection: Connection, public_id: str, *, now: datetime | None = None
+    ) -> Row[Any]:
+        """The row with its `owner`; one of somebody who has expired by the time is not there."""
+        query = (
             select(templates, subjects.c.public_id.label("owner"))
             .outerjoin_from(templates, subjects)
             .where(templates.c.gallery_id == self._row, templates.c.public_id == public_id)
-        ).first()
+        )
+        row = connection.execute(query if now is None else query.where(not_expired(now))).first()
         if row is None:
             raise TemplateNotFound("no template with this id in the gallery")
         return row

@@ -5,13 +5,24 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from index.events import NewReview, Review, ReviewState
 from index.sealing import Sealer
 from index.store.bulk import driver_time, insert_rows
-from index.store.crop_rows import insert_crops, seal_crop
-from index.store.subject_rows import in_lots
+from index.store.crop_rows import insert_crops, move_crops, seal_crop
+from index.store.subject_rows import in_lots, not_expired
 from index.store.tables import crops, galleries, reviews, subjects
 
 
@@ -70,7 +81,10 @@ def _insert_crops(connection: Connection, new: Mapping[str, NewReview], *, seale
 def select_reviews(
     *, now: datetime, gallery_names: Collection[str] | None
 ) -> Select[tuple[Any, ...]]:
-    """Return the query of reviews that have not expired, of galleries with these names or all."""
+    """Return the query of reviews of galleries with these names, or of all.
+
+    Without those that have expired, or whose candidate has.
+    """
     query = (
         select(
             reviews,
@@ -80,7 +94,7 @@ def select_reviews(
         )
         .join(subjects, subjects.c.id == reviews.c.subject_id)
         .join(galleries, galleries.c.id == subjects.c.gallery_id)
-        .where(reviews.c.expires_at > now)
+        .where(reviews.c.expires_at > now, not_expired(now))
     )
     if gallery_names is not None:
         query = query.where(galleries.c.name.in_(sorted(gallery_names)))
@@ -121,6 +135,45 @@ def review_of(row: Row[Any], *, now: datetime) -> Review:
         verdict=row.verdict,
         decided_by=row.decided_by,
         decided_at=row.decided_at,
+    )
+
+
+def move_reviews(
+    connection: Connection,
+    *,
+    gallery_id: str,
+    old: tuple[int, str],
+    new: tuple[int, str],
+    sealer: Sealer,
+) -> None:
+    """Give the reviews of one subject to another, with their crops.
+
+    Args:
+        connection: in a transaction that holds both.
+        gallery_id: of both.
+        old: row and public id of the one.
+        new: of the other.
+        sealer: of the gallery.
+
+    Raises:
+        StoreCorrupt: a crop was changed.
+        SealKeyMissing: one is sealed with a key that is not at hand.
+    """
+    own = select(reviews.c.id, reviews.c.public_id).where(reviews.c.subject_id == old[0])
+    moved = [(row.id, row.public_id) for row in connection.execute(own.order_by(reviews.c.id))]
+    if not moved:
+        return
+    move_crops(
+        connection,
+        "review",
+        moved,
+        gallery_id=gallery_id,
+        old=old[1],
+        new=new[1],
+        sealer=sealer,
+    )
+    connection.execute(
+        update(reviews).where(reviews.c.subject_id == old[0]).values(subject_id=new[0])
     )
 
 

@@ -401,3 +401,16 @@ def test_a_removal_that_failed_undoes_no_import_of_another_process(
         gallery = galleries.get("people")
         assert _found(gallery) == set(range(20))
         assert (gallery.num_subjects, gallery.num_templates) == (20, 39)
+
+
+def test_embeddings_of_strangers_leave_with_their_gallery(place: _Place) -> None:
+    """What a calibration kept of them is out of the database's files when the receipt says so."""
+    telling = b"\x93NUMPY of a stranger's face"
+    with place.open() as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        gallery.store.write_facts({"normalisation": telling})
+        assert any(telling in each for each in place.live_bytes())
+        galleries.delete("people")
+        galleries.maintain()
+        assert galleries.erasure("people").final
+        assert not any(telling in each for each in place.live_bytes())

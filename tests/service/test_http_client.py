@@ -32,8 +32,8 @@ from service.http_client import HttpClient, connect
 from service.retrying import Retries, retry_after_s
 from service.settings import Settings
 from tests.fakes import make_photo
+from tests.service.server_process import Server, start
 from tests.service.support import FakeService
-from tests.service.test_server import Server, start
 
 MODELS = json.dumps({"models": []}).encode()
 BUSY = json.dumps({"code": "internal", "detail": "not now"}).encode()
@@ -255,8 +255,15 @@ def test_a_slow_service_is_not_asked_again() -> None:
 
 def test_something_else_at_the_address() -> None:
     """A page of another program, or of another version, is told as such."""
-    for body in (b"<html>hello</html>", b"[]", b'{"models": 3}'):
-        with scripted((200, {}, body)) as service:
+    for status, body in (
+        (200, b"<html>hello</html>"),
+        (200, b"[]"),
+        (200, b'{"models": 3}'),
+        (404, b"<html>not here</html>"),
+        (404, b"[]"),
+        (404, b'{"detail": "Not Found"}'),
+    ):
+        with scripted((status, {}, body)) as service:
             answer, _ = ask(service, calls.models(), retries=Retries())
         assert isinstance(answer, ServerUnreachable)
         assert service.url in str(answer)
@@ -302,6 +309,13 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         methods -= {"send", "follow", "export_gallery"}  # `follow` is the stream of `events`
         assert len(methods) == len(made)
         assert all(hasattr(calls, name) for name in methods)
+
+
+def test_no_photo_is_no_request() -> None:
+    """Who gives no photo hears that, and not of a form that the library did not make."""
+    for call in (calls.enroll, calls.verify):
+        with pytest.raises(RequestInvalid, match="at least one photo"):
+            call([], gallery="default", subject="ann")
 
 
 def test_names_are_one_segment_of_a_path() -> None:

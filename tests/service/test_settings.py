@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from embedding.errors import SettingsInvalid
-from service.settings import Settings, is_loopback, load_settings
+from service.settings import Settings, load_settings
 from service.settings_file import FILE_VARIABLE
+from service.settings_sections.address import is_loopback
 
 
 @pytest.fixture
@@ -91,6 +92,20 @@ def test_a_placeholder_is_no_password(password: str) -> None:
     with pytest.raises(SettingsInvalid, match="placeholder") as caught:
         load_settings(database_url=f"postgresql://fg:{password}@db/faces")
     assert password not in str(caught.value)
+
+
+def test_a_placeholder_is_found_wherever_the_driver_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the options of the address, and in PGPASSWORD where the address has none."""
+    for url in (
+        "postgresql://fg@db/faces?password=changeme",
+        "postgresql://db/f?user=a&password=a",
+    ):
+        with pytest.raises(SettingsInvalid, match="placeholder"):
+            load_settings(database_url=url)
+    monkeypatch.setenv("PGPASSWORD", "changeme")
+    load_settings(database_url="postgresql://fg:kT9xQ2vLr8@db/faces")
+    with pytest.raises(SettingsInvalid, match="placeholder"):
+        load_settings(database_url="postgresql://fg@db/faces")
 
 
 @pytest.mark.parametrize("login", ["", "fg@", "fg:@", "fg:kT9xQ2vLr8@"])
