@@ -248,6 +248,7 @@ def new_gallery_answer(made: StoredGallery, embedders: Embedders) -> schemas.Gal
     """A gallery as it is when it is made."""
     names = {model.card.fingerprint: model.card.name for model in embedders.installed()}
     return schemas.GalleryAnswer(
+        id=made.id,
         name=made.name,
         num_subjects=0,
         num_templates=0,
@@ -262,6 +263,7 @@ def gallery_answer(gallery: Gallery, embedders: Embedders) -> schemas.GalleryAns
     """A gallery, with its model's name where that is installed."""
     names = {model.card.fingerprint: model.card.name for model in embedders.installed()}
     return schemas.GalleryAnswer(
+        id=gallery.id,
         name=gallery.name,
         num_subjects=gallery.num_subjects,
         num_templates=gallery.num_templates,

@@ -93,7 +93,6 @@ def gallery_details(
     thresholds = _thresholds(gallery, embedders, settings=settings)
     return schemas.GalleryDetailsAnswer(
         **answers.gallery_answer(gallery, embedders).model_dump(),
-        id=gallery.id,
         rules=schemas.RulesAnswer(
             fusion=rules.fusion,
             max_templates=rules.max_templates,

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from embedding.errors import StoreCorrupt
 from index.audit.anchor import AuditHead
-from index.audit.entries import AuditEntry, Codes
+from index.audit.entries import AuditEntry, AuditWanted, Codes
 from index.store.facts import read_fact
 from index.store.tables import audit
 
@@ -26,6 +26,37 @@ def some_entries(
     if gallery_ids is not None:
         query = query.where(audit.c.gallery.in_(gallery_ids))
     return [_entry(row) for row in connection.execute(query)]
+
+
+def entries_between(
+    connection: Connection,
+    *,
+    above: int,
+    below: int,
+    limit: int,
+    newest_first: bool,
+    wanted: AuditWanted,
+) -> list[AuditEntry]:
+    """Return the entries that are wanted, with numbers between two others, at most so many."""
+    number = audit.c.number
+    query = select(audit).where(number > above, number < below).limit(limit)
+    query = query.order_by(number.desc() if newest_first else number)
+    if wanted.gallery_ids is not None:
+        query = query.where(audit.c.gallery.in_(wanted.gallery_ids))
+    if wanted.actor is not None:
+        query = query.where(audit.c.actor == wanted.actor)
+    if wanted.action is not None:
+        family = audit.c.action.startswith(f"{wanted.action}.", autoescape=True)
+        query = query.where((audit.c.action == wanted.action) | family)
+    if wanted.refused:
+        # Of a refusal the action is a method and a route; no other action holds a blank.
+        query = query.where(audit.c.action.contains(" /"))
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def last_number(connection: Connection) -> int:
+    """Return the largest number that is there; 0 where there is none."""
+    return connection.scalar(select(func.max(audit.c.number))) or 0
 
 
 def all_entries(connection: Connection) -> Iterator[AuditEntry]:

@@ -2,7 +2,7 @@
 
 import { ask, newOnce } from "./api.js";
 import { openCamera, whyNoCamera } from "./camera.js";
-import { count, errorBox, field, h, run } from "./dom.js";
+import { count, endOfDay, errorBox, field, h, run } from "./dom.js";
 import { fileButton, photoStage, takeDrops, takePastes } from "./photo.js";
 import { state } from "./state.js";
 import { QUALITY_REASONS, figure, inWords, nameOf } from "./words.js";
@@ -18,6 +18,9 @@ export function enroll({ refresh }) {
   live.hidden = true;
   const name = h("input", { required: true, maxlength: 200, autocomplete: "off", name: "name" });
   const externalId = h("input", { maxlength: 255, autocomplete: "off", spellcheck: "false", name: "external-id" });
+  const purpose = h("input", { maxlength: 200, autocomplete: "off", name: "purpose" });
+  const consent = h("input", { maxlength: 255, autocomplete: "off", name: "consent" });
+  const until = h("input", { type: "date", name: "until" });
   const report = h("div", { class: "report", "aria-live": "polite" });
   const check = h("button", { type: "submit", class: "primary" }, "Check");
   const adding = h("div", { class: "actions" });
@@ -31,9 +34,17 @@ export function enroll({ refresh }) {
         },
       },
     },
-    h("fieldset", { class: "drop" }, h("legend", {}, "Photos of one person"), strip, live, adding, h("p", { class: "hint" }, "Three or more from different days recognise best. Drop or paste works, too. Photos are not stored.")),
+    h("fieldset", { class: "drop" }, h("legend", {}, "Photos of one person"), strip, live, adding, h("p", { class: "hint" }, "Three or more from different days recognise best. ", h("span", { class: "pointer" }, "Drop or paste works, too. "), "Photos are not stored.")),
     field("Name", name),
-    h("details", {}, h("summary", {}, "More"), field("Your own id", externalId, "For example a ticket number; optional.")),
+    h(
+      "details",
+      {},
+      h("summary", {}, "More, all optional"),
+      field("Your own id", externalId, "For example a ticket number."),
+      field("Purpose", purpose, "Why the person is here."),
+      field("Consent", consent, "Where you keep it."),
+      field("Erased at the end of", until, "Empty: kept until removed."),
+    ),
     h("div", { class: "actions" }, check),
   );
   const element = h(
@@ -122,6 +133,9 @@ export function enroll({ refresh }) {
     content.set("gallery", state.gallery);
     content.set("subject", name.value.trim());
     if (externalId.value.trim()) content.set("external_id", externalId.value.trim());
+    if (purpose.value.trim()) content.set("purpose", purpose.value.trim());
+    if (consent.value.trim()) content.set("consent_reference", consent.value.trim());
+    if (until.value) content.set("expires_at", endOfDay(until.value));
     if (photos.length === 1 && photos[0].box) {
       const { left, top, right, bottom } = photos[0].box;
       content.set("box", [left, top, right, bottom].map((each) => each.toFixed(2)).join(","));

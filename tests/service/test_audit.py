@@ -136,3 +136,48 @@ def test_the_limit_of_a_page_is_checked(shared_service: FakeService, limit: str)
     """A page has 1 to 1000 entries."""
     answer = shared_service.http.get(f"/v1/audit?limit={limit}", headers=shared_service.headers())
     check_problem(answer, 422, "request_invalid")
+
+
+def test_entries_are_asked_for(service: FakeService) -> None:
+    """By order, key, family and refusal, alone and together; a tied key stays in its galleries."""
+    service.enroll("ann")
+    service.http.post("/v1/galleries", headers=service.headers(), json={"name": "other"})
+    identifier = service.headers(Role.IDENTIFIER)
+    service.http.get("/v1/galleries", headers=identifier)
+    service.http.post("/v1/identify", headers=identifier, files={"photo": PHOTO})
+
+    def found(query: str, headers: dict[str, str] | None = None) -> list[str]:
+        answer = service.http.get(f"/v1/audit?{query}", headers=headers or service.headers())
+        assert answer.status_code == 200
+        return [each["action"] for each in answer.json()["entries"]]
+
+    headers = service.headers()
+    assert found("newest_first=true", headers) == found("limit=1000", headers)[::-1]
+    assert found("action=subject") == ["subject.enroll"]
+    assert found("action=subj") == []
+    assert found("refused=true") == ["GET /v1/galleries"]
+    assert sorted(found(f"actor={_id(identifier)}")) == ["GET /v1/galleries", "identify"]
+    assert found(f"actor={_id(identifier)}&action=identify") == ["identify"]
+    tied = service.headers(Role.AUDITOR, galleries=["other"])
+    assert found("action=gallery", tied) == ["gallery.create"]
+    assert found("action=key", tied) == []
+
+
+def test_a_page_with_nothing_wanted_leads_on(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where few of many entries are wanted, pages may be empty and still have a next one."""
+    monkeypatch.setattr("index.store.audit_log.MOST_LOOKED_AT", 1)
+    service.enroll("ann")
+    headers = service.headers(Role.AUDITOR)
+    cursor, actions, num_pages = "", list[str](), 0
+    while cursor is not None:
+        path = f"/v1/audit?newest_first=true&action=subject&cursor={cursor}".removesuffix(
+            "&cursor="
+        )
+        answer = service.http.get(path, headers=headers)
+        actions += [each["action"] for each in answer.json()["entries"]]
+        cursor = answer.json()["next_cursor"]
+        num_pages += 1
+    assert actions == ["subject.enroll"]
+    assert num_pages > 2
