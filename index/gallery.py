@@ -225,7 +225,7 @@ class Gallery(MovingGallery):
         """
         with self._changing():
             removed = self._store.remove_subject(subject_id, versions=versions)
-            self._made(removed, removed=removed.row_ids)
+            self._made(removed, removed=removed.row_ids, erases=True)
         found = self._store.removed_subject(subject_id, sequence=removed.after.sequence)
         entry = None if removed.ledger is None else removed.ledger.count
         return self._erasure(subject_id, found, ledger_entry=entry)

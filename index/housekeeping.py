@@ -27,6 +27,9 @@ class Housekeeping:
         self._purge_due = threading.Event()
         # What a process that died had removed may not be purged yet.
         self._purge_due.set()
+        # Deleted galleries after which the database was purged; with large tables on PostgreSQL
+        # that does not make their receipts final, and is not done again and again for them.
+        self._purged_after: frozenset[str] = frozenset()
 
     def expect_purge(self) -> None:
         """Have the next call purge, for something removed that no gallery tells of."""
@@ -71,9 +74,7 @@ class Housekeeping:
         for gallery in galleries:
             # One that was deleted, or got another name, a moment ago: the next call sees to it.
             with suppress(GalleryNotFound, GalleryReplaced):
-                if gallery.expire():
-                    # Somebody without templates leaves no removal that a gallery tells of.
-                    self._purge_due.set()
+                gallery.expire()
 
     def _keep_in_order(self, galleries: Sequence[Gallery], *, full: bool) -> bool:
         deleted = self._store.deleted_galleries.unpurged()
@@ -129,6 +130,8 @@ class Housekeeping:
         if (
             full
             or self._purge_due.is_set()
+            # Of another process, which may have died since.
+            or not self._purged_after.issuperset(deleted)
             or any(sequence > each.purged_sequence for each, sequence in removed.items())
         ):
             self._purge_due.clear()
@@ -137,6 +140,7 @@ class Housekeeping:
                     for gallery, sequence in reached.items():
                         gallery.mark_purged(sequence)
                     self._store.deleted_galleries.mark_purged(deleted)
+                self._purged_after = frozenset(deleted)
             except BaseException:
                 self._purge_due.set()
                 raise

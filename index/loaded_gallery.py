@@ -285,8 +285,9 @@ class LoadedGallery:
         *,
         added: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
         removed: Sequence[int] = (),
+        erases: bool = False,
     ) -> None:
-        self._memory.made(done, added=added, removed=removed)
+        self._memory.made(done, added=added, removed=removed, erases=erases)
         self._changed()
 
     def _check_exists(self) -> None:

@@ -70,7 +70,8 @@ class GalleryMemory:
         self._snapshots = snapshots
         self._snapshot_from = options.snapshot_from
         self._snapshot_sequence = 0
-        # The newest removal that the snapshot on disk may still hold.
+        # The newest removal, of vectors or of people without any: its bytes are to be purged, and
+        # the snapshot on disk may still hold them.
         self.removed_sequence = 0
 
     def load(self) -> None:
@@ -108,15 +109,23 @@ class GalleryMemory:
         *,
         added: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
         removed: Sequence[int] = (),
+        erases: bool = False,
     ) -> None:
-        """Bring the memory to where a change of this process has brought the log."""
+        """Bring the memory to where a change of this process has brought the log.
+
+        Args:
+            done: the change.
+            added: ids (N,) and vectors (N, D) that came.
+            removed: ids of those that went.
+            erases: whether a person went, with vectors or without.
+        """
         if done.before.sequence != self.state.sequence:
             # Others were quicker: their changes and ours are read from the log, in order.
             self.follow(done.after)
             return
         if added is not None:
             self._add(*added)
-        self._remove(removed, sequence=done.after.sequence)
+        self._remove(removed, sequence=done.after.sequence, erases=erases)
         self.state = done.after
 
     def follow(self, target: GalleryState) -> None:
@@ -133,7 +142,7 @@ class GalleryMemory:
                     f"the change log ends at {todo.sequence}, but the gallery's counter says "
                     f"{target.sequence}; restore from a backup"
                 )
-            self._remove(todo.removed, sequence=todo.sequence)
+            self._remove(todo.removed, sequence=todo.sequence, erases=todo.erases)
             for ids, embeddings_ND in self._store.load_some(todo.added):
                 self._add(ids, embeddings_ND)
             if todo.sequence > target.sequence:
@@ -228,9 +237,10 @@ class GalleryMemory:
         with _usable("restore the data folder from a backup"):
             self.matrix.add(ids, embeddings_ND)
 
-    def _remove(self, row_ids: Sequence[int], *, sequence: int) -> None:
+    def _remove(self, row_ids: Sequence[int], *, sequence: int, erases: bool) -> None:
         if row_ids:
             self.matrix.remove(row_ids)
+        if row_ids or erases:
             self.removed_sequence = sequence
 
 

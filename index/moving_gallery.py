@@ -166,7 +166,8 @@ class MovingGallery(PeopleOfGallery):
         with self._changing():
             merged = self._store.merge_subjects(subject_id, into=into, dry_run=dry_run)
             if not dry_run:
-                self._made(merged, removed=merged.dropped_row_ids)
+                # The one that went leaves its name, and reviews of it their crops.
+                self._made(merged, removed=merged.dropped_row_ids, erases=True)
         return replace(merged.told, similarity=max(nearest.values(), default=None))
 
     def _id_of(self, to: NewSubject) -> str | None:

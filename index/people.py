@@ -185,7 +185,7 @@ class PeopleOfGallery(ChosenGallery):
         # Another process may have been quicker.
         with suppress(SubjectNotFound):
             removed = self._store.remove_expired(subject_id)
-            self._made(removed, removed=removed.row_ids)
+            self._made(removed, removed=removed.row_ids, erases=True)
             return True
         return False
 

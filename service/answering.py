@@ -1,8 +1,11 @@
 """What both HTTP clients share: how they connect, and what they make of an answer."""
 
+import inspect
 import ssl
+from collections.abc import Callable
+from functools import update_wrapper
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict, get_args
 
 import httpx
 
@@ -73,3 +76,18 @@ def unreachable(url: httpx.URL, error: Exception) -> ServerUnreachable:
         f"no service answers at {url}: {type(error).__name__}; is it running, and is it this "
         "version?"
     )
+
+
+def describe_as(method: Callable[..., object], make: Callable[..., Call[Any]]) -> None:
+    """Gives a client's method name, docstring and signature of the function that makes its call.
+
+    Type checkers and editors know them already, from the types; this is for `help` and `inspect`.
+    """
+    update_wrapper(method, make)
+    signature = inspect.signature(make)
+    (answer_class,) = get_args(signature.return_annotation)
+    client = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    shown = signature.replace(
+        parameters=[client, *signature.parameters.values()], return_annotation=answer_class
+    )
+    vars(method)["__signature__"] = shown

@@ -11,8 +11,8 @@ from index.records import Page, Subject
 from index.store.stored_gallery import StoredGallery
 from index.transfer import Transferred
 from service import schemas
-from service.auth import KeyInfo
 from service.embedders import Embedders, InstalledModel
+from service.keys import KeyInfo
 from service.results import Enrollment, Recognition
 
 _MAX_IDS = 1000

@@ -18,10 +18,10 @@ from index.memory import MemoryOptions
 from index.repeats import Repeatable
 from index.sealing import Sealer
 from index.store.stored_gallery import StoredGallery
-from service.auth import Keys
 from service.calibrating import Calibrating
 from service.choosing import DEFAULT_GALLERY as DEFAULT_GALLERY
 from service.embedders import Embedders
+from service.keys import Keys
 from service.limits import Allowance, Limits
 from service.limits_sharing import sharing
 from service.metrics import Metrics

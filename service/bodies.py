@@ -15,9 +15,10 @@ from pydantic import (
 )
 
 from index.calibration.asked import SMALLEST_RATE
-from service.auth import MAX_LIMIT, Role
+from service.auth import Role
 from service.examples import PHOTO
 from service.identifying import MAX_GALLERIES
+from service.keys import MAX_LIMIT
 from service.person_fields import ConsentReference, Days, ExpiryTime, MetadataPatch, Purpose
 from service.schemas import GalleryName
 

@@ -9,11 +9,13 @@ from rich.text import Text
 from embedding.detect import Detector
 from embedding.errors import FaceGalleryError
 from service.commands import deciding, faces, identifying, server
+from service.commands.asking import detector_in_use
 from service.commands.events import events_app, reviews_app
 from service.commands.galleries import galleries_app, models_app
 from service.commands.keys import keys_app
-from service.commands.options import EXIT_CODES, EXIT_ERROR, detector_in_use, errors_console
+from service.commands.options import EXIT_CODES, EXIT_ERROR
 from service.commands.people import subjects_app
+from service.commands.printing import errors_console
 from service.commands.templates import look_alikes_app, templates_app
 
 app = typer.Typer(

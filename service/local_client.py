@@ -1,7 +1,7 @@
 """The client that works in process on a data folder that nobody else holds."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import BinaryIO
 
@@ -9,45 +9,47 @@ from embedding.choosing import FaceChoice
 from index.events import ReviewState, Verdict
 from index.transfer import export_stream, import_into
 from service import answers, answers_deciding, calls, schemas, template_answers
-from service.assembly import Parts
 from service.auth import OWNER, Role
-from service.bodies_people import change_of, enrolled_details
+from service.bodies_people import enrolled_details
 from service.bodies_templates import GalleryChangeBody
 from service.calibrating import MAX_PROBES
 from service.choosing import SubjectChoice
 from service.gallery_changes import change_gallery
 from service.identifying import FacesChoice
 from service.limits import Allowance
+from service.local_people import LocalPeople
 from service.people_calls import Person
-from service.recording import check_on
+from service.recording import Telling, check_on
 from service.thresholds import Asked
 
 _PAGE = 1000
 _POLL_S = 0.5
 
 
-class LocalClient:
-    """A `Client` in process; needs no key, since whoever can write the folder owns it."""
+class LocalClient(LocalPeople):
+    """Answers in process as `HttpClient` does from a service, for what the command line asks.
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    It needs no key, since whoever can write the folder owns it.
+    """
 
     def enroll(
         self,
         photos: Sequence[bytes],
         *,
         gallery: str,
-        subject: str,
+        subject: str | None = None,
+        external_id: str | None = None,
+        subject_id: str | None = None,
         face: FaceChoice = "only",
         force: bool = False,
         dry_run: bool = False,
         person: Person | None = None,
     ) -> schemas.EnrollAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`; no answer can be lost, so there is no idempotency key."""
         result = self._parts.recognizer.enroll(
             photos,
             gallery=gallery,
-            subject=SubjectChoice(name=subject),
+            subject=SubjectChoice(subject_id=subject_id, name=subject, external_id=external_id),
             face=face,
             force=force,
             dry_run=dry_run,
@@ -65,8 +67,10 @@ class LocalClient:
         face: FacesChoice = "all",
         fpir: float | None = None,
         threshold: float | None = None,
+        source: str | None = None,
+        queue_reviews: bool = False,
     ) -> schemas.IdentifyAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         result = self._parts.recognizer.identify(
             photo,
             gallery=gallery,
@@ -74,6 +78,7 @@ class LocalClient:
             num_candidates=num_candidates,
             face=face,
             asked=Asked(fpir=fpir, threshold=threshold),
+            telling=Telling(source=source, queue_reviews=queue_reviews),
         )
         return answers.identify_answer(result, gallery=gallery, similarities=True)
 
@@ -87,8 +92,9 @@ class LocalClient:
         face: FacesChoice = "all",
         fpir: float | None = None,
         threshold: float | None = None,
+        source: str | None = None,
     ) -> schemas.IdentifyAcrossAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         result = self._parts.recognizer.identify_across(
             photo,
             galleries=galleries,
@@ -96,6 +102,7 @@ class LocalClient:
             num_candidates=num_candidates,
             face=face,
             asked=Asked(fpir=fpir, threshold=threshold),
+            telling=Telling(source=source),
         )
         return answers_deciding.across_answer(result, similarities=True)
 
@@ -110,7 +117,7 @@ class LocalClient:
         face: FaceChoice = "only",
         far: float | None = None,
     ) -> schemas.VerifyAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         whom = SubjectChoice(subject_id=subject_id, name=subject, external_id=external_id)
         result = self._parts.recognizer.verify(
             photos, gallery=gallery, subject=whom, face=face, far=far
@@ -120,7 +127,7 @@ class LocalClient:
     def calibrate(
         self, gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
     ) -> schemas.GalleryThresholdAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         found = self._parts.calibrating.calibrate(
             gallery, fpirs=fpirs, max_probes=MAX_PROBES if max_probes is None else max_probes
         )
@@ -129,12 +136,12 @@ class LocalClient:
     def threshold(
         self, gallery: str, *, fpir: float | None = None
     ) -> schemas.GalleryThresholdAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         found = self._parts.calibrating.thresholds(gallery, fpir=fpir)
         return answers_deciding.gallery_threshold_answer(found)
 
     def galleries(self) -> schemas.GalleriesAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         return schemas.GalleriesAnswer(
             galleries=[
                 answers.gallery_answer(gallery, self._parts.embedders)
@@ -145,54 +152,16 @@ class LocalClient:
     def create_gallery(
         self, name: str, *, model: str | None = None, space: bool = False
     ) -> schemas.GalleryAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         gallery = self._parts.create_gallery(name, model=model, space=space)
         return answers.gallery_answer(gallery, self._parts.embedders)
 
     def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         return answers.erased_answer(self._parts.galleries.erase(name), self._parts.galleries)
 
-    def subjects(
-        self,
-        gallery: str,
-        *,
-        limit: int = 100,
-        cursor: str | None = None,
-        name: str | None = None,
-        external_id: str | None = None,
-    ) -> schemas.SubjectsAnswer:
-        """As in `Client`."""
-        page = self._parts.galleries.get(gallery).subjects(
-            limit=limit, cursor=cursor, name=name, external_id=external_id
-        )
-        return answers.subjects_answer(page)
-
-    def subject(self, gallery: str, subject_id: str) -> schemas.SubjectAnswer:
-        """As in `Client`."""
-        return answers.subject_answer(self._parts.galleries.get(gallery).subject(subject_id))
-
-    def change_subject(
-        self,
-        gallery: str,
-        subject_id: str,
-        patch: Mapping[str, object],
-        *,
-        version: str | None = None,
-    ) -> schemas.SubjectAnswer:
-        """As in `Client`."""
-        subject = self._parts.galleries.get(gallery).change_subject(
-            subject_id, change_of(patch), versions=None if version is None else (version,)
-        )
-        return answers.subject_answer(subject)
-
-    def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
-        """As in `Client`."""
-        erasure = self._parts.galleries.get(gallery).erase_subject(subject_id)
-        return answers.erased_answer(erasure, self._parts.galleries)
-
     def gallery(self, name: str) -> schemas.GalleryDetailsAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         found = self._parts.galleries.get(name)
         return template_answers.gallery_details(
             found, self._parts.embedders, settings=self._parts.settings
@@ -207,7 +176,7 @@ class LocalClient:
         max_templates: int | None = None,
         smallest_lead: float | None = None,
     ) -> schemas.GalleryDetailsAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         call = calls.change_gallery(
             name,
             new_name=new_name,
@@ -223,77 +192,10 @@ class LocalClient:
             changed, self._parts.embedders, settings=self._parts.settings
         )
 
-    def templates(
-        self, gallery: str, subject_id: str, *, limit: int = 100, cursor: str | None = None
-    ) -> schemas.TemplatesAnswer:
-        """As in `Client`."""
-        found = self._parts.galleries.get(gallery)
-        return template_answers.templates_answer(
-            found.template_page(subject_id, limit=limit, cursor=cursor)
-        )
-
-    def remove_template(self, gallery: str, template_id: str) -> schemas.ErasedTemplateAnswer:
-        """As in `Client`."""
-        found = self._parts.galleries.get(gallery)
-        erasure = found.erase_template(template_id)
-        return template_answers.erased_template_answer(
-            erasure, self._parts.galleries, num_left=found.num_templates_of(erasure.subject_id)
-        )
-
-    def move_templates(
-        self,
-        gallery: str,
-        subject_id: str,
-        template_ids: Sequence[str],
-        *,
-        to_subject_id: str | None = None,
-        to_name: str | None = None,
-        to_external_id: str | None = None,
-        dry_run: bool = False,
-    ) -> schemas.MoveAnswer:
-        """As in `Client`."""
-        moved = self._parts.galleries.get(gallery).move_templates(
-            subject_id,
-            template_ids,
-            to_subject_id=to_subject_id,
-            to_name=to_name,
-            to_external_id=to_external_id,
-            dry_run=dry_run,
-        )
-        return template_answers.move_answer(moved, dry_run=dry_run)
-
-    def merge_subjects(
-        self, gallery: str, subject_id: str, *, into: str, dry_run: bool = False
-    ) -> schemas.MergeAnswer:
-        """As in `Client`."""
-        merged = self._parts.galleries.get(gallery).merge_subjects(
-            subject_id, into=into, dry_run=dry_run
-        )
-        return template_answers.merge_answer(merged, dry_run=dry_run)
-
-    def look_alikes(
-        self, gallery: str, *, limit: int = 100, cursor: str | None = None
-    ) -> schemas.LookAlikesAnswer:
-        """As in `Client`."""
-        pairs, next_cursor = self._parts.galleries.get(gallery).look_alikes_page(
-            limit=limit, cursor=cursor
-        )
-        return schemas.LookAlikesAnswer(pairs=pairs, next_cursor=next_cursor)
-
-    def declare_look_alikes(self, gallery: str, one: str, other: str) -> schemas.LookAlikeAnswer:
-        """As in `Client`."""
-        new = self._parts.galleries.get(gallery).declare_look_alikes(one, other)
-        return schemas.LookAlikeAnswer(declared=True, changed=new)
-
-    def withdraw_look_alikes(self, gallery: str, one: str, other: str) -> schemas.LookAlikeAnswer:
-        """As in `Client`."""
-        was_there = self._parts.galleries.get(gallery).withdraw_look_alikes(one, other)
-        return schemas.LookAlikeAnswer(declared=False, changed=was_there)
-
     def follow(
         self, *, after: str | None = None, gallery: str | None = None
     ) -> Iterator[schemas.EventAnswer]:
-        """As in `Client`; ends where nobody else can decide anything meanwhile."""
+        """As in `HttpClient`; ends where nobody else can decide anything meanwhile."""
         check_on(self._parts.settings, "events")
         names = None if gallery is None else [self._parts.galleries.get(gallery).name]
         events = self._parts.galleries.events
@@ -314,7 +216,7 @@ class LocalClient:
         limit: int = 100,
         cursor: str | None = None,
     ) -> schemas.ReviewsAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         check_on(self._parts.settings, "reviews")
         names = None if gallery is None else [self._parts.galleries.get(gallery).name]
         found, next_cursor = self._parts.galleries.reviews.page(
@@ -325,7 +227,7 @@ class LocalClient:
         )
 
     def decide_review(self, review_id: str, verdict: Verdict) -> schemas.ReviewAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         check_on(self._parts.settings, "reviews")
         return schemas.ReviewAnswer.of(
             self._parts.galleries.reviews.decide(
@@ -334,18 +236,18 @@ class LocalClient:
         )
 
     def export_gallery(self, gallery: str, file: BinaryIO) -> None:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         for part in export_stream(self._parts.galleries, gallery):
             file.write(part)
 
     def import_gallery(self, gallery: str, content: bytes) -> schemas.ImportAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         galleries = self._parts.galleries
         done = import_into(galleries, gallery, content)
         return answers.import_answer(done, has_ledger=galleries.store.has_ledger)
 
     def keys(self) -> schemas.KeysAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         return schemas.KeysAnswer(
             keys=[answers.key_answer(key) for key in self._parts.keys.list()]
         )
@@ -359,7 +261,7 @@ class LocalClient:
         expires_at: datetime | None = None,
         allowance: Allowance | None = None,
     ) -> schemas.NewKeyAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         key, secret_key = self._parts.keys.create(
             role=role,
             label=label,
@@ -370,9 +272,9 @@ class LocalClient:
         return answers.new_key_answer(key, secret_key)
 
     def revoke_key(self, key_id: str) -> schemas.KeyAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         return answers.key_answer(self._parts.keys.revoke(key_id, caller=OWNER))
 
     def models(self) -> schemas.ModelsAnswer:
-        """As in `Client`."""
+        """As in `HttpClient`."""
         return answers.models_answer(self._parts.embedders.installed())

@@ -22,7 +22,8 @@ from typing import Final
 
 from embedding.errors import KeyInvalid, SessionEnded, StoreError
 from index.private_files import create_private, make_private_folder
-from service.auth import Caller, Keys
+from service.auth import Caller
+from service.keys import Keys
 
 logger = logging.getLogger(__name__)
 

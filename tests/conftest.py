@@ -4,11 +4,16 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from benchmarks.samples import find_samples
 
 REPOSITORY = Path(__file__).parents[1]
+
+# How long an example takes says more of what else the machine does than of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

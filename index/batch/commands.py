@@ -19,7 +19,6 @@ from index.batch.models import (
     named_model,
     open_model,
 )
-from index.batch.opened import opened_galleries
 from index.batch.options import (
     EXIT_CODES,
     AlignedOption,
@@ -49,6 +48,8 @@ from index.cli.options import (
     JsonOption,
     KeyFileOption,
     LedgerOption,
+    opened_galleries,
+    place_of,
     show,
 )
 from index.galleries import Galleries
@@ -125,7 +126,7 @@ def build_command(
         num_workers=workers,
     )
     with ExitStack() as stack:
-        galleries = stack.enter_context(opened_galleries(data_folder, key_file, ledger))
+        galleries = stack.enter_context(opened_galleries(place_of(data_folder, key_file, ledger)))
         target = _gallery(galleries, gallery, photos, model, models_folder)
         embedder = None
         if not isinstance(photos, ReadyEmbeddings):

@@ -9,10 +9,17 @@ from rich.console import Console
 
 from embedding.model import CARD_FILE, ModelCard, read_card
 from index.batch.models import installed_models, model_of_gallery
-from index.batch.opened import opened_galleries
 from index.batch.options import FolderOption, GalleryOption, ModelOption, ModelsFolderOption
 from index.batch.progress import shown_share
-from index.cli.options import DATA_FOLDER, JsonOption, KeyFileOption, LedgerOption, show
+from index.cli.options import (
+    DATA_FOLDER,
+    JsonOption,
+    KeyFileOption,
+    LedgerOption,
+    opened_galleries,
+    place_of,
+    show,
+)
 from index.dedupe import MAX_PAIRS, MIN_LEAD, Duplicates, find_duplicates
 from index.exchange.tables import check_table_file, write_table
 from index.gallery import Gallery
@@ -72,7 +79,7 @@ def dedupe_command(
     """List subjects that look like one person; nothing is changed."""
     if out is not None:
         check_table_file(out)
-    with opened_galleries(data_folder, key_file, ledger) as galleries:
+    with opened_galleries(place_of(data_folder, key_file, ledger)) as galleries:
         target = galleries.get(gallery)
         if threshold is None or sure is None:
             candidates = installed_models(model, models_folder)

@@ -13,7 +13,6 @@ from embedding.model import CARD_FILE, read_card
 from index.audit.entries import DONE, AuditEvent
 from index.batch.identify import Identified, IdentifyOptions, identify
 from index.batch.models import fingerprint_of, installed_models, model_of_gallery, open_model
-from index.batch.opened import opened_galleries
 from index.batch.options import (
     AlignedOption,
     FolderOption,
@@ -41,6 +40,8 @@ from index.cli.options import (
     JsonOption,
     KeyFileOption,
     LedgerOption,
+    opened_galleries,
+    place_of,
     show,
 )
 from index.gallery import Gallery
@@ -94,7 +95,7 @@ def identify_command(
         fingerprint=fingerprint_of(made_by, models_folder),
     )
     with ExitStack() as stack:
-        galleries = stack.enter_context(opened_galleries(data_folder, key_file, ledger))
+        galleries = stack.enter_context(opened_galleries(place_of(data_folder, key_file, ledger)))
         target = galleries.get(gallery)
         is_ready = isinstance(photos, ReadyEmbeddings)
         path: Path | None = None

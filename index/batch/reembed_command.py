@@ -8,7 +8,6 @@ from rich.console import Console
 
 from index.batch.build import LOT_SIZE, BuildOptions
 from index.batch.models import named_model, open_model
-from index.batch.opened import opened_galleries
 from index.batch.options import (
     AlignedOption,
     FolderOption,
@@ -32,6 +31,8 @@ from index.cli.options import (
     JsonOption,
     KeyFileOption,
     LedgerOption,
+    opened_galleries,
+    place_of,
     show,
 )
 
@@ -85,7 +86,7 @@ def reembed_command(
 ) -> None:
     """Make a gallery anew with another model, of its photos, and switch over at the end."""
     if abandon:
-        with opened_galleries(data_folder, key_file, ledger) as galleries:
+        with opened_galleries(place_of(data_folder, key_file, ledger)) as galleries:
             galleries.get(gallery)
             num = galleries.abandon(gallery)
         show(
@@ -108,7 +109,7 @@ def reembed_command(
     embedder = open_model(named_model(model, models_folder))
     tally = Tally()
     with (
-        opened_galleries(data_folder, key_file, ledger) as galleries,
+        opened_galleries(place_of(data_folder, key_file, ledger)) as galleries,
         shown_progress(photos, tally, console=Console(stderr=True)),
     ):
         done = reembed(

@@ -18,11 +18,11 @@ from index.cli.options import (
     JsonOption,
     KeyFileOption,
     LedgerOption,
+    opened_galleries,
     place_of,
     show,
 )
 from index.fusion import FUSION_RULES
-from index.galleries import Galleries
 from index.rules import GalleryRules
 from index.store.gallery_store import GalleryStore
 
@@ -153,13 +153,7 @@ def ageing_command(
     as_json: JsonOption = False,
 ) -> None:
     """List the subjects of whom new photos should be enrolled."""
-    place = place_of(data_folder, key_file, ledger)
-    with Galleries.open(
-        place.data_folder,
-        database_url=place.database_url,
-        sealer=place.sealer,
-        ledger=place.ledger,
-    ) as galleries:
+    with opened_galleries(place_of(data_folder, key_file, ledger), upkeep=False) as galleries:
         found = list(
             due(
                 galleries.get(gallery),

@@ -34,6 +34,11 @@ up to a number of the log. A moved template is logged with its new subject; a me
 subject that went, and next with the one that it went into."""
 
 
+_ERASING: frozenset[ChangeKind] = frozenset(
+    {"subject_removed", "template_removed", "subject_merged"}
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One entry without its number; ids only, for names are erasable.
@@ -179,11 +184,13 @@ class RowChanges:
         sequence: where it stands afterwards.
         added: ids of templates that came and were not removed again.
         removed: ids of templates to forget, where they are known.
+        erases: whether rows of people or templates went, whose bytes are to be purged.
     """
 
     sequence: int
     added: tuple[int, ...]
     removed: tuple[int, ...]
+    erases: bool
 
 
 def rows_changed(connection: Connection, gallery: int, *, after: int, limit: int) -> RowChanges:
@@ -201,6 +208,7 @@ def rows_changed(connection: Connection, gallery: int, *, after: int, limit: int
         sequence=rows[-1].sequence if rows else after,
         added=tuple(sorted(added - removed - {None})),
         removed=tuple(sorted(removed - {None})),
+        erases=any(row.kind in _ERASING for row in rows),
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row
 from embedding.errors import CursorExpired
 from index.events import Event, EventPage, EventRules, NewEvent, NewReview
 from index.sealing import Sealer
+from index.store.clock import ForwardClock
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.event_rows import (
@@ -48,12 +49,20 @@ class EventLog:
         cursors: of the store.
         sealer: seals crops of reviews.
         rules: how long they are kept, and reviews with them.
+        clock: of the store.
     """
 
     def __init__(
-        self, database: Database, *, cursors: Cursors, sealer: Sealer, rules: EventRules
+        self,
+        database: Database,
+        *,
+        cursors: Cursors,
+        sealer: Sealer,
+        rules: EventRules,
+        clock: ForwardClock,
     ) -> None:
         self._database = database
+        self._clock = clock
         self._sealer = sealer
         self._cursors = cursors
         self._rules = rules
@@ -142,6 +151,7 @@ class EventLog:
                 up_to=head.newest,
                 limit=limit + 1,
                 gallery_names=gallery_names,
+                now=self._clock.now(),
             )
         more = len(rows) > limit
         # Nothing is to come up to the head, of these galleries.

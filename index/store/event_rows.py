@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 from index.events import NewEvent
 from index.store.bulk import driver_time, insert_rows
 from index.store.facts import first_fact, read_fact
-from index.store.subject_rows import in_lots
+from index.store.subject_rows import in_lots, not_expired
 from index.store.tables import events, facts, galleries, subjects
 
 _HEAD = "events_head"
@@ -119,8 +119,12 @@ def some_events(
     up_to: int,
     limit: int,
     gallery_names: Collection[str] | None,
+    now: datetime,
 ) -> Sequence[Row[Any]]:
-    """Return events between two numbers, at most so many, of galleries with these names or all."""
+    """Return events between two numbers, at most so many, of galleries with these names or all.
+
+    Those about people who have expired by the time are left out.
+    """
     query = (
         select(
             events,
@@ -129,7 +133,7 @@ def some_events(
         )
         .join(galleries, galleries.c.public_id == events.c.gallery)
         .outerjoin(subjects, subjects.c.id == events.c.subject_id)
-        .where(events.c.number > after, events.c.number <= up_to)
+        .where(events.c.number > after, events.c.number <= up_to, not_expired(now))
         .order_by(events.c.number)
         .limit(limit)
     )

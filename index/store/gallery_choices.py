@@ -61,7 +61,7 @@ class GalleryChoices(GalleryReads):
     def look_alikes(self) -> list[tuple[str, str]]:
         """Return all declared pairs, as public ids."""
         with self._reading() as connection:
-            return look_alike_rows.pairs_of(connection, self._row)
+            return look_alike_rows.pairs_of(connection, self._row, now=self.clock.now())
 
     def look_alikes_page(
         self, *, limit: int, cursor: str | None
@@ -79,7 +79,11 @@ class GalleryChoices(GalleryReads):
             second = self._cursors.read(other, gallery_id=scopes[1])
         with self._reading() as connection:
             rows = look_alike_rows.some_pairs(
-                connection, self._row, after=(first, second), limit=limit + 1
+                connection,
+                self._row,
+                after=(first, second),
+                limit=limit + 1,
+                now=self.clock.now(),
             )
         next_cursor = None
         if len(rows) > limit:
@@ -93,7 +97,9 @@ class GalleryChoices(GalleryReads):
     def look_alikes_of(self, public_id: str) -> list[str]:
         """Return the public ids of a subject's declared look-alikes."""
         with self._reading() as connection:
-            return look_alike_rows.partners_of(connection, self._row, public_id)
+            return look_alike_rows.partners_of(
+                connection, self._row, public_id, now=self.clock.now()
+            )
 
     def set_rules(self, rules: GalleryRules) -> Committed | None:
         """Choose how the gallery decides; what is stored stays. None where it decides so already.
@@ -120,7 +126,8 @@ class GalleryChoices(GalleryReads):
         with self._erasures.changing(self.gallery.id) as connection:
             # Held, so that neither is removed meanwhile.
             before = begin_change(connection, self._row, name=self.gallery.name)
-            if not look_alike_rows.declare(connection, self._row, one, other):
+            now = self.clock.now()
+            if not look_alike_rows.declare(connection, self._row, one, other, now=now):
                 return None
             change = Change(kind="look_alike_declared", subject_id=one)
             done = self._logged(connection, before, change)
@@ -131,7 +138,8 @@ class GalleryChoices(GalleryReads):
         """Take a declaration back; None where there was none. Raises as the other."""
         with self._erasures.changing(self.gallery.id) as connection:
             before = begin_change(connection, self._row, name=self.gallery.name)
-            if not look_alike_rows.withdraw(connection, self._row, one, other):
+            now = self.clock.now()
+            if not look_alike_rows.withdraw(connection, self._row, one, other, now=now):
                 return None
             change = Change(kind="look_alike_withdrawn", subject_id=one)
             done = self._logged(connection, before, change)
@@ -148,7 +156,7 @@ class GalleryChoices(GalleryReads):
             SealKeyMissing: it is sealed with a key that is not at hand.
         """
         with self._database.transaction() as connection:
-            row = self._template_row(connection, public_id)
+            row = self._template_row(connection, public_id, now=self.clock.now())
             sealed = template_crop(connection, row.id)
             if sealed is None or row.owner is None:
                 raise CropNotFound("no crop of this face was kept")

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -376,7 +377,7 @@ class GalleryReads:
             TemplateNotFound: no template with this id.
         """
         with self._reading() as connection:
-            row = self._template_row(connection, public_id)
+            row = self._template_row(connection, public_id, now=self.clock.now())
         return template_rows.unpack(row, subject_id=row.owner)
 
     def _select_owned(self, subject_ids: Sequence[str]) -> Select[Any]:
@@ -397,12 +398,16 @@ class GalleryReads:
             )
         )
 
-    def _template_row(self, connection: Connection, public_id: str) -> Row[Any]:
-        row = connection.execute(
+    def _template_row(
+        self, connection: Connection, public_id: str, *, now: datetime | None = None
+    ) -> Row[Any]:
+        """The row with its `owner`; one of somebody who has expired by the time is not there."""
+        query = (
             select(templates, subjects.c.public_id.label("owner"))
             .outerjoin_from(templates, subjects)
             .where(templates.c.gallery_id == self._row, templates.c.public_id == public_id)
-        ).first()
+        )
+        row = connection.execute(query if now is None else query.where(not_expired(now))).first()
         if row is None:
             raise TemplateNotFound("no template with this id in the gallery")
         return row

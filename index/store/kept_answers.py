@@ -9,32 +9,40 @@ from sqlalchemy.exc import IntegrityError
 
 from embedding.errors import IdempotencyKeyInUse, IdempotencyKeySpent
 from index.repeats import KeptAnswer, UsedKey
+from index.store.clock import ForwardClock
 from index.store.database import Database
-from index.store.tables import kept_answers, used_keys, utc_now
+from index.store.tables import kept_answers, subjects, used_keys, utc_now
 
 
 class KeptAnswers:
     """The kept answers of a database; every method is one transaction and thread safe."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: ForwardClock) -> None:
         self._database = database
+        self._clock = clock
 
     def find(self, code: bytes) -> KeptAnswer | None:
         """Return what the key with a code did; None where it was not used, or long ago.
 
         Raises:
-            IdempotencyKeySpent: what it did was erased since.
+            IdempotencyKeySpent: what it did was erased since, or the person has expired.
         """
         query = (
-            select(used_keys.c.expires_at, kept_answers.c.request_code, kept_answers.c.answer)
+            select(
+                used_keys.c.expires_at,
+                kept_answers.c.request_code,
+                kept_answers.c.answer,
+                subjects.c.expires_at.label("gone_at"),
+            )
             .outerjoin_from(used_keys, kept_answers)
+            .outerjoin(subjects, subjects.c.id == kept_answers.c.subject_id)
             .where(used_keys.c.code == code)
         )
         with self._database.transaction() as connection:
             row = connection.execute(query).first()
         if row is None or row.expires_at <= utc_now():
             return None
-        if row.answer is None:
+        if row.answer is None or (row.gone_at is not None and row.gone_at <= self._clock.now()):
             raise IdempotencyKeySpent(
                 "what was done with this Idempotency-Key was erased since; nothing was done now"
             )

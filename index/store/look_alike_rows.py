@@ -1,6 +1,7 @@
 """Pairs of subjects of one gallery that a photo may not tell apart, by people's declaration."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -11,20 +12,26 @@ from sqlalchemy import (
     bindparam,
     delete,
     insert,
+    or_,
     select,
     union_all,
 )
 
 from embedding.errors import RequestInvalid
 from index.store.subject_rows import in_lots, row_of
-from index.store.tables import look_alikes, subjects, utc_now
+from index.store.tables import UtcTime, look_alikes, subjects, utc_now
 
 _ONE = subjects.alias("one")
 _OTHER = subjects.alias("other")
+_NOW = bindparam("now", type_=UtcTime())
+# Without those of whom one has expired.
 _PAIRS = (
     select(_ONE.c.public_id.label("one"), _OTHER.c.public_id.label("other"))
     .join_from(look_alikes, _ONE, look_alikes.c.subject_id == _ONE.c.id)
     .join(_OTHER, look_alikes.c.other_id == _OTHER.c.id)
+    .where(
+        *(or_(each.c.expires_at.is_(None), each.c.expires_at > _NOW) for each in (_ONE, _OTHER))
+    )
 )
 _OWN = (
     select(subjects.c.id)
@@ -41,7 +48,9 @@ _OF_SUBJECT = union_all(
 )
 
 
-def declare(connection: Connection, gallery: int, one: str, other: str) -> bool:
+def declare(
+    connection: Connection, gallery: int, one: str, other: str, *, now: datetime | None = None
+) -> bool:
     """Write a pair; returns whether it was new.
 
     Args:
@@ -49,12 +58,13 @@ def declare(connection: Connection, gallery: int, one: str, other: str) -> bool:
         gallery: row id.
         one: public id.
         other: public id.
+        now: who has expired by then is not there; None for everybody.
 
     Raises:
         RequestInvalid: both are the same subject.
         SubjectNotFound: one of them is not in the gallery.
     """
-    pair = _pair(connection, gallery, one, other)
+    pair = _pair(connection, gallery, one, other, now=now)
     if connection.execute(select(look_alikes).where(_is(pair))).first() is not None:
         return False
     connection.execute(
@@ -63,22 +73,27 @@ def declare(connection: Connection, gallery: int, one: str, other: str) -> bool:
     return True
 
 
-def withdraw(connection: Connection, gallery: int, one: str, other: str) -> bool:
+def withdraw(
+    connection: Connection, gallery: int, one: str, other: str, *, now: datetime | None = None
+) -> bool:
     """Delete a pair; returns whether it was there. Arguments and errors as `declare`."""
-    pair = _pair(connection, gallery, one, other)
+    pair = _pair(connection, gallery, one, other, now=now)
     return connection.execute(delete(look_alikes).where(_is(pair))).rowcount > 0
 
 
-def pairs_of(connection: Connection, gallery: int) -> list[tuple[str, str]]:
-    """Return all pairs of a gallery, as public ids, in the order of the subjects' rows."""
+def pairs_of(connection: Connection, gallery: int, *, now: datetime) -> list[tuple[str, str]]:
+    """Return all pairs of a gallery, as public ids, in the order of the subjects' rows.
+
+    Pairs of whom one has expired by the time are left out, here and in the functions below.
+    """
     rows = connection.execute(
-        _PAIRS.where(_ONE.c.gallery_id == gallery).order_by(_ONE.c.id, _OTHER.c.id)
+        _PAIRS.where(_ONE.c.gallery_id == gallery).order_by(_ONE.c.id, _OTHER.c.id), {"now": now}
     )
     return [(row.one, row.other) for row in rows]
 
 
 def some_pairs(
-    connection: Connection, gallery: int, *, after: tuple[int, int], limit: int
+    connection: Connection, gallery: int, *, after: tuple[int, int], limit: int, now: datetime
 ) -> list[Row[Any]]:
     """Return the next pairs, as `one` and `other`, with their row ids `first` and `second`.
 
@@ -87,20 +102,25 @@ def some_pairs(
         gallery: row id.
         after: row ids of the last pair before; (0, 0) for the first.
         limit: at most so many.
+        now: see `pairs_of`.
     """
     first, second = look_alikes.c.subject_id, look_alikes.c.other_id
     behind = (first > after[0]) | ((first == after[0]) & (second > after[1]))
     query = _PAIRS.add_columns(first.label("first"), second.label("second"))
     return list(
         connection.execute(
-            query.where(_ONE.c.gallery_id == gallery, behind).order_by(first, second).limit(limit)
+            query.where(_ONE.c.gallery_id == gallery, behind).order_by(first, second).limit(limit),
+            {"now": now},
         ).all()
     )
 
 
-def partners_of(connection: Connection, gallery: int, public_id: str) -> list[str]:
+def partners_of(
+    connection: Connection, gallery: int, public_id: str, *, now: datetime
+) -> list[str]:
     """Return the public ids of the look-alikes of a subject; none of one that is gone."""
-    rows = connection.execute(_OF_SUBJECT, {"gallery": gallery, "public_id": public_id})
+    given = {"gallery": gallery, "public_id": public_id, "now": now}
+    rows = connection.execute(_OF_SUBJECT, given)
     return [row.other if row.one == public_id else row.one for row in rows]
 
 
@@ -128,12 +148,14 @@ def declare_known(
     ]
 
 
-def _pair(connection: Connection, gallery: int, one: str, other: str) -> tuple[int, int]:
+def _pair(
+    connection: Connection, gallery: int, one: str, other: str, *, now: datetime | None
+) -> tuple[int, int]:
     """The row ids, the smaller one first."""
-    rows = row_of(connection, gallery, one), row_of(connection, gallery, other)
-    if rows[0] == rows[1]:
+    first, second = (row_of(connection, gallery, each, now=now) for each in (one, other))
+    if first == second:
         raise RequestInvalid("a subject cannot be its own look-alike; give two subjects")
-    return min(rows), max(rows)
+    return min(first, second), max(first, second)
 
 
 def _is(pair: tuple[int, int]) -> ColumnElement[bool]:

@@ -180,7 +180,9 @@ class MovingStore(TemplateStore):
             before = begin_change(connection, self._row, name=self.gallery.name)
             old = self._subject_row(connection, subject_id)
             new = self._subject_row(connection, into)
-            partners = look_alike_rows.partners_of(connection, self._row, subject_id)
+            partners = look_alike_rows.partners_of(
+                connection, self._row, subject_id, now=self.clock.now()
+            )
             _check_one_person(old, new, partners)
             # Told before the row goes, and with it the salt.
             pseudonyms = self._audit.pseudonyms(connection, (subject_id,))

@@ -12,13 +12,14 @@ from index.audit.entries import AuditEvent, Fact
 from index.events import NewEvent, Review, ReviewState, Verdict
 from index.sealing import Sealer
 from index.store.audit_log import AuditLog
+from index.store.clock import ForwardClock
 from index.store.crop_rows import crop_context, review_crop
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.event_log import EventLog
 from index.store.event_rows import hold_subjects
 from index.store.review_rows import in_state, review_of, select_reviews
-from index.store.tables import reviews, utc_now
+from index.store.tables import reviews
 
 _CURSOR = "reviews"
 _ID = re.compile("[0-9a-f-]{36}")
@@ -36,6 +37,7 @@ class ReviewQueue:
         audit: is told of claims and decisions.
         cursors: of the store.
         sealer: opens crops.
+        clock: of the store.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class ReviewQueue:
         audit: AuditLog,
         cursors: Cursors,
         sealer: Sealer,
+        clock: ForwardClock,
     ) -> None:
         self._database = database
         self._events = events
         self._audit = audit
         self._cursors = cursors
         self._sealer = sealer
+        self._clock = clock
 
     def page(
         self,
@@ -73,7 +77,7 @@ class ReviewQueue:
             RequestInvalid: the cursor is not of this list.
         """
         after = 0 if cursor is None else self._cursors.read(cursor, gallery_id=_CURSOR)
-        now = utc_now()
+        now = self._clock.now()
         query = select_reviews(now=now, gallery_names=gallery_names).where(reviews.c.id > after)
         if state is not None:
             query = query.where(in_state(state, now=now))
@@ -90,7 +94,7 @@ class ReviewQueue:
         Raises:
             ReviewNotFound: there is none with this id, or it has expired.
         """
-        now = utc_now()
+        now = self._clock.now()
         with self._database.reading() as connection:
             return review_of(_row(connection, public_id, gallery_names, now=now), now=now)
 
@@ -104,7 +108,7 @@ class ReviewQueue:
             SealKeyMissing: it is sealed with a key that is not at hand.
         """
         with self._database.transaction() as connection:
-            row = _row(connection, public_id, gallery_names, now=utc_now())
+            row = _row(connection, public_id, gallery_names, now=self._clock.now())
             sealed = review_crop(connection, row.id)
             if sealed is None:
                 raise CropNotFound("no crop of this face was kept")
@@ -139,7 +143,7 @@ class ReviewQueue:
             ReviewDecided: it was decided.
             ReviewNotFound: there is none with this id, or it has expired.
         """
-        until = utc_now() + timedelta(seconds=claim_s)
+        until = self._clock.now() + timedelta(seconds=claim_s)
         with self._database.transaction() as connection:
             row, now = self._held(connection, public_id, gallery_names)
             _check_undecided(row)
@@ -207,7 +211,7 @@ class ReviewQueue:
         self, connection: Connection, public_id: str, gallery_names: Collection[str] | None
     ) -> tuple[Row[Any], datetime]:
         """The review's row, which nobody else changes until the commit, and the time."""
-        now = utc_now()
+        now = self._clock.now()
         row = _row(connection, public_id, gallery_names, now=now)
         # In the order of a removal: the subject, then what is about it.
         hold_subjects(connection, [row.subject_public_id])

@@ -11,7 +11,7 @@ from index.events import NewReview, Review, ReviewState
 from index.sealing import Sealer
 from index.store.bulk import driver_time, insert_rows
 from index.store.crop_rows import insert_crops, seal_crop
-from index.store.subject_rows import in_lots
+from index.store.subject_rows import in_lots, not_expired
 from index.store.tables import crops, galleries, reviews, subjects
 
 
@@ -70,7 +70,10 @@ def _insert_crops(connection: Connection, new: Mapping[str, NewReview], *, seale
 def select_reviews(
     *, now: datetime, gallery_names: Collection[str] | None
 ) -> Select[tuple[Any, ...]]:
-    """Return the query of reviews that have not expired, of galleries with these names or all."""
+    """Return the query of reviews of galleries with these names, or of all.
+
+    Without those that have expired, or whose candidate has.
+    """
     query = (
         select(
             reviews,
@@ -80,7 +83,7 @@ def select_reviews(
         )
         .join(subjects, subjects.c.id == reviews.c.subject_id)
         .join(galleries, galleries.c.id == subjects.c.gallery_id)
-        .where(reviews.c.expires_at > now)
+        .where(reviews.c.expires_at > now, not_expired(now))
     )
     if gallery_names is not None:
         query = query.where(galleries.c.name.in_(sorted(gallery_names)))

@@ -116,6 +116,7 @@ class Store:
             cursors=self._cursors,
             sealer=self._sealer,
             rules=event_rules or EventRules(),
+            clock=self._clock,
         )
         """What was decided, for those who act on it."""
         self.reviews = ReviewQueue(
@@ -124,10 +125,11 @@ class Store:
             audit=self.audit,
             cursors=self._cursors,
             sealer=self._sealer,
+            clock=self._clock,
         )
         """Faces that a person looks at."""
         self.deleted_galleries = DeletedGalleries(self.database)
-        self.kept_answers = KeptAnswers(self.database)
+        self.kept_answers = KeptAnswers(self.database, clock=self._clock)
 
     @property
     def path(self) -> Path:

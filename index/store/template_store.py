@@ -29,7 +29,7 @@ class TemplateStore(GalleryStore):
         scope = f"{self.gallery.id} templates of {subject_id}"
         after = -1 if cursor is None else self._cursors.read(cursor, gallery_id=scope)
         with self._reading() as connection:
-            row_id = row_of(connection, self._row, subject_id)
+            row_id = row_of(connection, self._row, subject_id, now=self.clock.now())
             rows = connection.execute(
                 select(templates)
                 .where(templates.c.subject_id == row_id, templates.c.id > after)
@@ -67,7 +67,7 @@ class TemplateStore(GalleryStore):
             StoreCorrupt: it does not fit its checksum.
         """
         with self._reading() as connection:
-            row_id = self._template_row(connection, public_id).id
+            row_id = self._template_row(connection, public_id, now=self.clock.now()).id
         for _, embeddings_ND in self.load_some([row_id]):
             found: NDArray[np.float32] = embeddings_ND[0]
             return found

@@ -1,25 +1,23 @@
 """``facegallery verify``, ``facegallery calibrate`` and ``facegallery threshold``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from service import schemas
+from service.commands.asking import client_for
 from service.commands.options import (
     EXIT_CODES,
+    BoxOption,
     DataFolderOption,
+    FaceOption,
+    GalleryArgument,
     JsonOption,
     KeyOption,
-    add_row,
-    client_for,
-    new_table,
-    print_json,
-    print_table,
 )
 from service.commands.photos import box_or, read_photo
-
-GalleryArgument = Annotated[str, typer.Argument(help="Name of the gallery.")]
+from service.commands.printing import add_row, new_table, print_json, print_table
 
 
 def verify(
@@ -34,14 +32,8 @@ def verify(
     gallery: Annotated[
         str | None, typer.Option("--gallery", "-g", help="Of the subject (default).")
     ] = None,
-    face: Annotated[
-        Literal["only", "largest"],
-        typer.Option(help="Which face of each photo: the only one, or the largest."),
-    ] = "only",
-    box: Annotated[
-        str | None,
-        typer.Option(help="Or the face at left,top,right,bottom in pixels (one photo)."),
-    ] = None,
+    face: FaceOption = "only",
+    box: BoxOption = None,
     far: Annotated[
         float | None, typer.Option(help="False accept rate that a match is to stand for.")
     ] = None,

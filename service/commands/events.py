@@ -7,26 +7,18 @@ import typer
 
 from index.events import ReviewState, Verdict
 from service import schemas
+from service.commands.asking import PAGE, all_pages, client_for
 from service.commands.options import (
     EXIT_CODES,
+    AnyGalleryOption,
     DataFolderOption,
     JsonOption,
     KeyOption,
-    add_row,
-    client_for,
-    new_table,
-    print_json,
-    print_table,
 )
-
-PAGE = 1000
+from service.commands.printing import add_row, new_table, print_json, print_line, print_table
 
 events_app = typer.Typer(no_args_is_help=True, help="What was decided, as doors and desks hear.")
 reviews_app = typer.Typer(no_args_is_help=True, help="Faces that a person should look at.")
-
-AnyGalleryOption = Annotated[
-    str | None, typer.Option("--gallery", "-g", help="Only of this gallery; all if absent.")
-]
 
 
 @events_app.callback()
@@ -80,15 +72,11 @@ def list_reviews(
     as_json: JsonOption = False,
 ) -> None:
     """List reviews, the oldest first."""
-    reviews: list[schemas.ReviewAnswer] = []
-    cursor: str | None = None
     with client_for(data_folder, key) as client:
-        while True:
-            page = client.reviews(state=state, gallery=gallery, limit=PAGE, cursor=cursor)
-            reviews += page.reviews
-            cursor = page.next_cursor
-            if cursor is None:
-                break
+        pages = all_pages(
+            lambda cursor: client.reviews(state=state, gallery=gallery, limit=PAGE, cursor=cursor)
+        )
+        reviews = [each for page in pages for each in page.reviews]
     if as_json:
         print_json(schemas.ReviewsAnswer(reviews=reviews, next_cursor=None))
         return
@@ -119,7 +107,4 @@ def decide_review(
     """Say whether a review's face is the candidate's, once and for all."""
     with client_for(data_folder, key) as client:
         decided = client.decide_review(review_id, verdict)
-    if as_json:
-        print_json(decided)
-    else:
-        typer.echo(f"{decided.id} is decided: {decided.verdict}")
+    print_line(decided, f"{decided.id} is decided: {decided.verdict}", as_json=as_json)

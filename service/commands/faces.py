@@ -1,7 +1,7 @@
 """``facegallery enroll``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from pydantic import BaseModel
@@ -9,20 +9,17 @@ from pydantic import BaseModel
 from embedding.choosing import FaceChoice
 from embedding.detect import Box
 from service import schemas
+from service.commands.asking import client_for
 from service.commands.options import (
     EXIT_CODES,
     GALLERY,
+    BoxOption,
     DataFolderOption,
+    FaceOption,
     GalleryOption,
     JsonOption,
     KeyOption,
-    add_row,
-    client_for,
     leave,
-    new_table,
-    print_json,
-    print_table,
-    progress_bar,
 )
 from service.commands.people import (
     ConsentOption,
@@ -41,6 +38,7 @@ from service.commands.photos import (
     read_photo,
     shown,
 )
+from service.commands.printing import add_row, new_table, print_json, print_table, progress_bar
 
 
 class EnrolledPhoto(BaseModel):
@@ -71,14 +69,8 @@ def enroll(
         str | None, typer.Option("--subject", "-s", help="Whom all the photos show.")
     ] = None,
     gallery: GalleryOption = GALLERY,
-    face: Annotated[
-        Literal["only", "largest"],
-        typer.Option(help="Which face of each photo: the only one, or the largest."),
-    ] = "only",
-    box: Annotated[
-        str | None,
-        typer.Option(help="Or the face at left,top,right,bottom in pixels (one photo)."),
-    ] = None,
+    face: FaceOption = "only",
+    box: BoxOption = None,
     force: Annotated[bool, typer.Option("--force", help="Take poor faces too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Save nothing.")] = False,
     metadata: MetadataOption = None,

@@ -7,17 +7,16 @@ import typer
 
 from embedding.errors import RequestInvalid
 from index.private_files import new_private_file
+from service import schemas
+from service.commands.asking import client_for
 from service.commands.options import (
     EXIT_CODES,
     DataFolderOption,
+    GalleryArgument,
     JsonOption,
     KeyOption,
-    add_row,
-    client_for,
-    new_table,
-    print_json,
-    print_table,
 )
+from service.commands.printing import add_row, new_table, print_json, print_line, print_table
 
 galleries_app = typer.Typer(no_args_is_help=True, help="Galleries: who is looked for together.")
 models_app = typer.Typer(no_args_is_help=True, help="The models that galleries are made with.")
@@ -61,15 +60,59 @@ def create_gallery(
     """Make an empty gallery; it keeps its model for good."""
     with client_for(data_folder, key) as client:
         gallery = client.create_gallery(name, model=model, space=space)
-    if as_json:
-        print_json(gallery)
-    else:
-        typer.echo(f"created, with model {gallery.model}")
+    print_line(gallery, f"created, with model {gallery.model}", as_json=as_json)
+
+
+@galleries_app.command("show", epilog=EXIT_CODES)
+def show_gallery(
+    name: GalleryArgument,
+    data_folder: DataFolderOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a gallery's size, model, rules and calibration."""
+    with client_for(data_folder, key) as client:
+        found = client.gallery(name)
+    _print_gallery(found, as_json=as_json)
+
+
+@galleries_app.command("change", epilog=EXIT_CODES)
+def change_gallery(
+    name: GalleryArgument,
+    new_name: Annotated[
+        str | None, typer.Option("--name", help="Another name; by itself, without the others.")
+    ] = None,
+    fusion: Annotated[
+        str | None,
+        typer.Option(help="How the templates of a person become one similarity; calibrate then."),
+    ] = None,
+    max_templates: Annotated[
+        int | None,
+        typer.Option(min=0, help="So many of a person stay, those of best quality; 0 for all."),
+    ] = None,
+    smallest_lead: Annotated[
+        float | None,
+        typer.Option(help="By how much a match must lead over the second, or be reviewed."),
+    ] = None,
+    data_folder: DataFolderOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a gallery another name, or choose how it decides; keys follow the name."""
+    with client_for(data_folder, key) as client:
+        changed = client.change_gallery(
+            name,
+            new_name=new_name,
+            fusion=fusion,
+            max_templates=max_templates,
+            smallest_lead=smallest_lead,
+        )
+    _print_gallery(changed, as_json=as_json)
 
 
 @galleries_app.command("delete", epilog=EXIT_CODES)
 def delete_gallery(
-    name: Annotated[str, typer.Argument(help="Name of the gallery.")],
+    name: GalleryArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     data_folder: DataFolderOption = None,
     key: KeyOption = None,
@@ -80,15 +123,12 @@ def delete_gallery(
         typer.confirm(f"Delete gallery {name} with all its people?", abort=True, err=True)
     with client_for(data_folder, key) as client:
         removed = client.delete_gallery(name)
-    if as_json:
-        print_json(removed)
-    else:
-        typer.echo(f"deleted, with {removed.num_templates} templates")
+    print_line(removed, f"deleted, with {removed.num_templates} templates", as_json=as_json)
 
 
 @galleries_app.command("export", epilog=EXIT_CODES)
 def export_gallery(
-    name: Annotated[str, typer.Argument(help="Name of the gallery.")],
+    name: GalleryArgument,
     file: Annotated[Path, typer.Argument(help="New Parquet file.")],
     clear_text: Annotated[
         bool,
@@ -159,3 +199,27 @@ def list_models(
             table, each.name, "yes" if each.default else "", each.fingerprint[:12], each.licence
         )
     print_table(table)
+
+
+def _print_gallery(found: schemas.GalleryDetailsAnswer, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    calibration = found.calibration
+    state = "never calibrated"
+    if calibration is not None:
+        state = f"calibrated {calibration.made_at:%Y-%m-%d}"
+        state += "" if calibration.in_force else ", not in force"
+        state += ", stale" if calibration.stale else ""
+    match = "none" if found.match is None else f"{found.match.value:.3f}"
+    for line in (
+        f"name: {found.name}",
+        f"subjects: {found.num_subjects}, templates: {found.num_templates}",
+        f"model: {found.model or 'not installed'} ({found.fingerprint[:12]})",
+        f"a space of its own: {'yes' if found.space else 'no'}",
+        f"fusion: {found.rules.fusion}",
+        f"most templates of a person: {found.rules.max_templates or 'all'}",
+        f"smallest lead of a match: {found.rules.smallest_lead:g}",
+        f"match from: {match}; {state}",
+    ):
+        typer.echo(line)

@@ -10,19 +10,14 @@ from pydantic import BaseModel
 
 from service import schemas
 from service.client import Client
+from service.commands.asking import client_for
 from service.commands.options import (
     EXIT_CODES,
     GALLERY,
     DataFolderOption,
     JsonOption,
     KeyOption,
-    add_row,
-    client_for,
     leave,
-    new_table,
-    print_json,
-    print_table,
-    progress_bar,
 )
 from service.commands.photos import (
     OF_ONE_PHOTO,
@@ -32,6 +27,7 @@ from service.commands.photos import (
     read_photo,
     shown,
 )
+from service.commands.printing import add_row, new_table, print_json, print_table, progress_bar
 from service.identifying import FacesChoice
 
 Answer = schemas.IdentifyAnswer | schemas.IdentifyAcrossAnswer

@@ -5,18 +5,11 @@ from typing import Annotated
 
 import typer
 
-from service.auth import MAX_LIMIT, Role
-from service.commands.options import (
-    EXIT_CODES,
-    DataFolderOption,
-    JsonOption,
-    KeyOption,
-    add_row,
-    client_for,
-    new_table,
-    print_json,
-    print_table,
-)
+from service.auth import Role
+from service.commands.asking import client_for
+from service.commands.options import EXIT_CODES, DataFolderOption, JsonOption, KeyOption
+from service.commands.printing import add_row, new_table, print_json, print_line, print_table
+from service.keys import MAX_LIMIT
 from service.limits import Allowance
 
 keys_app = typer.Typer(no_args_is_help=True, help="Keys of those who use the service over HTTP.")
@@ -106,7 +99,4 @@ def revoke_key(
     """Revoke a key: its next request is refused."""
     with client_for(data_folder, key) as client:
         revoked = client.revoke_key(key_id)
-    if as_json:
-        print_json(revoked)
-    else:
-        typer.echo(f"revoked {revoked.key_id}")
+    print_line(revoked, f"revoked {revoked.key_id}", as_json=as_json)

@@ -10,26 +10,22 @@ import typer
 from embedding.errors import RequestInvalid
 from index.details import given_metadata
 from service import schemas
+from service.commands.asking import PAGE, all_pages, client_for
 from service.commands.options import (
     EXIT_CODES,
     GALLERY,
     DataFolderOption,
+    DryRunOption,
     GalleryOption,
     JsonOption,
     KeyOption,
-    add_row,
-    client_for,
-    new_table,
-    print_json,
-    print_table,
+    SubjectArgument,
 )
+from service.commands.printing import add_row, new_table, print_json, print_line, print_table
 from service.people_calls import Person
-
-PAGE = 1000
 
 subjects_app = typer.Typer(no_args_is_help=True, help="The people of a gallery.")
 
-SubjectArgument = Annotated[str, typer.Argument(help="Id, as `subjects list` shows it.")]
 MetadataOption = Annotated[
     str | None,
     typer.Option(help="JSON object, merged into what is there; null takes a key away."),
@@ -70,17 +66,13 @@ def list_subjects(
     as_json: JsonOption = False,
 ) -> None:
     """List the people of a gallery, in the order of their enrollment, or find one."""
-    subjects: list[schemas.SubjectAnswer] = []
-    cursor: str | None = None
     with client_for(data_folder, key) as client:
-        while True:
-            page = client.subjects(
+        pages = all_pages(
+            lambda cursor: client.subjects(
                 gallery, limit=PAGE, cursor=cursor, name=name, external_id=external_id
             )
-            subjects += page.subjects
-            cursor = page.next_cursor
-            if cursor is None:
-                break
+        )
+        subjects = [each for page in pages for each in page.subjects]
     if as_json:
         print_json(schemas.SubjectsAnswer(subjects=subjects, next_cursor=None))
         return
@@ -158,10 +150,31 @@ def remove_subject(
     """Remove a person with all templates; never matched again from then on."""
     with client_for(data_folder, key) as client:
         removed = client.remove_subject(gallery, subject_id)
+    print_line(removed, f"removed, with {removed.num_templates} templates", as_json=as_json)
+
+
+@subjects_app.command("merge", epilog=EXIT_CODES)
+def merge_subjects(
+    subject_id: SubjectArgument,
+    into: Annotated[str, typer.Argument(help="Id of the person who stays.")],
+    dry_run: DryRunOption = False,
+    gallery: GalleryOption = GALLERY,
+    data_folder: DataFolderOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give all templates of one person to another, and delete the one; cannot be undone."""
+    with client_for(data_folder, key) as client:
+        merged = client.merge_subjects(gallery, subject_id, into=into, dry_run=dry_run)
     if as_json:
-        print_json(removed)
-    else:
-        typer.echo(f"removed, with {removed.num_templates} templates")
+        print_json(merged)
+        return
+    similarity = "none" if merged.similarity is None else f"{merged.similarity:.3f}"
+    typer.echo(
+        f"{'would merge' if dry_run else 'merged'} {merged.num_templates} templates, the nearest "
+        f"two at similarity {similarity}; {len(merged.dropped_template_ids)} dropped beyond the "
+        f"gallery's limit"
+    )
 
 
 def person_of(

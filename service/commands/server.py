@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from service.commands.options import EXIT_CODES, DataFolderOption, JsonOption, detector_in_use
+from service.commands.asking import detector_in_use
+from service.commands.options import EXIT_CODES, DataFolderOption, JsonOption
 from service.processes import serve as run_service
 from service.serving import Started
 from service.settings import load_settings

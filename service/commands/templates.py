@@ -1,37 +1,27 @@
-"""``facegallery templates``, ``look-alikes``, ``subjects merge``, ``galleries show`` and so on."""
+"""``facegallery templates`` and ``look-alikes``."""
 
 from typing import Annotated
 
 import typer
 
 from service import schemas
-from service.commands.galleries import galleries_app
+from service.commands.asking import PAGE, all_pages, client_for
 from service.commands.options import (
     EXIT_CODES,
     GALLERY,
     DataFolderOption,
+    DryRunOption,
     GalleryOption,
     JsonOption,
     KeyOption,
-    add_row,
-    client_for,
-    new_table,
-    print_json,
-    print_table,
+    SubjectArgument,
 )
-from service.commands.people import PAGE, subjects_app
+from service.commands.printing import add_row, new_table, print_json, print_line, print_table
 
 templates_app = typer.Typer(no_args_is_help=True, help="What is stored of people's faces.")
 look_alikes_app = typer.Typer(
     no_args_is_help=True, help="People whom a photo may not tell apart, such as twins."
 )
-
-SubjectArgument = Annotated[
-    str, typer.Argument(help="Id of a person, as `subjects list` shows it.")
-]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Change nothing; show what would be done.")
-]
 
 
 @templates_app.command("list", epilog=EXIT_CODES)
@@ -43,15 +33,11 @@ def list_templates(
     as_json: JsonOption = False,
 ) -> None:
     """List a person's templates, the oldest first."""
-    found: list[schemas.TemplateAnswer] = []
-    cursor: str | None = None
     with client_for(data_folder, key) as client:
-        while True:
-            page = client.templates(gallery, subject_id, limit=PAGE, cursor=cursor)
-            found += page.templates
-            cursor = page.next_cursor
-            if cursor is None:
-                break
+        pages = all_pages(
+            lambda cursor: client.templates(gallery, subject_id, limit=PAGE, cursor=cursor)
+        )
+        found = [each for page in pages for each in page.templates]
     if as_json:
         print_json(schemas.TemplatesAnswer(templates=found, next_cursor=None))
         return
@@ -79,10 +65,9 @@ def remove_template(
     """Remove one template; never matched again. Its person stays, even without any."""
     with client_for(data_folder, key) as client:
         removed = client.remove_template(gallery, template_id)
-    if as_json:
-        print_json(removed)
-    else:
-        typer.echo(f"removed; the person has {removed.num_left} templates left")
+    print_line(
+        removed, f"removed; the person has {removed.num_left} templates left", as_json=as_json
+    )
 
 
 @templates_app.command("move", epilog=EXIT_CODES)
@@ -119,30 +104,6 @@ def move_templates(
     )
 
 
-@subjects_app.command("merge", epilog=EXIT_CODES)
-def merge_subjects(
-    subject_id: SubjectArgument,
-    into: Annotated[str, typer.Argument(help="Id of the person who stays.")],
-    dry_run: DryRunOption = False,
-    gallery: GalleryOption = GALLERY,
-    data_folder: DataFolderOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Give all templates of one person to another, and delete the one; cannot be undone."""
-    with client_for(data_folder, key) as client:
-        merged = client.merge_subjects(gallery, subject_id, into=into, dry_run=dry_run)
-    if as_json:
-        print_json(merged)
-        return
-    similarity = "none" if merged.similarity is None else f"{merged.similarity:.3f}"
-    typer.echo(
-        f"{'would merge' if dry_run else 'merged'} {merged.num_templates} templates, the nearest "
-        f"two at similarity {similarity}; {len(merged.dropped_template_ids)} dropped beyond the "
-        f"gallery's limit"
-    )
-
-
 @look_alikes_app.command("list", epilog=EXIT_CODES)
 def list_look_alikes(
     gallery: GalleryOption = GALLERY,
@@ -151,15 +112,9 @@ def list_look_alikes(
     as_json: JsonOption = False,
 ) -> None:
     """List the declared pairs by their ids."""
-    pairs: list[tuple[str, str]] = []
-    cursor: str | None = None
     with client_for(data_folder, key) as client:
-        while True:
-            page = client.look_alikes(gallery, limit=PAGE, cursor=cursor)
-            pairs += page.pairs
-            cursor = page.next_cursor
-            if cursor is None:
-                break
+        pages = all_pages(lambda cursor: client.look_alikes(gallery, limit=PAGE, cursor=cursor))
+        pairs = [each for page in pages for each in page.pairs]
     if as_json:
         print_json(schemas.LookAlikesAnswer(pairs=pairs, next_cursor=None))
         return
@@ -179,10 +134,9 @@ def add_look_alikes(
     """Declare two people look-alikes: where both are close, a match becomes a review."""
     with client_for(data_folder, key) as client:
         answer = client.declare_look_alikes(gallery, one, other)
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo("declared" if answer.changed else "they were declared already")
+    print_line(
+        answer, "declared" if answer.changed else "they were declared already", as_json=as_json
+    )
 
 
 @look_alikes_app.command("remove", epilog=EXIT_CODES)
@@ -197,78 +151,6 @@ def remove_look_alikes(
     """Take such a declaration back."""
     with client_for(data_folder, key) as client:
         answer = client.withdraw_look_alikes(gallery, one, other)
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo("withdrawn" if answer.changed else "they were not declared")
-
-
-@galleries_app.command("show", epilog=EXIT_CODES)
-def show_gallery(
-    name: Annotated[str, typer.Argument(help="Name of the gallery.")],
-    data_folder: DataFolderOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show a gallery's size, model, rules and calibration."""
-    with client_for(data_folder, key) as client:
-        found = client.gallery(name)
-    _print_gallery(found, as_json=as_json)
-
-
-@galleries_app.command("change", epilog=EXIT_CODES)
-def change_gallery(
-    name: Annotated[str, typer.Argument(help="Name of the gallery.")],
-    new_name: Annotated[
-        str | None, typer.Option("--name", help="Another name; by itself, without the others.")
-    ] = None,
-    fusion: Annotated[
-        str | None,
-        typer.Option(help="How the templates of a person become one similarity; calibrate then."),
-    ] = None,
-    max_templates: Annotated[
-        int | None,
-        typer.Option(min=0, help="So many of a person stay, those of best quality; 0 for all."),
-    ] = None,
-    smallest_lead: Annotated[
-        float | None,
-        typer.Option(help="By how much a match must lead over the second, or be reviewed."),
-    ] = None,
-    data_folder: DataFolderOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Give a gallery another name, or choose how it decides; keys follow the name."""
-    with client_for(data_folder, key) as client:
-        changed = client.change_gallery(
-            name,
-            new_name=new_name,
-            fusion=fusion,
-            max_templates=max_templates,
-            smallest_lead=smallest_lead,
-        )
-    _print_gallery(changed, as_json=as_json)
-
-
-def _print_gallery(found: schemas.GalleryDetailsAnswer, *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-        return
-    calibration = found.calibration
-    state = "never calibrated"
-    if calibration is not None:
-        state = f"calibrated {calibration.made_at:%Y-%m-%d}"
-        state += "" if calibration.in_force else ", not in force"
-        state += ", stale" if calibration.stale else ""
-    match = "none" if found.match is None else f"{found.match.value:.3f}"
-    for line in (
-        f"name: {found.name}",
-        f"subjects: {found.num_subjects}, templates: {found.num_templates}",
-        f"model: {found.model or 'not installed'} ({found.fingerprint[:12]})",
-        f"a space of its own: {'yes' if found.space else 'no'}",
-        f"fusion: {found.rules.fusion}",
-        f"most templates of a person: {found.rules.max_templates or 'all'}",
-        f"smallest lead of a match: {found.rules.smallest_lead:g}",
-        f"match from: {match}; {state}",
-    ):
-        typer.echo(line)
+    print_line(
+        answer, "withdrawn" if answer.changed else "they were not declared", as_json=as_json
+    )

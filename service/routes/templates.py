@@ -6,11 +6,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from embedding.errors import KeyForbidden
 from index.audit.entries import AuditEvent
-from index.gallery import Gallery
-from index.moves import MergedSubjects, MovedTemplates
 from service import answers, schemas, template_answers
 from service.access import PartsOf, allowed, in_worker
-from service.assembly import Parts
+from service.arranging import merge_subject, move_templates_of
 from service.auth import Caller, Permission
 from service.bodies_templates import MergeBody, MoveBody
 from service.openapi import body_of, problems
@@ -121,7 +119,7 @@ async def move_templates(
     """
     caller.require_gallery(gallery)
     body = await read_body(request, MoveBody, max_bytes=SMALL_BODY_BYTES)
-    moved = await in_worker(request, _moved, parts, gallery, subject_id, body)
+    moved = await in_worker(request, move_templates_of, parts, gallery, subject_id, body)
     return template_answers.move_answer(moved, dry_run=body.dry_run)
 
 
@@ -143,39 +141,5 @@ async def merge_subjects(
     """
     caller.require_gallery(gallery)
     body = await read_body(request, MergeBody, max_bytes=SMALL_BODY_BYTES)
-    merged = await in_worker(request, _merged, parts, gallery, subject_id, body)
+    merged = await in_worker(request, merge_subject, parts, gallery, subject_id, body)
     return template_answers.merge_answer(merged, dry_run=body.dry_run)
-
-
-def _moved(parts: Parts, name: str, subject_id: str, body: MoveBody) -> MovedTemplates:
-    gallery = parts.galleries.get(name)
-    moved = gallery.move_templates(
-        subject_id,
-        body.templates,
-        to_subject_id=body.to_subject_id,
-        to_name=body.to_name,
-        to_external_id=body.to_external_id,
-        dry_run=body.dry_run,
-    )
-    if body.dry_run:
-        _note_look(parts, gallery, "template.move_dry_run", subject_id, moved.subject_id)
-    return moved
-
-
-def _merged(parts: Parts, name: str, subject_id: str, body: MergeBody) -> MergedSubjects:
-    gallery = parts.galleries.get(name)
-    merged = gallery.merge_subjects(subject_id, into=body.into, dry_run=body.dry_run)
-    if body.dry_run:
-        _note_look(parts, gallery, "subject.merge_dry_run", subject_id, body.into)
-    return merged
-
-
-def _note_look(parts: Parts, gallery: Gallery, action: str, *subject_ids: str | None) -> None:
-    """Enter that somebody looked how alike two people are, while both are there."""
-    parts.galleries.audit.record(
-        AuditEvent(
-            action=action,
-            gallery_id=gallery.id,
-            subject_ids=tuple(each for each in subject_ids if each is not None),
-        )
-    )

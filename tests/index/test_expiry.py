@@ -7,13 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from embedding.errors import RequestInvalid, StoreError, SubjectNotFound
+from embedding.errors import (
+    IdempotencyKeySpent,
+    RequestInvalid,
+    ReviewNotFound,
+    StoreError,
+    SubjectNotFound,
+    TemplateNotFound,
+)
 from index.details import DetailChange, SubjectChange
+from index.events import NewEvent, NewReview
 from index.fusion import fusion_rule
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.place import Place
 from index.records import NewSubject
+from index.repeats import Repeatable, UsedKey
+from index.store.event_log import OLDEST
+from index.store.ids import new_ids
 from index.transfer import export_gallery, import_gallery
 from tests.index.clock import set_clock
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
@@ -68,6 +79,49 @@ def _enroll(gallery: Gallery, number: int, *, name: str, expires: bool = False) 
     ).subject_id
 
 
+def _tell(galleries: Galleries, gallery: Gallery, subject_id: str) -> str:
+    """Tell of an identification, and queue a review that outlives the person; returns its id."""
+    review = NewReview(
+        id=new_ids(1)[0],
+        gallery_id=gallery.id,
+        subject_id=subject_id,
+        similarity=0.46,
+        reasons=("below_match",),
+        face=0,
+        source=None,
+        request_id=None,
+        expires_at=datetime.now(UTC) + 2 * _AFTER,
+    )
+    event = NewEvent(
+        kind="identified",
+        gallery_id=gallery.id,
+        subject_id=subject_id,
+        decision="review",
+        face=0,
+        review_id=review.id,
+    )
+    galleries.events.record([event], reviews=[review])
+    return review.id
+
+
+def _enroll_repeatable(gallery: Gallery, subject_id: str) -> bytes:
+    """Enroll once more, with an answer that is kept for longer than the person; its code."""
+    code = b"\x01" * 32
+    key = UsedKey(
+        caller="key-1",
+        code=code,
+        request_code=code,
+        expires_at=datetime.now(UTC) + 2 * _AFTER,
+        max_keys=9,
+    )
+    gallery.enroll(
+        [new_template(_VECTORS[3])],
+        subject_id=subject_id,
+        repeatable=Repeatable(key=key, answer=lambda _: "{}"),
+    )
+    return code
+
+
 def _id(gallery: Gallery, name: str) -> str:
     subject = gallery.find_subject(name=name)
     assert subject is not None
@@ -99,6 +153,50 @@ def test_who_has_expired_is_nowhere_before_the_upkeep_ran(
     with pytest.raises(SubjectNotFound):
         gallery.rename(anna, name="Bea")
     assert identify(gallery, _VECTORS[1]).decision == "match"
+
+
+def test_nothing_about_who_has_expired_is_shown(
+    opened: Galleries, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No template, vector, crop, look-alike, event, review or kept answer, from that moment on."""
+    anna, ben = _id(gallery, "Anna"), _id(gallery, "Ben")
+    template_id = gallery.templates(anna)[0].id
+    gallery.declare_look_alikes(anna, ben)
+    review_id = _tell(opened, gallery, anna)
+    again = _enroll_repeatable(gallery, anna)
+    assert opened.reviews.get(review_id).subject_id == anna
+    assert len(opened.events.page(after=OLDEST, limit=9).events) == 1
+    assert opened.kept_answers.find(again) is not None
+    set_clock(monkeypatch, _AFTER)
+    with pytest.raises(SubjectNotFound):
+        gallery.template_page(anna)
+    for asked in (gallery.template, gallery.embedding, gallery.show_crop):
+        with pytest.raises(TemplateNotFound):
+            asked(template_id)
+    assert gallery.look_alikes() == ()
+    assert gallery.look_alikes_of(ben) == ()
+    assert gallery.look_alikes_page() == ([], None)
+    for declare in (gallery.declare_look_alikes, gallery.withdraw_look_alikes):
+        with pytest.raises(SubjectNotFound):
+            declare(ben, anna)
+    assert opened.reviews.page(state=None, limit=9) == ([], None)
+    for look in (opened.reviews.get, opened.reviews.crop):
+        with pytest.raises(ReviewNotFound):
+            look(review_id)
+    with pytest.raises(ReviewNotFound):
+        opened.reviews.claim(review_id, by="key-1", claim_s=60.0)
+    assert opened.events.page(after=OLDEST, limit=9).events == ()
+    with pytest.raises(IdempotencyKeySpent):
+        opened.kept_answers.find(again)
+
+
+def test_a_template_of_who_has_expired_can_be_removed(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the person can: nothing keeps somebody from erasing sooner."""
+    template_id = gallery.templates(_id(gallery, "Anna"))[0].id
+    set_clock(monkeypatch, _AFTER)
+    assert gallery.erase_template(template_id).num_templates == 1
 
 
 def test_who_has_expired_takes_nobodys_place(

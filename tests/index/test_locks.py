@@ -1,9 +1,9 @@
 """The lock that readers share."""
 
 import threading
-import time
 
 from index.locks import ReadersWriterLock
+from tests.index.waiting import wait_until
 
 
 def test_readers_hold_it_together() -> None:
@@ -55,10 +55,8 @@ def test_a_waiting_writer_goes_before_new_readers() -> None:
     """Readers who come after the writer wait for it, so that it is not starved."""
     lock = ReadersWriterLock()
     order: list[str] = []
-    asked = threading.Event()
 
     def write() -> None:
-        asked.set()
         with lock.writing():
             order.append("writer")
 
@@ -69,11 +67,7 @@ def test_a_waiting_writer_goes_before_new_readers() -> None:
     writer, reader = threading.Thread(target=write), threading.Thread(target=read)
     with lock.reading():
         writer.start()
-        asked.wait(10)
-        deadline = time.monotonic() + 10
-        while not lock._num_writers_waiting:
-            assert time.monotonic() < deadline, "the writer never asked"
-            time.sleep(0.001)
+        wait_until(lambda: lock._num_writers_waiting > 0)
         reader.start()
         reader.join(0.05)
         assert order == []

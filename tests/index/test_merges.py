@@ -145,6 +145,19 @@ def test_a_restored_backup_brings_back_nobody_under_an_id_of_before(tmp_path: Pa
         assert [named_as(gallery, number) for number in range(3)] == [None, None, cleo]
 
 
+def test_the_name_that_is_lost_leaves_the_files(data_folder: Path) -> None:
+    """With the next upkeep, as that of somebody who is removed, though no vector went."""
+    with Galleries.open(data_folder, upkeep_s=None) as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        anna, bert = enroll(gallery, 0, name="Anna Nowhere"), enroll(gallery, 1, name="Bert")
+        galleries.maintain()
+        gallery.merge_subjects(anna, into=bert)
+        galleries.maintain()
+        files = list(data_folder.glob("facegallery.sqlite*"))
+        assert b"Anna Nowhere" not in b"".join(each.read_bytes() for each in files)
+        assert gallery.purged_sequence == gallery.removed_sequence == gallery.sequence
+
+
 def test_a_large_subject_is_merged_whole(gallery: Gallery) -> None:
     """More templates than go into one statement, and than are compared at once."""
     anchor = unit_vectors(1, seed=5000)[0]

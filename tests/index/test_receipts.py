@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from embedding.errors import GalleryNotFound, RequestInvalid, SubjectNotFound
 from index.galleries import Galleries
 from index.gallery import Gallery
+from index.memory import MemoryOptions
 from index.receipts import Receipt, is_genuine, read_receipt
 from index.signing import Signer
 from tests.index.conftest import OpenGalleries
@@ -49,6 +51,52 @@ def test_it_is_final_once_purged(open_galleries: OpenGalleries) -> None:
         assert galleries.get("people").erasure(subject).final
         galleries.maintain()
         assert galleries.get("people").erasure(later).final
+
+
+def test_that_of_somebody_without_templates_becomes_final(open_galleries: OpenGalleries) -> None:
+    """The name is to be purged though no vector went; so it is where the log is followed."""
+    with open_galleries() as galleries, ExitStack() as stack:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        processes = [galleries]
+        if galleries.store.database.shared:
+            processes.append(stack.enter_context(open_galleries()))
+        for process in processes:
+            subject = _enroll(gallery, 1)
+            gallery.remove_template(gallery.templates(subject)[0].id)
+            for each in processes:
+                each.maintain()
+            assert not gallery.erase_subject(subject).final
+            process.maintain()
+            assert gallery.erasure(subject).final
+
+
+def test_that_of_somebody_without_templates_waits_for_the_snapshot(data_folder: Path) -> None:
+    """It is written anew at once: a vector of theirs may have been in it."""
+    options = MemoryOptions(snapshot_from=1)
+    with Galleries.open(data_folder, options=options, upkeep_s=None) as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        subject, _ = _enroll(gallery, 1), _enroll(gallery, 2)
+        gallery.remove_template(gallery.templates(subject)[0].id)
+        galleries.maintain()
+        assert not gallery.erase_subject(subject).final
+        galleries.maintain()
+        assert gallery.erasure(subject).final
+
+
+@pytest.mark.postgres
+def test_a_deleted_gallery_s_becomes_final_by_another_process(
+    data_folder: Path, database_url: str
+) -> None:
+    """The one that deleted it may have died since."""
+    with (
+        Galleries.open(data_folder, database_url=database_url, upkeep_s=None) as ours,
+        Galleries.open(data_folder, database_url=database_url, upkeep_s=None) as theirs,
+    ):
+        _enroll(ours.create("people", fingerprint=FINGERPRINT))
+        theirs.maintain()
+        assert not ours.erase("people").final
+        theirs.maintain()
+        assert ours.erasure("people").final
 
 
 def test_it_names_the_entry_of_the_ledger(tmp_path: Path) -> None:

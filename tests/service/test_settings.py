@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from embedding.errors import SettingsInvalid
-from service.settings import Settings, is_loopback, load_settings
+from service.settings import Settings, load_settings
 from service.settings_file import FILE_VARIABLE
+from service.settings_sections.address import is_loopback
 
 
 @pytest.fixture

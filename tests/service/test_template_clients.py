@@ -16,7 +16,7 @@ from service.http_client import HttpClient, connect
 from service.local_client import LocalClient
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
-from tests.service.test_server import Server, start
+from tests.service.server_process import Server, start
 
 Run = Callable[..., Any]
 
@@ -155,6 +155,23 @@ def test_commands_move_merge_and_remove(run: Run, settings: Settings) -> None:
     assert "1 templates left" in run("templates", "remove", first)
     assert run("templates", "remove", second, "--json")["num_left"] == 0
     assert "say whose" in run("templates", "move", ben, first, code=3)
+
+
+def test_a_look_without_a_service_is_entered_too(settings: Settings) -> None:
+    """Who looks how alike two people are leaves an entry, also in process."""
+    ids = _filled(settings)
+    with open_parts(settings, detector=FakeDetector()) as parts:
+        client = LocalClient(parts)
+        ann, ben = ids["ann"], ids["ben"]
+        moving = [each.id for each in client.templates("default", ann).templates][:1]
+        client.move_templates("default", ann, moving, to_subject_id=ben, dry_run=True)
+        client.merge_subjects("default", ann, into=ben, dry_run=True)
+        looks = [each for each in parts.galleries.audit.entries() if "dry_run" in each.action]
+        assert [each.action for each in looks] == [
+            "template.move_dry_run",
+            "subject.merge_dry_run",
+        ]
+        assert [len(each.subjects) for each in looks] == [2, 2]
 
 
 def test_commands_show_and_change_a_gallery(run: Run, settings: Settings) -> None:

@@ -28,8 +28,8 @@ from service.transfer import _code as code_of
 from service.transfer import export_file
 from tests.fakes import FakeDetector, make_photo
 from tests.index.samples import new_template, unit_vectors
+from tests.service.server_process import start
 from tests.service.support import FakeService, check_problem, fake_service, post_raw, write_model
-from tests.service.test_server import start
 
 PARQUET = "application/vnd.apache.parquet"
 

@@ -15,7 +15,8 @@ from service import wire
 from service.app import create_app
 from service.settings import Settings
 from tests.fakes import make_photo
-from tests.service.listening import LONG_S, Running, everything, listening, until
+from tests.index.waiting import wait_until
+from tests.service.listening import LONG_S, Running, everything, listening
 
 SOON_S = 0.1
 HOST = b"Host: localhost\r\n"
@@ -144,7 +145,7 @@ def test_who_hangs_up_in_the_middle_of_a_body(running: Running) -> None:
         caller.sendall(head + body[:-10])
         caller.shutdown(socket.SHUT_WR)
         everything(caller)
-    until(lambda: running.queue.num_queued == 0)
+    wait_until(lambda: running.queue.num_queued == 0)
     assert running.parts.galleries.get("default").num_subjects == 0
     assert running.identify().status_code == 200
 

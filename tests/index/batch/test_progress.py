@@ -1,7 +1,6 @@
 """How far a batch is, is shown on a terminal and nowhere else."""
 
 import io
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from index.batch.progress import shown_progress, shown_share
 from index.batch.sources.folder_tree import FolderTree
 from index.batch.tally import Tally
 from tests.index.batch.samples import people_tree
+from tests.index.waiting import wait_until
 
 
 def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
@@ -28,10 +28,7 @@ def test_a_terminal_shows_photos(tree: Path, monkeypatch: pytest.MonkeyPatch) ->
     with shown_progress(FolderTree(people_tree(tree)), tally, console=where):
         tally.add(num_passed=7)
         tally.add_failures(["no_face"])
-        until = time.monotonic() + 20
-        while not ("7/12" in out.getvalue() and "1 failed" in out.getvalue()):
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: "7/12" in out.getvalue() and "1 failed" in out.getvalue())
 
 
 def test_a_terminal_shows_a_share() -> None:

@@ -7,7 +7,7 @@ from index.calibration.in_force import thresholds_in_force
 from index.rules import GalleryRules
 from tests.index.calibration.samples import new_card
 from tests.index.cli.conftest import VECTORS, Home, Run
-from tests.index.samples import at_similarity, identify, new_template
+from tests.index.samples import FINGERPRINT, at_similarity, identify, new_template
 
 
 def test_rules_are_shown_and_chosen_one_by_one(any_home: Home, run: Run) -> None:
@@ -117,3 +117,13 @@ def test_whose_photos_are_due_is_listed(any_home: Home, run: Run) -> None:
     every = run("ageing", "people", "--older-than-days", "0", "--json").json["due"]
     assert [each["subject_id"] for each in every] == [*ids, changed]
     assert "nobody" in run("ageing", "people", "--gap-over", "2").out
+
+
+def test_looking_for_ageing_leaves_the_audit_log_s_anchor(home: Home, run: Run) -> None:
+    """It goes on with the anchor that the environment names, and begins no second one."""
+    anchor = home.folder / "audit.anchor"
+    home.set("FACEGALLERY_AUDIT_ANCHOR", str(anchor))
+    with home.open(audit_anchor=anchor) as galleries:
+        galleries.create("people", fingerprint=FINGERPRINT)
+    assert run("ageing", "people").code == 0
+    assert not (home.data / "audit.anchor").exists()

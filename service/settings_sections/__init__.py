@@ -1,0 +1,1 @@
+"""The sections that `service.settings` is put together of, each with what it checks."""
