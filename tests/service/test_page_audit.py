@@ -10,7 +10,7 @@ import pytest
 from service.settings import Settings
 from tests.fakes import make_photo
 from tests.service.browsing import Desk, at_desk, open_browser
-from tests.service.test_server import Server, start
+from tests.service.server_process import Server, start
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes import make_photo
 from tests.service.browsing import Desk, at_desk, open_browser
-from tests.service.test_server import Server
+from tests.service.server_process import Server
 from tests.service.whole_page import ANN, BEN, gallery_with_twins, queue, whole_service
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from index.key_ring import KeyRing
 from service.settings import ENV_PREFIX, Settings
 from tests.fakes import make_photo
 from tests.service.browsing import Desk
-from tests.service.test_server import Server, start
+from tests.service.server_process import Server, start
 
 ANN, BEN = make_photo(["ann"]), make_photo(["ben"])
 
