@@ -2,7 +2,7 @@
 
 import { ask, newOnce } from "./api.js";
 import { openCamera, whyNoCamera } from "./camera.js";
-import { count, endOfDay, errorBox, field, h, run } from "./dom.js";
+import { alertBox, count, endOfDay, errorBox, field, h, run } from "./dom.js";
 import { fileButton, photoStage, takeDrops, takePastes } from "./photo.js";
 import { state } from "./state.js";
 import { QUALITY_REASONS, figure, inWords, nameOf } from "./words.js";
@@ -158,12 +158,43 @@ export function enroll({ refresh }) {
   }
 
   function failed(error) {
-    const retry = {
-      several_faces: ["face", "largest", "Take the largest face of each photo"],
-      face_quality_too_low: ["force", true, "Take poor photos, too"],
-    }[error.code];
     const reasons = error.reasons?.length ? h("p", {}, `Why: ${inWords(error.reasons, QUALITY_REASONS)}.`) : null;
-    report.replaceChildren(errorBox(error, reasons, retry && retryButton(...retry)));
+    if (error.code === "several_faces") {
+      report.replaceChildren(alertBox("A photo shows several people, and one is enrolled.", waysOn(photos.length === 1 && chooseButton(), retryButton("face", "largest", "Take the largest face of each photo"))));
+    } else {
+      report.replaceChildren(errorBox(error, reasons, error.code === "face_quality_too_low" && waysOn(retryButton("force", true, "Take poor photos, too"))));
+    }
+  }
+
+  function waysOn(...buttons) {
+    return h("div", { class: "actions" }, buttons);
+  }
+
+  function chooseButton() {
+    const button = h("button", { type: "button" }, "Choose the face");
+    button.addEventListener("click", () => run(button, chooseFace, failed));
+    return button;
+  }
+
+  /** Shows the faces of the only photo, numbered from the left, to choose one. */
+  async function chooseFace() {
+    const [photo] = photos;
+    const content = new FormData();
+    content.set("photo", photo.file, "photo");
+    const found = await ask("POST", "v1/detect", { form: content });
+    const faces = [...found.faces].sort((a, b) => a.box.left - b.box.left);
+    const large = photoStage(photo.file, "The photo with its faces numbered from the left");
+    large.element.querySelector("img").addEventListener("load", large.release);
+    large.draw(faces, found, (_, index) => h("span", { class: "label" }, `${index + 1}`));
+    const take = (face) => {
+      photo.box = face.box;
+      drawAdding();
+      run(check, checkPhotos, failed);
+    };
+    const heading = h("h2", { tabindex: "-1" }, "Whom do you enroll?");
+    const choices = faces.map((face, index) => h("button", { type: "button", on: { click: () => take(face) } }, `Face ${index + 1}`));
+    report.replaceChildren(heading, large.element, waysOn(choices));
+    heading.focus();
   }
 
   function retryButton(option, value, text) {
@@ -172,7 +203,7 @@ export function enroll({ refresh }) {
       options[option] = value;
       run(button, checkPhotos, failed);
     });
-    return h("div", { class: "actions" }, button);
+    return button;
   }
 
   function tellCheck(answer) {

@@ -223,6 +223,26 @@ def test_an_enroll_keeps_what_is_said_of_the_person(desk: Desk) -> None:
     assert found["expires_at"].startswith("2090-02-28")
 
 
+def test_of_several_faces_one_is_chosen(desk: Desk) -> None:
+    """Numbered from the left; only the one that was chosen is enrolled."""
+    gallery = desk.gallery("chosen")
+    desk.sign_in(gallery=gallery)
+    desk.go("Enroll")
+    desk.give(make_photo(["ann", "ben", "cat"]))
+    desk.page.get_by_label("Name").fill("Ben")
+    desk.page.get_by_role("button", name="Check").click()
+    assert "several people" in desk.page.get_by_role("alert").inner_text()
+    desk.page.get_by_role("button", name="Choose the face").click()
+    desk.page.get_by_role("button", name="Face 2").click()
+    desk.page.get_by_role("button", name="Enroll Ben").click()
+    desk.page.get_by_role("heading", name="Ben is enrolled").wait_for()
+    desk.go("Identify")
+    desk.give(BEN)
+    assert desk.verdict() == "Match\nBen"
+    desk.give(ANN)
+    desk.page.locator(".verdict.unknown").wait_for()
+
+
 def test_when_the_service_is_gone_the_list_can_be_asked_again(desk: Desk) -> None:
     """The page says what happened, and its button goes on where it stood."""
     gallery = desk.gallery("gone")
