@@ -159,8 +159,12 @@ def test_a_person_is_changed(desk: Desk) -> None:
 def test_nothing_is_sent_when_nothing_was_changed(desk: Desk) -> None:
     """So that no version is used up and the audit log has no empty change."""
     gallery = desk.gallery("untouched")
-    desk.enroll(ANN, "Ann", gallery=gallery)
-    before = person(desk, gallery, "Ann")
+    subject_id = desk.enroll(ANN, "Ann", gallery=gallery)
+    before = desk.api(
+        "PATCH",
+        f"/v1/galleries/{gallery}/subjects/{subject_id}",
+        json={"metadata": {"note": " x ", "share": 0.5}, "expires_at": "2090-01-31T12:00:00Z"},
+    )
     open_person(desk, gallery, "Ann")
     desk.page.get_by_role("button", name="Save").click()
     desk.page.get_by_text("Nothing was changed.").wait_for()
