@@ -353,13 +353,17 @@ class KeyLimited(AccessError):
 
     Attributes:
         retry_after_s: when it may ask again, in seconds.
+        key_id: public part of the key, for the log; None where it is not known.
     """
 
     code = "key_limited"
 
-    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float = 1.0, key_id: str | None = None
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.key_id = key_id
 
 
 class SessionEnded(AccessError):

@@ -27,6 +27,9 @@ MAX_HASH_BYTES = 64
 
 # They make paths.
 _SLASHES = "/\\"
+# They show nothing, in any script: soft hyphen, space and joiner of no width, byte order mark. Two
+# people would be listed by one name, of whom a search or removal by that name finds one.
+_INVISIBLE = "\u00ad\u200b\u2060\ufeff"
 _GALLERY_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 # What needs no look at each character; most ids of machines are so.
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._:-]*[A-Za-z0-9_-]")
@@ -54,8 +57,8 @@ def check_name(text: str, *, what: str = "name", max_length: int = 200) -> str:
     """Return the name as it is stored: stripped and in Unicode's form NFC.
 
     Args:
-        text: 1 to max_length characters after stripping; no control characters, slashes or
-            backslashes, and not ``.`` or ``..``.
+        text: 1 to max_length characters after stripping; no control characters, none that are
+            invisible in every script, no slashes or backslashes, and not ``.`` or ``..``.
         what: for the message.
         max_length: in characters.
 
@@ -71,11 +74,11 @@ def check_name(text: str, *, what: str = "name", max_length: int = 200) -> str:
         raise NameInvalid(f"the {what} is empty; give 1 to {max_length} characters")
     if len(name) > max_length:
         raise NameInvalid(_too_long(what, max_length, len(name)))
-    character = forbidden_in(name, besides=_SLASHES)
+    character = forbidden_in(name, besides=_SLASHES + _INVISIBLE)
     if character is not None:
         raise NameInvalid(
-            f"the {what} holds the character U+{ord(character):04X}; control characters, "
-            f"slashes and backslashes are not allowed"
+            f"the {what} holds the character U+{ord(character):04X}; control and invisible "
+            f"characters, slashes and backslashes are not allowed"
         )
     if name in {".", ".."}:
         raise NameInvalid(f"the {what} must not be a dot or two dots")

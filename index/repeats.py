@@ -46,8 +46,10 @@ class KeptAnswer:
 
     Attributes:
         request_code: of what was asked.
+        gallery: name that the gallery has now in which it was done.
         answer: as it was kept.
     """
 
     request_code: bytes
+    gallery: str
     answer: str

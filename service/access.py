@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated, Final, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from embedding.errors import StoreError
+from embedding.errors import KeyLimited, StoreError
 from index.audit.actor import name_actor
 from service.assembly import Parts
 from service.auth import Caller, Permission
 from service.session_cookie import session_token
 from service.sessions import Session
+
+CHECK: Final = "facegallery.check"
+"""In the scope of a request with a key: passes while it is in force; waits for the database."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -59,14 +62,33 @@ def asking(
         KeyLimited: the key has asked too often.
     """
     token = session_token(request)
-    if token is None:
-        caller = parts.keys.authenticate(credentials.credentials if credentials else None)
-        session = Session(caller=caller, expires_at=caller.expires_at)
-    else:
-        session = parts.sessions.resume(token)
+    try:
+        if token is None:
+            caller = parts.keys.authenticate(credentials.credentials if credentials else None)
+            session = Session(caller=caller, expires_at=caller.expires_at)
+        else:
+            session = parts.sessions.resume(token)
+    except KeyLimited as error:
+        # Who asks too often is what an operator looks for in the log.
+        request.scope["facegallery.key_id"] = error.key_id
+        raise
     request.scope["facegallery.key_id"] = session.caller.key_id
+    request.scope[CHECK] = partial(_check, parts, token, session.caller.key_id)
     name_actor(session.caller.key_id)
     return session
+
+
+def _check(parts: Parts, token: str | None, key_id: str) -> None:
+    """Passes while the session of a token goes on, and the key is in force.
+
+    Raises:
+        KeyInvalid: the key was revoked, or has expired.
+        SessionEnded: likewise, or the session was signed out.
+    """
+    if token is None:
+        parts.keys.holder(key_id)
+    else:
+        parts.sessions.check(token)
 
 
 def allowed(permission: Permission) -> Callable[..., Caller]:

@@ -61,9 +61,11 @@ def refusal_of(response: httpx.Response) -> FaceGalleryError:
     """What a problem document says; that another program answers where it is none."""
     try:
         document = response.json()
+        if not isinstance(document, dict) or "code" not in document:
+            raise ValueError("expected a problem document")
     except ValueError as error:
         return _of_another(response, error)
-    return error_of_problem(document if isinstance(document, dict) else {})
+    return error_of_problem(document)
 
 
 def _of_another(response: httpx.Response, error: Exception) -> ServerUnreachable:

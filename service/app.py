@@ -110,6 +110,9 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # A redirection would say the host that the request named, and behind a proxy plain HTTP:
+        # a client that follows it may show its key there.
+        redirect_slashes=False,
         # Programs are generated from these; a route's function keeps its name.
         generate_unique_id_function=lambda route: route.name,
         telemetry={

@@ -4,7 +4,7 @@ from index.audit.entries import AuditEvent
 from index.gallery import Gallery
 from index.moves import MergedSubjects, MovedTemplates
 from service.assembly import Parts
-from service.bodies_templates import MergeBody, MoveBody
+from service.bodies.templates import MergeBody, MoveBody
 
 
 def move_templates_of(parts: Parts, name: str, subject_id: str, body: MoveBody) -> MovedTemplates:

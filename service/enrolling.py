@@ -6,10 +6,13 @@ from embedding.errors import SubjectNotFound
 from index.audit.entries import AuditEvent
 from index.repeats import Repeatable
 from index.store.stored_gallery import StoredGallery
-from service import answers, schemas
+from service import schemas
+from service.answers.enrolling import enroll_answer
+from service.answers.galleries import new_gallery_answer
 from service.assembly import Parts
-from service.bodies import EnrollBody, GalleryBody
-from service.bodies_people import details_of
+from service.bodies.galleries import GalleryBody
+from service.bodies.people import details_of
+from service.bodies.photos import EnrollBody
 from service.choosing import SubjectChoice, box_of
 from service.repeats import Asked
 from service.results import Enrollment
@@ -50,16 +53,17 @@ def enroll_once(
             repeatable=repeatable,
             check=check,
         )
-        return answers.enroll_answer(result, gallery=body.gallery)
+        return enroll_answer(result, gallery=body.gallery)
 
     return parts.repeats.once(
         Asked(
             route="enroll",
             caller=caller,
             key=None if body.dry_run else key,
+            gallery=body.gallery,
             body=body,
             do=do,
-            kept=lambda result: _without_names(answers.enroll_answer(result, gallery="")),
+            kept=lambda result: _without_names(enroll_answer(result, gallery="")),
             again=lambda kept: _enrolled_before(kept, parts, name=body.gallery),
         )
     )
@@ -78,16 +82,17 @@ def create_gallery_once(
         gallery = parts.create_gallery(
             body.name, model=body.model, space=body.space, repeatable=repeatable
         )
-        return answers.new_gallery_answer(gallery.stored, parts.embedders)
+        return new_gallery_answer(gallery.stored, parts.embedders)
 
     return parts.repeats.once(
         Asked(
             route="galleries",
             caller=caller,
             key=key,
+            gallery=body.name,
             body=body,
             do=do,
-            kept=lambda made: answers.new_gallery_answer(made, parts.embedders).model_dump_json(),
+            kept=lambda made: new_gallery_answer(made, parts.embedders).model_dump_json(),
             again=schemas.GalleryAnswer.model_validate_json,
         )
     )

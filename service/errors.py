@@ -172,6 +172,16 @@ def internal_problem() -> JSONResponse:
     )
 
 
+def two_lengths_problem() -> JSONResponse:
+    """What a caller hears whose request says in two ways how long it is."""
+    return problem(
+        http.HTTPStatus.BAD_REQUEST,
+        CODE_BY_STATUS[http.HTTPStatus.BAD_REQUEST],
+        "a request has Content-Length or Transfer-Encoding, never both",
+        headers={"Connection": "close"},
+    )
+
+
 def error_of_problem(document: Mapping[str, object]) -> FaceGalleryError:
     """The exception that a problem document was made of, for the client side."""
     code, detail = document.get("code"), str(document.get("detail", ""))

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 from anyio import to_thread
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from embedding.errors import FaceGalleryError, ServiceStopping
+from index.events import Event
 from index.store.event_log import OLDEST
 from service.auth import Caller, Permission
 from service.errors import is_told, problem_of
@@ -48,6 +49,8 @@ class EventStream(Response):
     Args:
         listeners: of the app.
         check: passes while the caller's key or session is in force; asked in a thread.
+        reached: tells the ids of the galleries that a tied key reaches by then; asked in a
+            thread. Names go to other galleries while a stream is open.
         stopping: of the app.
         caller: whose galleries' events are sent.
         after: cursor, `OLDEST`, or None for what comes from now on.
@@ -61,6 +64,7 @@ class EventStream(Response):
         listeners: Listeners,
         *,
         check: Callable[[], None],
+        reached: Callable[[], frozenset[str]],
         stopping: Stopping,
         caller: Caller,
         after: str | None,
@@ -71,6 +75,7 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._listeners = listeners
         self._check = check
+        self._reached = reached
         self._stopping = stopping
         self._caller = caller
         self._after = after
@@ -152,11 +157,7 @@ class EventStream(Response):
                     page = await self._listeners.read(cursor)
                     cursor = page.cursor
                     due = page.more
-                    chunk = b"".join(
-                        _block(EventAnswer.of(event, similarities=self._similarities))
-                        for event in page.events
-                        if self._is_mine(event.gallery)
-                    )
+                    chunk = await self._blocks(page.events)
                     if chunk:
                         yield chunk
                         sent_at = loop.time()
@@ -168,8 +169,15 @@ class EventStream(Response):
         except FaceGalleryError as error:
             yield _end(error)
 
-    def _is_mine(self, gallery: str) -> bool:
-        return self._caller.sees(gallery) and self._gallery in (None, gallery)
+    async def _blocks(self, events: Sequence[Event]) -> bytes:
+        """What is sent of some events."""
+        wanted = [each for each in events if self._gallery in (None, each.gallery)]
+        if wanted and self._caller.galleries is not None:
+            reached = await to_thread.run_sync(self._reached)
+            wanted = [each for each in wanted if each.gallery_id in reached]
+        return b"".join(
+            _block(EventAnswer.of(each, similarities=self._similarities)) for each in wanted
+        )
 
 
 async def _until_gone(receive: Receive) -> None:

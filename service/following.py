@@ -7,6 +7,7 @@ from typing import Final, TypedDict
 import httpx
 
 from embedding.errors import ServerUnreachable
+from service.answering import refusal_of
 from service.errors import error_of_problem
 from service.retrying import PASSING, retry_after_s
 from service.schemas import EventAnswer
@@ -107,7 +108,7 @@ class Following:
         asked_s = None
         if isinstance(outcome, httpx.Response):
             if outcome.status_code not in PASSING:
-                raise _error_in(outcome)
+                raise refusal_of(outcome)
             asked_s = retry_after_s(outcome)
         longest_s = min(_MAX_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(self._num_failures - 1, 10))
         own_s = longest_s * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load, guards nothing)
@@ -118,13 +119,3 @@ class Following:
             raise ValueError("expected an object at the end of a stream")
         if document.get("code") not in _PASSING_ENDS:
             raise error_of_problem(document)
-
-
-def _error_in(response: httpx.Response) -> Exception:
-    try:
-        document = response.json()
-    except ValueError:
-        document = None
-    if isinstance(document, dict):
-        return error_of_problem(document)
-    return ServerUnreachable("no service answers at this address, or not this version")

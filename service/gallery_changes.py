@@ -5,7 +5,7 @@ from dataclasses import replace
 from embedding.errors import RequestInvalid
 from index.gallery import Gallery
 from service.assembly import Parts
-from service.bodies_templates import GalleryChangeBody
+from service.bodies.galleries import GalleryChangeBody
 
 
 def change_gallery(parts: Parts, name: str, body: GalleryChangeBody) -> Gallery:

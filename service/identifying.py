@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypedDict
 
 from embedding.choosing import FaceChoice, choose_position
 from embedding.embedder import FaceEmbedder
@@ -28,6 +28,16 @@ MAX_GALLERIES = 16
 """In one request: each adds its FPIR, and a search; each further model embeds every face."""
 
 FacesChoice = FaceChoice | Literal["all"]
+
+
+class IdentifyingOptions(TypedDict, total=False):
+    """How to identify, in one gallery or several; `Identifying.identify` has the defaults."""
+
+    turns: bool
+    num_candidates: int
+    face: FacesChoice
+    asked: Asked
+    telling: Telling
 
 
 class Identifying:

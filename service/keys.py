@@ -23,6 +23,7 @@ from embedding.errors import (
     StoreError,
 )
 from index.checks import check_gallery_name
+from index.details import in_utc
 from index.store.keys import ApiKeys, StoredKey
 from service.auth import Caller, Role
 from service.limits import Allowance, Limits
@@ -115,6 +116,7 @@ class Keys:
                 galleries is empty, the time is no future one, or a limit is out of range.
         """
         allowance = allowance or Allowance()
+        expires_at = None if expires_at is None else in_utc(expires_at)
         _check_limits(expires_at, allowance)
         if maker is not None:
             maker.require_no_more(
@@ -179,21 +181,34 @@ class Keys:
 
     def _admitted(self, row: StoredKey) -> Caller:
         """The holder of a key in force, once the request is counted."""
-        allowance = _completed(_allowance(row), self._allowance)
-        self._limits.take(row.key_id, allowance)
+        caller = self._caller(row)
+        self._limits.take(row.key_id, caller.allowance)
         self._mark_used(row)
+        return caller
+
+    def holder(self, key_id: str) -> Caller:
+        """Who holds the key with this id, asked of the store; counts as no use.
+
+        Raises:
+            KeyInvalid: unknown, expired or revoked.
+        """
+        row = self._rows.get(key_id)
+        if row is None or not _is_in_force(row):
+            raise KeyInvalid("this key is not valid any more: unknown, expired or revoked")
+        return self._caller(row)
+
+    def reached(self, key_id: str) -> frozenset[str]:
+        """Ids of the galleries that a tied key reaches now, whatever they are called."""
+        return self._rows.reached(key_id)
+
+    def _caller(self, row: StoredKey) -> Caller:
         return Caller(
             key_id=row.key_id,
             role=Role(row.role),
             galleries=None if row.galleries is None else frozenset(row.galleries),
             expires_at=row.expires_at,
-            allowance=allowance,
+            allowance=_completed(_allowance(row), self._allowance),
         )
-
-    def in_force(self, key_id: str) -> bool:
-        """Whether a key is neither revoked nor expired, asked of the store; counts as no use."""
-        row = self._rows.get(key_id)
-        return row is not None and _is_in_force(row)
 
     def list(self) -> tuple[KeyInfo, ...]:
         """All keys, revoked ones too, oldest first."""
@@ -216,7 +231,8 @@ class Keys:
 
     def _mark_used(self, row: StoredKey) -> None:
         """Writes once an hour a key, so that a request costs no write."""
-        if row.last_used_at is not None and _now() - row.last_used_at < _USED_WITHIN:
+        # A time to come was written by a clock that was set back since, or another machine's.
+        if row.last_used_at is not None and abs(_now() - row.last_used_at) < _USED_WITHIN:
             return
         try:
             self._rows.mark_used(row.key_id)
@@ -252,8 +268,8 @@ def _completed(own: Allowance, default: Allowance) -> Allowance:
 
 
 def _check_limits(expires_at: datetime | None, allowance: Allowance) -> None:
-    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= _now()):
-        raise RequestInvalid("a key expires at a time in the future, given with its time zone")
+    if expires_at is not None and expires_at <= _now():
+        raise RequestInvalid("a key expires at a time in the future")
     for limit in (allowance.per_minute, allowance.per_day):
         if limit is not None and not 1 <= limit <= MAX_LIMIT:
             raise RequestInvalid(f"a limit of requests is 1 to {MAX_LIMIT}")

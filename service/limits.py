@@ -96,6 +96,7 @@ class Limits:
                     f"this key may ask {allowance.per_day} times a day; the next begins at "
                     f"midnight UTC",
                     retry_after_s=(used.day + 1) * _DAY_S - now_s,
+                    key_id=key_id,
                 )
             if allowance.per_minute is not None:
                 a_second = allowance.per_minute / _MINUTE_S
@@ -107,6 +108,7 @@ class Limits:
                         f"this key may ask {allowance.per_minute} times a minute; come again in "
                         f"{math.ceil(wait_s)} s",
                         retry_after_s=wait_s,
+                        key_id=key_id,
                     )
                 used.left -= 1.0
             used.num_today += 1

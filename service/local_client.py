@@ -8,10 +8,16 @@ from typing import BinaryIO
 from embedding.choosing import FaceChoice
 from index.events import ReviewState, Verdict
 from index.transfer import export_stream, import_into
-from service import answers, answers_deciding, calls, schemas, template_answers
+from service import calls, schemas
+from service.answers.deciding import gallery_threshold_answer, verify_answer
+from service.answers.enrolling import enroll_answer
+from service.answers.galleries import gallery_answer, gallery_details, import_answer, models_answer
+from service.answers.identifying import across_answer, identify_answer
+from service.answers.keys import key_answer, new_key_answer
+from service.answers.subjects import erased_answer
 from service.auth import OWNER, Role
-from service.bodies_people import enrolled_details
-from service.bodies_templates import GalleryChangeBody
+from service.bodies.galleries import GalleryChangeBody
+from service.bodies.people import enrolled_details
 from service.calibrating import MAX_PROBES
 from service.choosing import SubjectChoice
 from service.gallery_changes import change_gallery
@@ -55,7 +61,7 @@ class LocalClient(LocalPeople):
             dry_run=dry_run,
             details=enrolled_details(**(person or {})),
         )
-        return answers.enroll_answer(result, gallery=gallery)
+        return enroll_answer(result, gallery=gallery)
 
     def identify(
         self,
@@ -80,7 +86,7 @@ class LocalClient(LocalPeople):
             asked=Asked(fpir=fpir, threshold=threshold),
             telling=Telling(source=source, queue_reviews=queue_reviews),
         )
-        return answers.identify_answer(result, gallery=gallery, similarities=True)
+        return identify_answer(result, gallery=gallery, similarities=True)
 
     def identify_across(
         self,
@@ -104,7 +110,7 @@ class LocalClient(LocalPeople):
             asked=Asked(fpir=fpir, threshold=threshold),
             telling=Telling(source=source),
         )
-        return answers_deciding.across_answer(result, similarities=True)
+        return across_answer(result, similarities=True)
 
     def verify(
         self,
@@ -122,7 +128,7 @@ class LocalClient(LocalPeople):
         result = self._parts.recognizer.verify(
             photos, gallery=gallery, subject=whom, face=face, far=far
         )
-        return answers_deciding.verify_answer(result)
+        return verify_answer(result)
 
     def calibrate(
         self, gallery: str, *, fpirs: Sequence[float] = (), max_probes: int | None = None
@@ -131,20 +137,20 @@ class LocalClient(LocalPeople):
         found = self._parts.calibrating.calibrate(
             gallery, fpirs=fpirs, max_probes=MAX_PROBES if max_probes is None else max_probes
         )
-        return answers_deciding.gallery_threshold_answer(found)
+        return gallery_threshold_answer(found)
 
     def threshold(
         self, gallery: str, *, fpir: float | None = None
     ) -> schemas.GalleryThresholdAnswer:
         """As in `HttpClient`."""
         found = self._parts.calibrating.thresholds(gallery, fpir=fpir)
-        return answers_deciding.gallery_threshold_answer(found)
+        return gallery_threshold_answer(found)
 
     def galleries(self) -> schemas.GalleriesAnswer:
         """As in `HttpClient`."""
         return schemas.GalleriesAnswer(
             galleries=[
-                answers.gallery_answer(gallery, self._parts.embedders)
+                gallery_answer(gallery, self._parts.embedders)
                 for gallery in self._parts.galleries.list()
             ]
         )
@@ -154,18 +160,16 @@ class LocalClient(LocalPeople):
     ) -> schemas.GalleryAnswer:
         """As in `HttpClient`."""
         gallery = self._parts.create_gallery(name, model=model, space=space)
-        return answers.gallery_answer(gallery, self._parts.embedders)
+        return gallery_answer(gallery, self._parts.embedders)
 
     def delete_gallery(self, name: str) -> schemas.ErasedAnswer:
         """As in `HttpClient`."""
-        return answers.erased_answer(self._parts.galleries.erase(name), self._parts.galleries)
+        return erased_answer(self._parts.galleries.erase(name), self._parts.galleries)
 
     def gallery(self, name: str) -> schemas.GalleryDetailsAnswer:
         """As in `HttpClient`."""
         found = self._parts.galleries.get(name)
-        return template_answers.gallery_details(
-            found, self._parts.embedders, settings=self._parts.settings
-        )
+        return gallery_details(found, self._parts.embedders, settings=self._parts.settings)
 
     def change_gallery(
         self,
@@ -188,9 +192,7 @@ class LocalClient(LocalPeople):
         fields = dict(call.body or {})
         body = GalleryChangeBody.model_construct(set(fields), **fields)
         changed = change_gallery(self._parts, name, body)
-        return template_answers.gallery_details(
-            changed, self._parts.embedders, settings=self._parts.settings
-        )
+        return gallery_details(changed, self._parts.embedders, settings=self._parts.settings)
 
     def follow(
         self, *, after: str | None = None, gallery: str | None = None
@@ -244,13 +246,11 @@ class LocalClient(LocalPeople):
         """As in `HttpClient`."""
         galleries = self._parts.galleries
         done = import_into(galleries, gallery, content)
-        return answers.import_answer(done, has_ledger=galleries.store.has_ledger)
+        return import_answer(done, has_ledger=galleries.store.has_ledger)
 
     def keys(self) -> schemas.KeysAnswer:
         """As in `HttpClient`."""
-        return schemas.KeysAnswer(
-            keys=[answers.key_answer(key) for key in self._parts.keys.list()]
-        )
+        return schemas.KeysAnswer(keys=[key_answer(key) for key in self._parts.keys.list()])
 
     def create_key(
         self,
@@ -269,12 +269,12 @@ class LocalClient(LocalPeople):
             expires_at=expires_at,
             allowance=allowance,
         )
-        return answers.new_key_answer(key, secret_key)
+        return new_key_answer(key, secret_key)
 
     def revoke_key(self, key_id: str) -> schemas.KeyAnswer:
         """As in `HttpClient`."""
-        return answers.key_answer(self._parts.keys.revoke(key_id, caller=OWNER))
+        return key_answer(self._parts.keys.revoke(key_id, caller=OWNER))
 
     def models(self) -> schemas.ModelsAnswer:
         """As in `HttpClient`."""
-        return answers.models_answer(self._parts.embedders.installed())
+        return models_answer(self._parts.embedders.installed())

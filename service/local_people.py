@@ -3,11 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 from index.gallery import Gallery
-from service import answers, schemas, template_answers
+from service import schemas
+from service.answers.subjects import erased_answer, subject_answer, subjects_answer
+from service.answers.templates import (
+    erased_template_answer,
+    merge_answer,
+    move_answer,
+    templates_answer,
+)
 from service.arranging import merge_subject, move_templates_of
 from service.assembly import Parts
-from service.bodies_people import change_of
-from service.bodies_templates import MergeBody, MoveBody
+from service.bodies.people import change_of
+from service.bodies.templates import MergeBody, MoveBody
 
 
 class LocalPeople:
@@ -29,11 +36,11 @@ class LocalPeople:
         page = self._gallery(gallery).subjects(
             limit=limit, cursor=cursor, name=name, external_id=external_id
         )
-        return answers.subjects_answer(page)
+        return subjects_answer(page)
 
     def subject(self, gallery: str, subject_id: str) -> schemas.SubjectAnswer:
         """As in `HttpClient`."""
-        return answers.subject_answer(self._gallery(gallery).subject(subject_id))
+        return subject_answer(self._gallery(gallery).subject(subject_id))
 
     def change_subject(
         self,
@@ -47,27 +54,25 @@ class LocalPeople:
         subject = self._gallery(gallery).change_subject(
             subject_id, change_of(patch), versions=None if version is None else (version,)
         )
-        return answers.subject_answer(subject)
+        return subject_answer(subject)
 
     def remove_subject(self, gallery: str, subject_id: str) -> schemas.ErasedAnswer:
         """As in `HttpClient`."""
         erasure = self._gallery(gallery).erase_subject(subject_id)
-        return answers.erased_answer(erasure, self._parts.galleries)
+        return erased_answer(erasure, self._parts.galleries)
 
     def templates(
         self, gallery: str, subject_id: str, *, limit: int = 100, cursor: str | None = None
     ) -> schemas.TemplatesAnswer:
         """As in `HttpClient`."""
         found = self._gallery(gallery)
-        return template_answers.templates_answer(
-            found.template_page(subject_id, limit=limit, cursor=cursor)
-        )
+        return templates_answer(found.template_page(subject_id, limit=limit, cursor=cursor))
 
     def remove_template(self, gallery: str, template_id: str) -> schemas.ErasedTemplateAnswer:
         """As in `HttpClient`."""
         found = self._gallery(gallery)
         erasure = found.erase_template(template_id)
-        return template_answers.erased_template_answer(
+        return erased_template_answer(
             erasure, self._parts.galleries, num_left=found.num_templates_of(erasure.subject_id)
         )
 
@@ -91,7 +96,7 @@ class LocalPeople:
             dry_run=dry_run,
         )
         moved = move_templates_of(self._parts, gallery, subject_id, body)
-        return template_answers.move_answer(moved, dry_run=dry_run)
+        return move_answer(moved, dry_run=dry_run)
 
     def merge_subjects(
         self, gallery: str, subject_id: str, *, into: str, dry_run: bool = False
@@ -99,7 +104,7 @@ class LocalPeople:
         """As in `HttpClient`."""
         body = MergeBody.model_construct(into=into, dry_run=dry_run)
         merged = merge_subject(self._parts, gallery, subject_id, body)
-        return template_answers.merge_answer(merged, dry_run=dry_run)
+        return merge_answer(merged, dry_run=dry_run)
 
     def look_alikes(
         self, gallery: str, *, limit: int = 100, cursor: str | None = None

@@ -168,7 +168,11 @@ class Metrics:
         Args:
             accept: what the caller reads: OpenMetrics, or Prometheus' own text otherwise.
         """
-        encode, media_type = choose_encoder(accept)
+        try:
+            encode, media_type = choose_encoder(accept)
+        except (TypeError, ValueError):
+            # A version that is no number: what cannot be read is as good as absent.
+            encode, media_type = choose_encoder("")
         registry = counts_of_all()
         if registry is not None:
             self._look_up(registry)

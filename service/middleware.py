@@ -10,13 +10,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from index.audit.actor import acting
-from service.errors import internal_problem
+from service.errors import internal_problem, two_lengths_problem
 from service.headers import set_safe_headers
 from service.logs import request_in_hand
+from service.metrics import known_method
 
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"(?!fg_)[A-Za-z0-9._-]{1,64}")  # a key by mistake is not logged
+
+_LENGTHS = frozenset({"content-length", "transfer-encoding"})
+"""Who sends both may have a proxy in front see the end of a request elsewhere (RFC 9112, 6.3)."""
 
 
 class RequestEnvelope:
@@ -30,7 +34,8 @@ class RequestEnvelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        given_headers = Headers(scope=scope)
+        given = given_headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope["facegallery.request_id"] = request_id
         in_hand = request_in_hand.set(request_id)
@@ -48,7 +53,10 @@ class RequestEnvelope:
 
         try:
             with acting():
-                await self._app(scope, receive, send_with_headers)
+                if set(given_headers.keys()) >= _LENGTHS:
+                    await two_lengths_problem()(scope, receive, send_with_headers)
+                else:
+                    await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             logger.info("request id=%s client gone", request_id)
         except Exception:
@@ -61,7 +69,7 @@ class RequestEnvelope:
             logger.info(
                 "request id=%s method=%s route=%s status=%d ms=%.1f key=%s",
                 request_id,
-                scope["method"],
+                known_method(scope["method"]),
                 route,
                 status,
                 (time.perf_counter() - start) * 1000,

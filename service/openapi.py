@@ -8,15 +8,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import (
-    bodies,
-    bodies_decisions,
-    bodies_people,
-    bodies_session,
-    bodies_templates,
-)
-from service.bodies import Body
-from service.bodies_reviews import VerdictBody
+from service.bodies.base import Body
+from service.bodies.galleries import CalibrateBody, GalleryBody, GalleryChangeBody
+from service.bodies.keys import KeyBody
+from service.bodies.people import SubjectChangeBody
+from service.bodies.photos import DetectBody, EnrollBody, IdentifyBody, VerifyBody
+from service.bodies.reviews import VerdictBody
+from service.bodies.sessions import SessionBody
+from service.bodies.templates import MergeBody, MoveBody
 from service.errors import PROBLEM_JSON
 from service.examples import add_examples
 from service.openapi_codes import name_codes, operations_of
@@ -25,19 +24,19 @@ from service.schemas import Problem
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 BODIES: tuple[type[Body], ...] = (
-    bodies.EnrollBody,
-    bodies.IdentifyBody,
-    bodies.DetectBody,
-    bodies_decisions.VerifyBody,
-    bodies_decisions.CalibrateBody,
-    bodies.GalleryBody,
-    bodies.KeyBody,
-    bodies_people.SubjectChangeBody,
-    bodies_templates.GalleryChangeBody,
-    bodies_templates.MoveBody,
-    bodies_templates.MergeBody,
+    EnrollBody,
+    IdentifyBody,
+    DetectBody,
+    VerifyBody,
+    CalibrateBody,
+    GalleryBody,
+    KeyBody,
+    SubjectChangeBody,
+    GalleryChangeBody,
+    MoveBody,
+    MergeBody,
     VerdictBody,
-    bodies_session.SessionBody,
+    SessionBody,
 )
 Responses = dict[int | str, dict[str, Any]]
 

@@ -5,6 +5,7 @@ bounds. A form and JSON are read into the same body class; unknown and repeated 
 """
 
 import math
+import time
 from collections.abc import AsyncGenerator
 from typing import Final, TypeVar
 
@@ -18,8 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from embedding.errors import RequestInvalid
+from service.access import CHECK
 from service.admission import admission_of
-from service.bodies import Body
+from service.bodies.base import Body
 
 AnyBody = TypeVar("AnyBody", bound=Body)
 
@@ -31,6 +33,10 @@ SMALL_BODY_BYTES: Final = 64 * 1024
 MAX_JSON_COMMAS: Final = 10_000
 """Each further value has a comma before it, and base64 has none: a thousand photos and a long name
 pass, and what is told of millions of wrong values never fills the memory."""
+
+
+KEY_HOLDS_S: Final = 2.0
+"""A body that takes longer is not done by a key that was revoked while it came."""
 
 
 def photo_body_bytes(num_photo_bytes: int) -> int:
@@ -139,9 +145,11 @@ async def limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes]:
 
     Raises:
         HTTPException: 413, as soon as that is known.
+        KeyInvalid, SessionEnded: it took a while, and the key or session ended meanwhile.
     """
     announced = request.headers.get("content-length", "0")
     num_bytes = 0
+    begun_s = time.monotonic()
     if announced.isdecimal() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
     async for chunk in request.stream():
@@ -149,6 +157,9 @@ async def limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes]:
         if num_bytes > max_bytes:
             raise _too_large(max_bytes)
         yield chunk
+    check = request.scope.get(CHECK)
+    if check is not None and time.monotonic() - begun_s >= KEY_HOLDS_S:
+        await to_thread.run_sync(check)
 
 
 def _too_large(max_bytes: int) -> HTTPException:

@@ -1,6 +1,7 @@
 """Enroll, identify, verify and detect: photos in, templates or decisions out. No HTTP here."""
 
 from collections.abc import Callable, Sequence
+from typing import Unpack
 
 from embedding.choosing import FaceChoice
 from embedding.faces import PhotoFaces
@@ -10,8 +11,7 @@ from index.repeats import Repeatable
 from service.choosing import SubjectChoice
 from service.embedders import Embedders
 from service.enrollment import Enrolling
-from service.identifying import FacesChoice, Identifying
-from service.recording import NO_TELLING, Telling
+from service.identifying import Identifying, IdentifyingOptions
 from service.results import (
     AcrossRecognition,
     Enrollment,
@@ -20,7 +20,6 @@ from service.results import (
     Verification,
 )
 from service.settings import Settings
-from service.thresholds import NOTHING, Asked
 from service.verifying import NOBODY, Verifying
 
 
@@ -75,51 +74,19 @@ class Recognizer:
         return result
 
     def identify(
-        self,
-        photo: bytes,
-        *,
-        gallery: str,
-        turns: bool = False,
-        num_candidates: int = 5,
-        face: FacesChoice = "all",
-        asked: Asked = NOTHING,
-        telling: Telling = NO_TELLING,
+        self, photo: bytes, *, gallery: str, **options: Unpack[IdentifyingOptions]
     ) -> Recognition:
         """Who each face of a photo is; see `Identifying.identify`."""
-        result = self._identifying.identify(
-            photo,
-            gallery=gallery,
-            turns=turns,
-            num_candidates=num_candidates,
-            face=face,
-            asked=asked,
-            telling=telling,
-        )
+        result = self._identifying.identify(photo, gallery=gallery, **options)
         for observer in self._observers:
             observer.identified(result)
         return result
 
     def identify_across(
-        self,
-        photo: bytes,
-        *,
-        galleries: Sequence[str],
-        turns: bool = False,
-        num_candidates: int = 5,
-        face: FacesChoice = "all",
-        asked: Asked = NOTHING,
-        telling: Telling = NO_TELLING,
+        self, photo: bytes, *, galleries: Sequence[str], **options: Unpack[IdentifyingOptions]
     ) -> AcrossRecognition:
         """Who each face is, asked of several galleries; see `Identifying.identify_across`."""
-        result = self._identifying.identify_across(
-            photo,
-            galleries=galleries,
-            turns=turns,
-            num_candidates=num_candidates,
-            face=face,
-            asked=asked,
-            telling=telling,
-        )
+        result = self._identifying.identify_across(photo, galleries=galleries, **options)
         for observer in self._observers:
             observer.identified(result)
         return result

@@ -2,7 +2,7 @@
 
 from fastapi import Request
 
-from embedding.errors import FaceGalleryError, KeyForbidden, ServiceError
+from embedding.errors import FaceGalleryError, KeyForbidden, KeyLimited, ServiceError
 from index.audit.entries import AuditEvent
 
 
@@ -16,8 +16,8 @@ def note_refusal(request: Request, error: FaceGalleryError) -> None:
     parts = getattr(request.app.state, "parts", None)
     if not known or parts is None:
         return
-    if isinstance(error, ServiceError):
-        # Of the service, not of the key: nothing was begun, and many come at once.
+    if isinstance(error, (ServiceError, KeyLimited)):
+        # Nothing was begun, and many come at once.
         return
     if request.method == "GET" and not isinstance(error, KeyForbidden):
         return

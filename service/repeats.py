@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-from embedding.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from embedding.errors import IdempotencyKeyInUse, IdempotencyKeyReused, IdempotencyKeySpent
 from index.galleries import Galleries
 from index.repeats import Repeatable, UsedKey
 from index.store.tables import utc_now
@@ -31,6 +31,7 @@ class Asked(Generic[Done, Answer]):
         route: that it was sent to.
         caller: id of the API key.
         key: that it was sent with; None without one.
+        gallery: name of the one that it is about.
         body: of the request.
         do: does it; given how that is to be remembered.
         kept: what is kept of what was done, without photo, embedding and name.
@@ -40,6 +41,7 @@ class Asked(Generic[Done, Answer]):
     route: str
     caller: str
     key: str | None
+    gallery: str
     body: BaseModel
     do: Callable[[Repeatable[Done] | None], Answer]
     kept: Callable[[Done], str]
@@ -67,7 +69,7 @@ class Repeats:
         Raises:
             IdempotencyKeyInUse: a request with the key is being worked on.
             IdempotencyKeyReused: the key came with another request.
-            IdempotencyKeySpent: what was done with it was erased since.
+            IdempotencyKeySpent: what was done with it was erased since, or its gallery renamed.
         """
         if asked.key is None:
             return asked.do(None), False
@@ -85,6 +87,11 @@ class Repeats:
                     raise IdempotencyKeyReused(
                         "this Idempotency-Key came with another request before; take a new one "
                         "for each request"
+                    )
+                if known.gallery != asked.gallery:
+                    raise IdempotencyKeySpent(
+                        "the gallery in which this Idempotency-Key did something has another name "
+                        "since; nothing was done now"
                     )
                 return asked.again(known.answer), True
             key = UsedKey(

@@ -111,8 +111,12 @@ class Sessions:
             SessionEnded: as `resume`.
         """
         key_id, session_id, end_s = self._read(token)
-        if self._mark(session_id, end_s).exists() or not self._keys.in_force(key_id):
+        if self._mark(session_id, end_s).exists():
             raise _ended()
+        try:
+            self._keys.holder(key_id)
+        except KeyInvalid as error:
+            raise _ended() from error
 
     def end(self, token: str) -> str | None:
         """Signs out: the token is refused from now on, in every process on this data folder.

@@ -21,7 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from embedding.errors import BodyTooSlow, Overloaded, SettingsInvalid, TransferOff
 from index.transfer import Transferred, export_stream, import_into
-from service import answers, schemas
+from service import schemas
+from service.answers.galleries import import_answer
 from service.assembly import Parts
 from service.reading import limited
 
@@ -116,7 +117,7 @@ async def import_file(parts: Parts, gallery: str, request: Request) -> schemas.I
                 f"the file did not come within {parts.settings.transfer_timeout_s:g} s"
             ) from error
         done = await to_thread.run_sync(_imported, parts, gallery, content)
-    return answers.import_answer(done, has_ledger=parts.galleries.store.has_ledger)
+    return import_answer(done, has_ledger=parts.galleries.store.has_ledger)
 
 
 def _imported(parts: Parts, gallery: str, content: bytearray) -> Transferred:

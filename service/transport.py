@@ -52,16 +52,17 @@ class OnlyFromProxies:
             return
         peer = _address(scope)
         is_proxy = peer is not None and any(peer in each for each in self._proxies)
-        outside = Headers(scope=scope).get("x-forwarded-proto") if is_proxy else None
+        # All of them: a proxy that adds its own line leaves the caller's in place, before it.
+        said = set(Headers(scope=scope).getlist("x-forwarded-proto") if is_proxy else ())
         is_local = peer is not None and peer.is_loopback
-        if not (is_proxy or is_local) or outside not in {None, "https"}:
+        if not (is_proxy or is_local) or said - {"https"}:
             error = HttpsRequired(
                 "this came over plain HTTP, in which anybody on the way reads keys and photos; "
                 "use the HTTPS address, and make a new key if you sent one"
             )
             await problem_of(error)(scope, receive, send)
             return
-        if outside == "https":
+        if said:
             # In place: whoever sets the answer's headers asks this scope.
             scope["scheme"] = "https"
         await self._app(scope, receive, send)

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from embedding.errors import RequestInvalid
 from index.store.gallery_store import GalleryStore
 
+_ATTEMPTS = 3
+"""One person who is read under two ids would look like two who cannot be told apart."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GalleryTemplates:
@@ -71,19 +74,29 @@ class GalleryTemplates:
 def read_templates(store: GalleryStore) -> GalleryTemplates:
     """Return the templates of a gallery; those that belong to nobody are left out.
 
+    Searches and changes go on meanwhile. Takes twice the memory of the vectors.
+
     Raises:
         RequestInvalid: the gallery is empty.
         StoreCorrupt: a template does not fit its checksum.
         SealKeyMissing: one is sealed with a key that is not at hand.
     """
-    subjects, vectors, qualities = [], [], []
-    for row in store.export():
-        if row.subject_id is not None:
-            subjects.append(row.subject_id)
-            vectors.append(row.embedding)
-            qualities.append(row.quality)
-    if not subjects:
+    for _ in range(_ATTEMPTS):
+        before = store.state().sequence
+        rows = [
+            (each.subject_id, each.embedding, each.quality)
+            for each in store.export()
+            if each.subject_id is not None
+        ]
+        if not store.moved_since(before):
+            break
+    if not rows:
         raise RequestInvalid("the gallery is empty; enroll people before it is calibrated")
-    return GalleryTemplates.of_subjects(
-        subjects, np.stack(vectors), np.array(qualities, np.float32)
+    # Sorted here, where a vector is a view of its page: else all would be copied once more.
+    rows.sort(key=lambda row: row[0])
+    owners, vectors, qualities = zip(*rows, strict=True)
+    return GalleryTemplates(
+        vectors_TD=np.stack(vectors),
+        starts_S=np.unique(owners, return_index=True)[1].astype(np.int64),
+        qualities_T=np.array(qualities, np.float32),
     )

@@ -212,6 +212,15 @@ def rows_changed(connection: Connection, gallery: int, *, after: int, limit: int
     )
 
 
+def has_moves(connection: Connection, gallery: int, *, after: int) -> bool:
+    """Return whether a template got another subject after a number."""
+    move: ChangeKind = "template_moved"
+    query = select(changes.c.sequence).where(
+        changes.c.gallery_id == gallery, changes.c.sequence > after, changes.c.kind == move
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def anchor_at(connection: Connection, gallery: int, sequence: int) -> str | None:
     """Return what tells the entry at a number from that of any other history; None without one.
 

@@ -26,6 +26,7 @@ from index.store.change_log import (
     GalleryState,
     RowChanges,
     anchor_at,
+    has_moves,
     read_state,
     rows_changed,
 )
@@ -187,11 +188,19 @@ class GalleryReads:
     def export(self) -> Iterator[ExchangeRow]:
         """Yield all templates with their subjects, verified, in the model's own space.
 
+        A page at a time, so that nobody waits for its end: whoever is enrolled meanwhile is left
+        out, and one whose templates move may be told with both owners (`moved_since`).
+
         Raises:
             StoreCorrupt: a template does not fit its checksum.
             SealKeyMissing: one is sealed with a key that is not at hand.
         """
-        return export_rows(self._database, self.gallery, sealer=self._sealer)
+        return export_rows(self._database, self.gallery, sealer=self._sealer, whole=False)
+
+    def moved_since(self, sequence: int) -> bool:
+        """Return whether a template got another subject after a number of the change log."""
+        with self._reading() as connection:
+            return has_moves(connection, self._row, after=sequence)
 
     def fact(self, kind: GalleryFact) -> bytes | None:
         """Return a fact of the gallery; None where it was never written.

@@ -11,7 +11,7 @@ from embedding.errors import IdempotencyKeyInUse, IdempotencyKeySpent
 from index.repeats import KeptAnswer, UsedKey
 from index.store.clock import ForwardClock
 from index.store.database import Database
-from index.store.tables import kept_answers, subjects, used_keys, utc_now
+from index.store.tables import galleries, kept_answers, subjects, used_keys, utc_now
 
 
 class KeptAnswers:
@@ -33,9 +33,11 @@ class KeptAnswers:
                 kept_answers.c.request_code,
                 kept_answers.c.answer,
                 subjects.c.expires_at.label("gone_at"),
+                galleries.c.name,
             )
             .outerjoin_from(used_keys, kept_answers)
             .outerjoin(subjects, subjects.c.id == kept_answers.c.subject_id)
+            .outerjoin(galleries, galleries.c.id == kept_answers.c.gallery_id)
             .where(used_keys.c.code == code)
         )
         with self._database.transaction() as connection:
@@ -46,7 +48,7 @@ class KeptAnswers:
             raise IdempotencyKeySpent(
                 "what was done with this Idempotency-Key was erased since; nothing was done now"
             )
-        return KeptAnswer(request_code=row.request_code, answer=row.answer)
+        return KeptAnswer(request_code=row.request_code, gallery=row.name, answer=row.answer)
 
     def forget_expired(self) -> int:
         """Delete what has expired; returns how many keys."""

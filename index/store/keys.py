@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, true, update
 
 from embedding.errors import KeyInvalid, RequestInvalid
 from index.audit.entries import AuditEvent
 from index.store.audit_log import AuditLog
 from index.store.database import Database
 from index.store.key_counts import add_counts
-from index.store.tables import api_keys, utc_now
+from index.store.tables import api_keys, galleries, utc_now
 
 _BY_ID = select(api_keys).where(api_keys.c.key_id == bindparam("key_id"))
 """Made once: it is asked at every request, and making it takes longer than running it."""
@@ -116,6 +116,21 @@ class ApiKeys:
         with self._database.reading() as connection:
             row = connection.execute(_BY_ID, {"key_id": key_id}).first()
         return None if row is None else _stored_key(row)
+
+    def reached(self, key_id: str) -> frozenset[str]:
+        """Return the public ids of the galleries whose names the key is tied to, now.
+
+        One statement: keys follow a renaming in its own commit, so names of two moments could be
+        those of different galleries.
+        """
+        query = (
+            select(galleries.c.public_id, galleries.c.name, api_keys.c.galleries.label("tied"))
+            .join(api_keys, true())
+            .where(api_keys.c.key_id == key_id, api_keys.c.galleries.is_not(None))
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return frozenset(row.public_id for row in rows if row.name in json.loads(row.tied))
 
     def mark_used(self, key_id: str) -> None:
         """Remember that the key was used now; for once in a while, not for every request."""

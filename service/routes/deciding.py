@@ -5,11 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 
 from index.calibration.asked import SMALLEST_RATE
-from service import answers_deciding, schemas
+from service import schemas
 from service.access import PartsOf, allowed, in_worker
 from service.admission import admission_of, check_room
+from service.answers.deciding import gallery_threshold_answer, verify_answer
 from service.auth import Caller, Permission
-from service.bodies_decisions import CalibrateBody, VerifyBody
+from service.bodies.galleries import CalibrateBody
+from service.bodies.photos import VerifyBody
 from service.choosing import SubjectChoice, box_of
 from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, photo_body_bytes, read_body
@@ -49,7 +51,7 @@ async def verify(
             face=body.face if body.box is None else box_of(body.box),
             far=body.far,
         )
-    return answers_deciding.verify_answer(result)
+    return verify_answer(result)
 
 
 @router.post(
@@ -76,7 +78,7 @@ async def calibrate(
         found = await place.work(
             parts.calibrating.calibrate, gallery, fpirs=body.fpirs, max_probes=body.max_probes
         )
-    return answers_deciding.gallery_threshold_answer(found)
+    return gallery_threshold_answer(found)
 
 
 @router.get("/galleries/{gallery}/threshold", tags=["galleries"], responses=problems(404, 409))
@@ -104,4 +106,4 @@ async def get_threshold(
     """
     caller.require_gallery(gallery)
     found = await in_worker(request, parts.calibrating.thresholds, gallery, fpir=fpir)
-    return answers_deciding.gallery_threshold_answer(found)
+    return gallery_threshold_answer(found)

@@ -1,21 +1,20 @@
 """What was decided, for doors and desks: a stream to follow, or a page at a time."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from embedding.errors import KeyInvalid
 from service import schemas
-from service.access import PartsOf, allowed
+from service.access import CHECK, PartsOf, allowed
 from service.assembly import Parts
 from service.auth import Caller, Permission
 from service.event_stream import EVENT_STREAM, EventStream
 from service.listening import Listeners
 from service.openapi import problems
 from service.recording import check_on
-from service.session_cookie import session_token
 
 router = APIRouter(prefix="/v1", tags=["events"])
 
@@ -70,7 +69,8 @@ async def events(
     listeners: Listeners = request.app.state.listeners
     return EventStream(
         listeners,
-        check=_check_of(request, parts, caller),
+        check=_check_of(request, parts, caller, gallery=gallery),
+        reached=partial(parts.keys.reached, caller.key_id),
         stopping=request.app.state.stopping,
         caller=caller,
         after=start,
@@ -78,15 +78,21 @@ async def events(
     )
 
 
-def _check_of(request: Request, parts: Parts, caller: Caller) -> Callable[[], None]:
-    """What passes while the caller's session goes on, or its key is in force."""
-    token = session_token(request)
+def _check_of(
+    request: Request, parts: Parts, caller: Caller, *, gallery: str | None
+) -> Callable[[], None]:
+    """What passes while the caller's session goes on, its key is in force, and the gallery is.
+
+    Whoever asked for a gallery that is renamed would else wait for ever, or hear of the next one
+    of that name.
+    """
+    key_is_good: Callable[[], None] = request.scope[CHECK]
 
     def check() -> None:
-        if token is not None:
-            parts.sessions.check(token)
-        elif not parts.keys.in_force(caller.key_id):
-            raise KeyInvalid("this key is not valid any more: expired or revoked")
+        key_is_good()
+        if gallery is not None:
+            parts.keys.holder(caller.key_id).require_gallery(gallery)
+            parts.galleries.get(gallery)
 
     return check
 

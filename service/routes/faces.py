@@ -5,14 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from embedding.errors import RequestInvalid
-from service import answers, answers_deciding, schemas
+from service import schemas
 from service.access import PartsOf, allowed
 from service.admission import admission_of, check_room
+from service.answers.faces import detect_answer
+from service.answers.identifying import across_answer, identify_answer
 from service.auth import Caller, Permission
-from service.bodies import DetectBody, EnrollBody, IdentifyBody
+from service.bodies.photos import DetectBody, EnrollBody, IdentifyBody
 from service.choosing import box_of
 from service.enrolling import enroll_once
 from service.idempotency_key import REPLAYED, SentKey
+from service.identifying import IdentifyingOptions
 from service.openapi import body_of, problems
 from service.reading import photo_body_bytes, read_body
 from service.recording import Telling
@@ -88,8 +91,13 @@ async def identify(
             caller.require(Permission.CHOOSE_THRESHOLDS)
         for gallery in body.galleries or [body.gallery]:
             caller.require_gallery(gallery)
-        telling = Telling(source=body.source, queue_reviews=body.queue_reviews)
-        face = body.face if body.box is None else box_of(body.box)
+        options = IdentifyingOptions(
+            turns=body.turns,
+            num_candidates=body.num_candidates,
+            face=body.face if body.box is None else box_of(body.box),
+            asked=asked,
+            telling=Telling(source=body.source, queue_reviews=body.queue_reviews),
+        )
         if body.galleries is not None:
             if "gallery" in body.model_fields_set:
                 raise RequestInvalid("give gallery or galleries, not both")
@@ -97,24 +105,13 @@ async def identify(
                 parts.recognizer.identify_across,
                 body.photo,
                 galleries=body.galleries,
-                turns=body.turns,
-                num_candidates=body.num_candidates,
-                face=face,
-                asked=asked,
-                telling=telling,
+                **options,
             )
-            return answers_deciding.across_answer(across, similarities=similarities)
+            return across_answer(across, similarities=similarities)
         result = await place.work(
-            parts.recognizer.identify,
-            body.photo,
-            gallery=body.gallery,
-            turns=body.turns,
-            num_candidates=body.num_candidates,
-            face=face,
-            asked=asked,
-            telling=telling,
+            parts.recognizer.identify, body.photo, gallery=body.gallery, **options
         )
-    return answers.identify_answer(result, gallery=body.gallery, similarities=similarities)
+    return identify_answer(result, gallery=body.gallery, similarities=similarities)
 
 
 @router.post(
@@ -132,4 +129,4 @@ async def detect(
     with admission_of(request).place(request) as place:
         body = await place.read(read_body(request, DetectBody, max_bytes=max_bytes))
         found = await place.work(parts.recognizer.detect, body.photo, turns=body.turns)
-    return answers.detect_answer(found)
+    return detect_answer(found)

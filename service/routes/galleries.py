@@ -5,10 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from service import answers, schemas
+from service import schemas
 from service.access import PartsOf, allowed, in_worker
+from service.answers.galleries import gallery_answer, models_answer
+from service.answers.subjects import erased_answer, receipt_answer
 from service.auth import Caller, Permission
-from service.bodies import GalleryBody
+from service.bodies.galleries import GalleryBody
 from service.enrolling import create_gallery_once
 from service.idempotency_key import REPLAYED, SentKey
 from service.openapi import body_of, problems
@@ -34,7 +36,7 @@ def list_galleries(
     """List the galleries that the key reaches."""
     return schemas.GalleriesAnswer(
         galleries=[
-            answers.gallery_answer(gallery, parts.embedders)
+            gallery_answer(gallery, parts.embedders)
             for gallery in parts.galleries.list()
             if caller.sees(gallery.name)
         ]
@@ -77,7 +79,7 @@ def delete_gallery(
     The receipt becomes final a little later: ask for it again under `erasure`.
     """
     caller.require_gallery(gallery)
-    return answers.erased_answer(parts.galleries.erase(gallery), parts.galleries)
+    return erased_answer(parts.galleries.erase(gallery), parts.galleries)
 
 
 @router.get("/galleries/{gallery}/erasure", tags=TAGS, responses=problems(404))
@@ -88,7 +90,7 @@ def get_gallery_erasure(
 ) -> schemas.ReceiptAnswer:
     """Give the receipt of the gallery of this name that was deleted last, as it stands now."""
     caller.require_gallery(gallery)
-    return answers.receipt_answer(parts.galleries.receipt(parts.galleries.erasure(gallery)))
+    return receipt_answer(parts.galleries.receipt(parts.galleries.erasure(gallery)))
 
 
 @router.get("/models", tags=["operation"], responses=problems())
@@ -97,4 +99,4 @@ def list_models(
     _caller: Annotated[Caller, Depends(allowed(Permission.READ_GALLERIES))],
 ) -> schemas.ModelsAnswer:
     """List the installed models, the one for new galleries first."""
-    return answers.models_answer(parts.embedders.installed())
+    return models_answer(parts.embedders.installed())

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Depends, Request
 
 from service import schemas
 from service.access import PartsOf, allowed, in_worker
+from service.answers.galleries import gallery_details
 from service.assembly import Parts
 from service.auth import Caller, Permission
-from service.bodies_templates import GalleryChangeBody
+from service.bodies.galleries import GalleryChangeBody
 from service.gallery_changes import change_gallery
 from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body
 from service.routes.galleries import GalleryPath
-from service.template_answers import gallery_details
 
 router = APIRouter(prefix="/v1/galleries", tags=["galleries"])
 

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
 
-from service import answers, schemas
+from service import schemas
 from service.access import PartsOf, allowed, in_worker
+from service.answers.keys import key_answer, new_key_answer
 from service.auth import Caller, Permission
-from service.bodies import KeyBody
+from service.bodies.keys import KeyBody
 from service.idempotency_key import refuse_key
 from service.limits import Allowance
 from service.openapi import body_of, problems
@@ -22,7 +23,7 @@ KeyManager = Annotated[Caller, Depends(allowed(Permission.MANAGE_KEYS))]
 def list_keys(parts: PartsOf, caller: KeyManager) -> schemas.KeysAnswer:
     """List all keys, revoked ones too, without their secrets."""
     caller.require_all_galleries()
-    return schemas.KeysAnswer(keys=[answers.key_answer(key) for key in parts.keys.list()])
+    return schemas.KeysAnswer(keys=[key_answer(key) for key in parts.keys.list()])
 
 
 @router.post(
@@ -46,7 +47,7 @@ async def create_key(request: Request, parts: PartsOf, caller: KeyManager) -> sc
         allowance=Allowance(per_minute=body.max_per_minute, per_day=body.max_per_day),
         maker=caller,
     )
-    return answers.new_key_answer(key, secret_key)
+    return new_key_answer(key, secret_key)
 
 
 @router.delete("/{key_id}", responses=problems(404))
@@ -57,4 +58,4 @@ def revoke_key(
 ) -> schemas.KeyAnswer:
     """Revoke a key: its next request is refused. A key cannot revoke itself."""
     caller.require_all_galleries()
-    return answers.key_answer(parts.keys.revoke(key_id, caller=caller))
+    return key_answer(parts.keys.revoke(key_id, caller=caller))

@@ -11,7 +11,7 @@ from service import schemas
 from service.access import PartsOf, allowed
 from service.assembly import Parts
 from service.auth import Caller, Permission
-from service.bodies_reviews import VerdictBody
+from service.bodies.reviews import VerdictBody
 from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body
 from service.recording import check_on

@@ -8,7 +8,7 @@ from index.audit.actor import name_actor
 from index.audit.entries import AuditEvent
 from service import schemas
 from service.access import PartsOf, asking, in_worker
-from service.bodies_session import SessionBody
+from service.bodies.sessions import SessionBody
 from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body
 from service.session_cookie import check_page, clear_cookie, session_token, set_cookie

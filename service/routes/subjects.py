@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from service import answers, schemas
+from service import schemas
 from service.access import PartsOf, allowed, in_worker
+from service.answers.subjects import erased_answer, receipt_answer, subject_answer, subjects_answer
 from service.auth import Caller, Permission
-from service.bodies_people import SubjectChangeBody
+from service.bodies.people import SubjectChangeBody
 from service.etags import IfMatch, IfNoneMatch, etag_of
 from service.openapi import Responses, body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body
@@ -43,7 +44,7 @@ def list_subjects(
     page = parts.galleries.get(gallery).subjects(
         limit=limit, cursor=cursor, name=name, external_id=external_id
     )
-    return answers.subjects_answer(page)
+    return subjects_answer(page)
 
 
 @router.get(
@@ -69,7 +70,7 @@ def get_subject(
     response.headers["ETag"] = etag_of(subject)
     if known is None or subject.version in known:
         return Response(status_code=304, headers={"ETag": etag_of(subject)})
-    return answers.subject_answer(subject)
+    return subject_answer(subject)
 
 
 @router.patch(
@@ -94,7 +95,7 @@ async def change_subject(
         request, people.change_subject, subject_id, body.change(), versions=asked
     )
     response.headers["ETag"] = etag_of(subject)
-    return answers.subject_answer(subject)
+    return subject_answer(subject)
 
 
 @router.delete("/{subject_id}", responses=problems(404, 409, 412))
@@ -111,7 +112,7 @@ def remove_subject(
     """
     caller.require_gallery(gallery)
     erasure = parts.galleries.get(gallery).erase_subject(subject_id, versions=asked)
-    return answers.erased_answer(erasure, parts.galleries)
+    return erased_answer(erasure, parts.galleries)
 
 
 @router.get("/{subject_id}/erasure", responses=problems(404))
@@ -124,4 +125,4 @@ def get_erasure(
     """Give the receipt of a removed subject as it stands now, final once all is purged."""
     caller.require_gallery(gallery)
     erasure = parts.galleries.get(gallery).erasure(subject_id)
-    return answers.receipt_answer(parts.galleries.receipt(erasure))
+    return receipt_answer(parts.galleries.receipt(erasure))

@@ -6,11 +6,19 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from embedding.errors import KeyForbidden
 from index.audit.entries import AuditEvent
-from service import answers, schemas, template_answers
+from service import schemas
 from service.access import PartsOf, allowed, in_worker
+from service.answers.subjects import receipt_answer
+from service.answers.templates import (
+    erased_template_answer,
+    merge_answer,
+    move_answer,
+    template_answer,
+    templates_answer,
+)
 from service.arranging import merge_subject, move_templates_of
 from service.auth import Caller, Permission
-from service.bodies_templates import MergeBody, MoveBody
+from service.bodies.templates import MergeBody, MoveBody
 from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body
 from service.routes.galleries import GalleryPath, SubjectPath
@@ -37,7 +45,7 @@ def list_templates(
     """List a person's templates, page by page, the oldest first."""
     caller.require_gallery(gallery)
     page = parts.galleries.get(gallery).template_page(subject_id, limit=limit, cursor=cursor)
-    return template_answers.templates_answer(page)
+    return templates_answer(page)
 
 
 @router.get("/templates/{template_id}", responses=problems(404))
@@ -60,14 +68,14 @@ def get_template(
     found = parts.galleries.get(gallery)
     template = found.template(template_id)
     if not embedding:
-        return template_answers.template_answer(template)
+        return template_answer(template)
     vector_D = found.embedding(template_id)
     whom = () if template.subject_id is None else (template.subject_id,)
     # On disk before it is given away.
     parts.galleries.audit.record(
         AuditEvent(action="template.embedding", gallery_id=found.id, subject_ids=whom)
     )
-    return template_answers.template_answer(template, vector_D)
+    return template_answer(template, vector_D)
 
 
 @router.delete("/templates/{template_id}", responses=problems(404, 409))
@@ -85,7 +93,7 @@ def remove_template(
     found = parts.galleries.get(gallery)
     erasure = found.erase_template(template_id)
     num_left = found.num_templates_of(erasure.subject_id)
-    return template_answers.erased_template_answer(erasure, parts.galleries, num_left=num_left)
+    return erased_template_answer(erasure, parts.galleries, num_left=num_left)
 
 
 @router.get("/templates/{template_id}/erasure", responses=problems(404))
@@ -98,7 +106,7 @@ def get_template_erasure(
     """Give the receipt of a removed template as it stands now, final once it is purged."""
     caller.require_gallery(gallery)
     erasure = parts.galleries.get(gallery).template_erasure(template_id)
-    return answers.receipt_answer(parts.galleries.receipt(erasure))
+    return receipt_answer(parts.galleries.receipt(erasure))
 
 
 @router.post(
@@ -120,7 +128,7 @@ async def move_templates(
     caller.require_gallery(gallery)
     body = await read_body(request, MoveBody, max_bytes=SMALL_BODY_BYTES)
     moved = await in_worker(request, move_templates_of, parts, gallery, subject_id, body)
-    return template_answers.move_answer(moved, dry_run=body.dry_run)
+    return move_answer(moved, dry_run=body.dry_run)
 
 
 @router.post(
@@ -142,4 +150,4 @@ async def merge_subjects(
     caller.require_gallery(gallery)
     body = await read_body(request, MergeBody, max_bytes=SMALL_BODY_BYTES)
     merged = await in_worker(request, merge_subject, parts, gallery, subject_id, body)
-    return template_answers.merge_answer(merged, dry_run=body.dry_run)
+    return merge_answer(merged, dry_run=body.dry_run)

@@ -1,9 +1,10 @@
 """Where the data lies, what seals it, and what remembers it."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, SecretStr
 
@@ -77,8 +78,8 @@ def check_data(settings: DataSettings) -> None:
         settings.database_url.get_secret_value()
     ):
         raise SettingsInvalid(
-            "the password in database_url is a placeholder or the user's own name; give the "
-            "database a random one"
+            "the password of database_url, in it or in PGPASSWORD, is a placeholder or the user's "
+            "own name; give the database a random one"
         )
 
 
@@ -88,6 +89,10 @@ def _has_placeholder(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False  # What is wrong with it is said by whoever opens it.
-    password = unquote(parts.password or "").lower()
-    named = password != "" and password == unquote(parts.username or "").lower()
+    options = dict(parse_qsl(parts.query))
+    # As the driver looks for them, which takes an option before the rest.
+    user = options.get("user") or unquote(parts.username or "")
+    given = options.get("password") or unquote(parts.password or "")
+    password = (given or os.environ.get("PGPASSWORD", "")).lower()
+    named = password != "" and password == user.lower()
     return named or _PLACEHOLDER.fullmatch(re.sub("[-_ .!]", "", password)) is not None

@@ -1,6 +1,7 @@
 """Processes that append to a ledger, or run out of disk; for `test_ledger_faults`.
 
-The first argument is the ledger's path, the second what to do.
+Without arguments each command is ``path, number`` of what is appended until the process is killed;
+else the first argument is the ledger's path, the second what to do.
 """
 
 import os
@@ -10,24 +11,19 @@ from pathlib import Path
 
 from embedding.errors import StoreError
 from index.ledger.chain import ENTRIES_AT, RECORD_BYTES
+from tests.index.killing import say, serve
 from tests.index.ledger_samples import open_ledger, removal, subject_of
 
 
-def _append_until_killed(path: Path) -> None:
-    """For every line on the input fork a process that appends and says so until it is killed."""
-    for line in sys.stdin:
-        process = os.fork()
-        if process == 0:
-            number = int(line)
-            os.write(1, f"pid {os.getpid()}\n".encode())
-            ledger = open_ledger(path)
-            while True:
-                batch = [removal(number + place) for place in range(3)]
-                ledger.append(batch)
-                os.write(1, "".join(f"{subject_of(each)}\n" for each in batch).encode())
-                number += len(batch)
-        os.waitpid(process, 0)
-        os.write(1, b"dead\n")
+def _append_until_killed(path: str, number: int) -> None:
+    """Say the process id, then append entries and say each, until killed."""
+    say(os.getpid())
+    ledger = open_ledger(Path(path))
+    while True:
+        batch = [removal(number + place) for place in range(3)]
+        ledger.append(batch)
+        os.write(1, "".join(f"{subject_of(each)}\n" for each in batch).encode())
+        number += len(batch)
 
 
 def _append_many(path: Path, begin: int, num: int) -> None:
@@ -59,10 +55,10 @@ def _fill_the_disk(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    match sys.argv[2:]:
-        case ["kill"]:
-            _append_until_killed(Path(sys.argv[1]))
-        case ["many", begin, num]:
-            _append_many(Path(sys.argv[1]), int(begin), int(num))
-        case ["full"]:
-            _fill_the_disk(Path(sys.argv[1]))
+    match sys.argv[1:]:
+        case []:
+            serve(_append_until_killed)
+        case [path, "many", begin, num]:
+            _append_many(Path(path), int(begin), int(num))
+        case [path, "full"]:
+            _fill_the_disk(Path(path))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from index.ledger.ledger import RemovalLedger
+from tests.index.killing import DEAD, forking
 from tests.index.ledger_samples import DATABASE_ID, KEY, open_ledger, removal, subject_of
 
 _KILLS = 20
@@ -44,30 +45,19 @@ def test_what_was_acknowledged_survives_kills(path: Path) -> None:
     """After each of 20 kills the ledger opens and has every acknowledged entry, in order."""
     delays = random.Random(5)  # noqa: S311
     acknowledged: list[str] = []
-    with _start(path, "kill") as parent:
-        assert parent.stdin is not None
-        assert parent.stdout is not None
+    with forking("tests.index.ledger_child") as child:
         for kill in range(_KILLS):
-            parent.stdin.write(f"{kill * 1_000_000}\n")
-            parent.stdin.flush()
-            lines = iter(parent.stdout.readline, "dead\n")
-            before = len(acknowledged)
-            for line in lines:
-                if line.startswith("pid "):
-                    process = int(line.removeprefix("pid "))
-                    continue
-                if len(acknowledged) == before:
-                    # At a random moment after the first acknowledgement.
-                    threading.Timer(
-                        delays.uniform(0, 0.02), os.kill, (process, signal.SIGKILL)
-                    ).start()
-                acknowledged.append(line.strip())
+            child.say(str(path), kill * 1_000_000)
+            process = int(child.hear())
+            # At a random moment after the first acknowledgement.
+            first = child.hear()
+            threading.Timer(delays.uniform(0, 0.02), os.kill, (process, signal.SIGKILL)).start()
+            acknowledged += [first, *iter(child.hear, DEAD)]
             with _reopened(path) as ledger:
                 kept = [subject_of(entry) for entry in ledger.entries()]
             # What was written, but not said when the kill came, may be there besides.
             assert set(acknowledged) <= set(kept)
             assert len(kept) <= len(acknowledged) + 3 * (kill + 1)
-        parent.stdin.close()
     assert [each for each in kept if each in set(acknowledged)] == acknowledged
 
 

@@ -1,7 +1,5 @@
 """A move or merge whose process is killed at any statement of it is done, or not begun."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ from index.galleries import Galleries
 from index.gallery import Gallery
 from index.inspection import inspect
 from index.place import Place
+from tests.index.killing import DEAD, ENDED, forking
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
 _VECTORS = unit_vectors(4)
@@ -52,31 +51,18 @@ def test_it_is_done_or_not_begun(
     with Galleries.open(data_folder, database_url=url) as galleries:
         anna, bert = _fill(galleries.create("people", fingerprint=FINGERPRINT))
         before = _state(galleries.get("people"))
-    arguments = [sys.executable, "-m", "tests.index.moves_child", str(data_folder)]
-    with subprocess.Popen(
-        arguments if url is None else [*arguments, url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    ) as parent:
-        assert parent.stdin is not None
-        assert parent.stdout is not None
+    with forking("tests.index.moves_child") as child:
         num_kills = 0
         for statement in range(1, _MOST_STATEMENTS, step):
-            parent.stdin.write(f"{what} {statement}\n")
-            parent.stdin.flush()
-            done = (said := parent.stdout.readline()) == "done\n"
-            if done:
-                said = parent.stdout.readline()
-            assert said == "dead\n"
+            child.say(str(data_folder), url, what, statement)
+            outcome = child.hear()
             with Galleries.open(data_folder, database_url=url) as galleries:
                 state = _state(galleries.get("people"))
-            if done:
+            if outcome == ENDED:
                 break
+            assert outcome == DEAD
             num_kills += 1
             assert state == before
-        parent.stdin.close()
     assert num_kills > 4
     assert state != before
     with Galleries.open(data_folder, database_url=url) as galleries:

@@ -38,6 +38,19 @@ def _add_key(galleries: Galleries, key_id: str, *names: str) -> None:
     )
 
 
+def test_what_a_key_reaches_is_told_by_id(open_galleries: OpenGalleries) -> None:
+    """The same gallery before and after, also where another one gets the old name."""
+    with open_galleries() as galleries:
+        people = galleries.create("people", fingerprint=FINGERPRINT)
+        for key_id, names in (("a", ["people", "absent"]), ("b", ["others"]), ("c", [])):
+            _add_key(galleries, key_id, *names)
+        assert galleries.keys.reached("a") == {people.id}
+        galleries.rename("people", "staff")
+        galleries.create("people", fingerprint=FINGERPRINT)
+        assert galleries.keys.reached("a") == {people.id}
+        assert [galleries.keys.reached(each) for each in ("b", "c", "unknown")] == [set()] * 3
+
+
 def test_a_name_is_changed_with_its_keys(open_galleries: OpenGalleries) -> None:
     """What it holds stays, each key reaches what it did, and all of it is on disk."""
     with open_galleries() as galleries:

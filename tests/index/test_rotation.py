@@ -9,6 +9,8 @@ import pytest
 
 from embedding.errors import SealKeyMissing
 from index.calibration.normalisation import CohortNormalisation
+from index.galleries import Galleries
+from index.gallery import Gallery
 from index.key_file import KeyFileSealer
 from index.key_ring import KeyRing
 from index.sealing import SealContext, TemplateContext
@@ -27,6 +29,26 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> SealedPlace:
     return SealedPlace(tmp_path, url)
 
 
+def _rotated(place: SealedPlace) -> str:
+    """Make a new key the current one; returns the id of the one before."""
+    old = KeyRing.read(place.key_file).current.id
+    KeyRing.rotate(place.key_file)
+    return old
+
+
+def _refresh(galleries: Galleries) -> None:
+    """Have galleries that are open read the new key."""
+    assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+
+
+def _with_a_snapshot(galleries: Galleries) -> Gallery:
+    """A gallery of twelve templates, whose snapshot is written, in a place that has some."""
+    gallery = galleries.create("people", fingerprint=FINGERPRINT)
+    gallery.enroll([new_template(each) for each in _VECTORS])
+    galleries.maintain()
+    return gallery
+
+
 def test_keys_rotate_while_it_runs(place: SealedPlace) -> None:
     """After resealing, the old key can go; templates and spaces open with the new one alone."""
     with place.open() as galleries:
@@ -34,11 +56,10 @@ def test_keys_rotate_while_it_runs(place: SealedPlace) -> None:
             gallery = galleries.create(name, fingerprint=FINGERPRINT, space=space)
             gallery.enroll([new_template(each) for each in _VECTORS[:5]], name="Anna")
         assert galleries.reseal() == 0
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
+        old = _rotated(place)
         galleries.get("people").enroll([new_template(_VECTORS[5])], name="Bert")
         assert galleries.reseal() == 0  # Its keys are those of before the rotation.
-        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        _refresh(galleries)
         assert galleries.reseal() == 11
         galleries.get("people").enroll([new_template(_VECTORS[6])], name="Carla")
         assert galleries.reseal() == 0
@@ -55,8 +76,7 @@ def test_a_key_that_goes_too_early_is_missed(place: SealedPlace) -> None:
     with place.open() as galleries:
         galleries.create("people", fingerprint=FINGERPRINT).enroll([new_template(_VECTORS[0])])
     before = place.key_file.read_bytes()
-    old = KeyRing.read(place.key_file).current.id
-    KeyRing.rotate(place.key_file)
+    old = _rotated(place)
     KeyRing.retire(place.key_file, old)
     with pytest.raises(SealKeyMissing, match=old):
         place.open()
@@ -71,11 +91,8 @@ def test_an_upkeep_seals_snapshots_anew(
     """After a rotation and one upkeep nothing needs the old key, not even the snapshot."""
     place.snapshot_from = 1
     with place.open() as galleries:
-        gallery = galleries.create("people", fingerprint=FINGERPRINT)
-        gallery.enroll([new_template(each) for each in _VECTORS])
-        galleries.maintain()
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
+        _with_a_snapshot(galleries)
+        old = _rotated(place)
         galleries.maintain()
     KeyRing.retire(place.key_file, old)
     with place.open() as galleries:
@@ -89,12 +106,9 @@ def test_resealing_seals_snapshots_anew(
     """Without an upkeep, too: the next start uses the snapshot, and finds everybody."""
     place.snapshot_from = 1
     with place.open() as galleries:
-        gallery = galleries.create("people", fingerprint=FINGERPRINT)
-        gallery.enroll([new_template(each) for each in _VECTORS])
-        galleries.maintain()
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
-        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        _with_a_snapshot(galleries)
+        old = _rotated(place)
+        _refresh(galleries)
         assert galleries.reseal() == len(_VECTORS)
         assert place.sealed_with(galleries, old) == []
     KeyRing.retire(place.key_file, old)
@@ -110,16 +124,13 @@ def test_resealing_removes_what_a_deleted_gallery_left(place: SealedPlace) -> No
     place.snapshot_from = 1
     kept = place.data.with_name("kept")
     with place.open() as galleries:
-        gallery = galleries.create("people", fingerprint=FINGERPRINT)
-        gallery.enroll([new_template(each) for each in _VECTORS])
-        galleries.maintain()
+        gallery = _with_a_snapshot(galleries)
         left = place.data / SNAPSHOTS_NAME / gallery.id
         shutil.copytree(left, kept)
         galleries.delete("people")
         shutil.copytree(kept, left)
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
-        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        old = _rotated(place)
+        _refresh(galleries)
         galleries.reseal()
         assert place.sealed_with(galleries, old) == []
 
@@ -135,8 +146,7 @@ def test_what_another_process_wrote_with_the_old_key_is_sealed_anew(
         # Else it may meet the first template sealed with the new key, and read the file.
         other.sync()
         theirs = other.get("people")
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
+        old = _rotated(place)
         one.maintain()
         theirs.enroll([new_template(_VECTORS[1])])
         assert place.sealed_with(one, old) == ["1 templates"]
@@ -153,8 +163,7 @@ def test_resealing_looks_at_every_template(tmp_path: Path, database_url: str) ->
         with place.open() as other:
             gallery = one.create("people", fingerprint=FINGERPRINT)
             other.sync()
-            old = KeyRing.read(place.key_file).current.id
-            KeyRing.rotate(place.key_file)
+            old = _rotated(place)
             one.maintain()
             other.get("people").enroll([new_template(_VECTORS[0])])
         assert one.reseal() == 1
@@ -191,8 +200,7 @@ def test_resealing_waits_for_an_enroll_that_began_with_the_old_key(place: Sealed
         sealer.going_on.clear()
         enrolling = threads.submit(gallery.enroll, [new_template(_VECTORS[0])])
         assert sealer.sealing.wait(30.0)
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
+        old = _rotated(place)
         assert sealer.refresh()
         resealing = threads.submit(galleries._store.reseal)
         with pytest.raises(TimeoutError):
@@ -209,12 +217,9 @@ def test_a_snapshot_without_its_key_is_made_anew(
     """Where the templates open and only the snapshot's key is gone, it is told and replaced."""
     place.snapshot_from = 1
     with place.open() as galleries:
-        gallery = galleries.create("people", fingerprint=FINGERPRINT)
-        gallery.enroll([new_template(each) for each in _VECTORS])
-        galleries.maintain()
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
-        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        _with_a_snapshot(galleries)
+        old = _rotated(place)
+        _refresh(galleries)
         # As where a process dies between the two.
         assert galleries._store.reseal() == len(_VECTORS)
     KeyRing.retire(place.key_file, old)
@@ -232,9 +237,8 @@ def test_the_cohort_of_a_calibration_is_sealed_anew(place: SealedPlace) -> None:
         gallery = galleries.create("people", fingerprint=FINGERPRINT)
         gallery.store.write_facts({"normalisation": _COHORT, "calibration": b"in the clear"})
         assert _COHORT[200:264] not in place.bytes()
-        old = KeyRing.read(place.key_file).current.id
-        KeyRing.rotate(place.key_file)
-        assert galleries._store._sealer.refresh()  # type: ignore[attr-defined]
+        old = _rotated(place)
+        _refresh(galleries)
         assert "1 cohorts of calibrations" in place.sealed_with(galleries, old)
         galleries.reseal()
         assert place.sealed_with(galleries, old) == []

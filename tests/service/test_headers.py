@@ -55,6 +55,16 @@ def test_https_is_remembered(shared_service: FakeService) -> None:
     assert "strict-transport-security" not in shared_service.http.get("/healthz").headers
 
 
+@pytest.mark.parametrize("path", ["/v1/keys/", "/docs/", "/static/page", "//evil.example/docs/"])
+def test_no_answer_leads_to_the_host_of_the_request(
+    shared_service: FakeService, path: str
+) -> None:
+    """A path with a slash too many is not found: a redirection would follow the Host header."""
+    headers = shared_service.headers() | {"Host": "evil.example"}
+    answer = shared_service.http.get(f"http://testserver{path}", headers=headers)
+    assert (answer.status_code, answer.headers.get("location")) == (404, None)
+
+
 def test_no_origin_is_allowed_by_default(shared_service: FakeService) -> None:
     """Neither a preflight nor a request tells a browser to let another origin read it."""
     asked = {"Origin": DESK, "Access-Control-Request-Method": "GET"}

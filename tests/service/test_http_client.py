@@ -255,8 +255,15 @@ def test_a_slow_service_is_not_asked_again() -> None:
 
 def test_something_else_at_the_address() -> None:
     """A page of another program, or of another version, is told as such."""
-    for body in (b"<html>hello</html>", b"[]", b'{"models": 3}'):
-        with scripted((200, {}, body)) as service:
+    for status, body in (
+        (200, b"<html>hello</html>"),
+        (200, b"[]"),
+        (200, b'{"models": 3}'),
+        (404, b"<html>not here</html>"),
+        (404, b"[]"),
+        (404, b'{"detail": "Not Found"}'),
+    ):
+        with scripted((status, {}, body)) as service:
             answer, _ = ask(service, calls.models(), retries=Retries())
         assert isinstance(answer, ServerUnreachable)
         assert service.url in str(answer)

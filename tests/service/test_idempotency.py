@@ -40,6 +40,22 @@ def _enroll(
     )
 
 
+def test_a_key_is_spent_once_its_gallery_is_renamed(service: FakeService) -> None:
+    """Of another gallery with the old name it does not say that the person is there."""
+    headers = service.headers()
+    service.parts.create_gallery("door")
+    assert _enroll(service, headers, "one", gallery="door").status_code == 201
+    made = {**headers, "Idempotency-Key": "two"}
+    service.http.post("/v1/galleries", headers=made, json={"name": "desk"}).raise_for_status()
+    for name in ("door", "desk"):
+        service.parts.galleries.rename(name, f"old-{name}")
+    service.parts.create_gallery("door")
+    check_problem(_enroll(service, headers, "one", gallery="door"), 409, "idempotency_key_spent")
+    again = service.http.post("/v1/galleries", headers=made, json={"name": "desk"})
+    check_problem(again, 409, "idempotency_key_spent")
+    assert service.parts.galleries.get("door").num_templates == 0
+
+
 def _num_kept(service: FakeService) -> tuple[int, int]:
     """Keys that are remembered, and answers."""
     database = service.parts.galleries._store.database

@@ -1,13 +1,17 @@
 """Keys that expire, are limited, remember their last use, and give no more than they have."""
 
+import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import update
 
 from index.store.tables import api_keys
-from service.auth import Role
+from service import reading
+from service.auth import OWNER, Role
 from service.settings import Settings
 from tests.fakes import make_photo
 from tests.service.support import FakeService, check_problem, fake_service
@@ -46,7 +50,16 @@ def test_an_expired_key_is_refused(service: FakeService) -> None:
 
 @pytest.mark.parametrize(
     "expires_at",
-    ["2020-01-01T00:00:00Z", "2999-01-01T00:00:00", "soon", "", "9999-99-99T00:00:00Z", 1e309, 7],
+    [
+        "2020-01-01T00:00:00Z",
+        "2999-01-01T00:00:00",
+        "soon",
+        "",
+        "9999-99-99T00:00:00Z",
+        "9999-12-31T23:59:59-14:00",
+        1e309,
+        7,
+    ],
 )
 def test_a_time_that_is_no_future_one_is_refused(
     shared_service: FakeService, expires_at: object
@@ -87,6 +100,21 @@ def test_a_limited_key_is_told_when_to_come_again(service: FakeService, field: s
     assert service.http.get("/v1/galleries", headers=service.headers()).status_code == 200
 
 
+def test_the_log_says_which_key_asks_too_often(
+    service: FakeService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line of a refused request has the key's id; the audit log is not filled with them."""
+    made = _make(service, service.headers(), max_per_minute=1)
+    with caplog.at_level(logging.INFO, "service.middleware"):
+        for _ in range(3):
+            service.http.post("/v1/galleries", headers=_bearer(made), json={"name": "new"})
+    lines = [each.getMessage() for each in caplog.records]
+    assert len([each for each in lines if "status=429" in each]) == 2
+    assert all(f"key={made.json()['key_id']}" in each for each in lines)
+    entries, _ = service.parts.galleries.audit.page(limit=100)
+    assert "key_limited" not in {each.outcome for each in entries}
+
+
 def test_the_service_has_limits_for_keys_without_own(settings: Settings) -> None:
     """A key's own limit takes the place of the service's, the lower and the higher one."""
     changed = settings.model_copy(update={"key_max_per_minute": 2})
@@ -95,6 +123,40 @@ def test_the_service_has_limits_for_keys_without_own(settings: Settings) -> None
         for expected in (200, 200, 429):
             answer = service.http.get("/v1/galleries", headers=headers)
             assert answer.status_code == expected
+
+
+_FORM = httpx.Request("POST", "http://x", data={"subject": "ann"}, files={"photos": PHOTO})
+_BODIES = {
+    "/v1/galleries": ("application/json", b'{"name": "new"}'),
+    "/v1/enroll": (_FORM.headers["content-type"], _FORM.read()),
+    "/v1/galleries/default/import": ("application/octet-stream", b"PAR1"),
+}
+
+
+@pytest.mark.parametrize("path", _BODIES)
+@pytest.mark.parametrize("revoked", [True, False])
+def test_a_slow_body_does_not_keep_a_revoked_key_alive(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch, path: str, *, revoked: bool
+) -> None:
+    """What was begun before the revocation and came after it is not done."""
+    monkeypatch.setattr(reading, "KEY_HOLDS_S", 0.0)
+    key = service.key()
+    kind, body = _BODIES[path]
+
+    def slowly() -> Iterator[bytes]:
+        yield body[:3]
+        if revoked:
+            service.parts.keys.revoke(key.split("_")[1], caller=OWNER)
+        yield body[3:]
+
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": kind}
+    answer = service.http.post(path, headers=headers, content=slowly())
+    if revoked:
+        check_problem(answer, 401, "key_invalid")
+        assert service.num_templates() == 0
+        assert len(service.parts.galleries.list()) == 1
+    else:
+        assert answer.status_code in {201, 422}
 
 
 def test_a_key_gives_no_more_than_it_has(service: FakeService) -> None:
@@ -146,3 +208,9 @@ def test_the_last_use_is_written_once_an_hour(service: FakeService) -> None:
     again = last_use()
     assert again is not None
     assert again >= first
+    # A clock that was days ahead wrote it.
+    _set(service, "last_used_at", first + timedelta(days=9))
+    service.http.get("/v1/galleries", headers=headers)
+    back = last_use()
+    assert back is not None
+    assert first <= back < first + timedelta(days=1)

@@ -79,6 +79,16 @@ def test_a_request_in_json(service: FakeService) -> None:
     assert line["time"].endswith("+00:00")
 
 
+def test_a_method_that_is_none_is_not_logged(
+    service: FakeService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller may invent a method of 60 KiB; the line says that it was another one."""
+    with caplog.at_level(logging.INFO, "service.middleware"):
+        service.http.request("SESAME", "/healthz")
+    assert "method=other" in caplog.text
+    assert "SESAME" not in caplog.text
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_what_a_worker_logs_bears_the_request_s_id(
     service: FakeService, form: type[SafeFormatter]

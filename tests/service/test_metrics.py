@@ -280,6 +280,22 @@ def test_openmetrics_where_it_is_asked_for(watched: FakeService, token_file: Pat
 
 
 @pytest.mark.parametrize(
+    "accept",
+    ["text/plain; version=x", "application/openmetrics-text; version=a.b; escaping=values", "x"],
+)
+def test_what_accept_says_wrongly_is_as_good_as_absent(
+    watched: FakeService, token_file: Path, accept: str
+) -> None:
+    """The older form is given, and nothing fails."""
+    headers = {"Authorization": f"Bearer {read_token(token_file)}", "Accept": accept}
+    answer = watched.http.get("/metrics", headers=headers)
+    assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (
+        200,
+        "text/plain",
+    )
+
+
+@pytest.mark.parametrize(
     "text", ["", "short", "changeme" * 8, "x" * 64, "two words " * 8, "ü" * 40]
 )
 def test_a_poor_token_stops_the_start(settings: Settings, token_file: Path, text: str) -> None:

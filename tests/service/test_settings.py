@@ -94,6 +94,20 @@ def test_a_placeholder_is_no_password(password: str) -> None:
     assert password not in str(caught.value)
 
 
+def test_a_placeholder_is_found_wherever_the_driver_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the options of the address, and in PGPASSWORD where the address has none."""
+    for url in (
+        "postgresql://fg@db/faces?password=changeme",
+        "postgresql://db/f?user=a&password=a",
+    ):
+        with pytest.raises(SettingsInvalid, match="placeholder"):
+            load_settings(database_url=url)
+    monkeypatch.setenv("PGPASSWORD", "changeme")
+    load_settings(database_url="postgresql://fg:kT9xQ2vLr8@db/faces")
+    with pytest.raises(SettingsInvalid, match="placeholder"):
+        load_settings(database_url="postgresql://fg@db/faces")
+
+
 @pytest.mark.parametrize("login", ["", "fg@", "fg:@", "fg:kT9xQ2vLr8@"])
 def test_other_logins_pass(login: str) -> None:
     """A random password passes, and none at all, where a socket or certificate stands for it."""

@@ -58,6 +58,9 @@ def test_the_proxy_s_word_on_tls_counts(open_settings: Settings) -> None:
     for said in ("http", "https, http", "", "HTTPS"):
         answer = proxy.get("/healthz", headers={"X-Forwarded-Proto": said})
         check_problem(answer, 403, "https_required")
+    twice = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Proto", "http")]
+    for lines in (twice, twice[::-1]):
+        check_problem(proxy.get("/healthz", headers=lines), 403, "https_required")
     local = TestClient(create_app(open_settings, detector=FakeDetector()), client=("127.0.0.1", 1))
     plain = local.get("/healthz", headers={"X-Forwarded-Proto": "https"})
     assert "strict-transport-security" not in plain.headers

@@ -98,6 +98,9 @@ BROKEN = {
     + b"Content-Length: "
     + b"9" * 1000
     + b"\r\n\r\n",
+    "length and coding": b"POST /v1/detect HTTP/1.1\r\n"
+    + HOST
+    + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "unknown coding": b"POST /v1/detect HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip\r\n\r\n",
     "bytes in the path": b"GET /v1/galleries/\xff\xfe HTTP/1.1\r\n" + HOST + b"\r\n",
 }

@@ -1,10 +1,7 @@
 """Whenever a restore dies, nothing is lost, and a second one finishes it."""
 
-import json
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,40 +14,26 @@ from index.backup.restoring import restore
 from index.inspection import inspect
 from index.place import Place
 from tests.index.backup.places import AFTER, BEFORE, back_up, change, fill, people, place_in
+from tests.index.killing import DEAD, ENDED, Forks, forking
 from tests.index.postgres import new_database
 
 _KILLS = 8
 _MOST_STEPS = 60
 
 
-class Child:
-    """The process that starts those that die."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def restore(self, folder: Path, when: str, moment: float, *, url: str | None = None) -> str:
-        """Have a backup restored by a process that dies; returns how it ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([str(folder), url, when, moment]) + "\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline().strip()
-
-
 @pytest.fixture(scope="module")
-def child() -> Iterator[Child]:
+def child() -> Iterator[Forks]:
     """One interpreter for all tests of this file."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.index.backup.crash_child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    ) as process:
-        yield Child(process)
-        assert process.stdin is not None
-        process.stdin.close()
+    with forking("tests.index.backup.crash_child") as forks:
+        yield forks
+
+
+def _restored(
+    child: Forks, folder: Path, when: str, moment: float, *, url: str | None = None
+) -> str:
+    """Have a backup restored by a process that dies; returns how it ended."""
+    child.say(str(folder), url, when, moment)
+    return child.hear()
 
 
 @pytest.fixture(scope="module")
@@ -86,38 +69,38 @@ def _check_finishes(folder: Path) -> None:
     assert BEFORE in [people(place.at(each)) for each in kept]
 
 
-def test_a_kill_before_any_step(tmp_path: Path, start: Path, child: Child) -> None:
+def test_a_kill_before_any_step(tmp_path: Path, start: Path, child: Forks) -> None:
     """Killed before each change of names in turn: the old state, the new one, or none opens."""
     seen = set()
     for number in range(_MOST_STEPS):
         folder = tmp_path / str(number)
         shutil.copytree(start, folder)
-        outcome = child.restore(folder, "before", number)
+        outcome = _restored(child, folder, "before", number)
         seen.add(_opens(place_in(folder)))
         _check_finishes(folder)
-        if outcome == "ended 0":
+        if outcome == ENDED:
             break
-        assert outcome == "dead"
-    assert outcome == "ended 0"
+        assert outcome == DEAD
+    assert outcome == ENDED
     assert number > 15
     assert seen == {BEFORE, None, AFTER}
 
 
-def test_kills_at_random_moments(tmp_path: Path, start: Path, child: Child) -> None:
+def test_kills_at_random_moments(tmp_path: Path, start: Path, child: Forks) -> None:
     """The same, and killed a second time before the restore that finishes."""
     moments = random.Random(3)  # noqa: S311 - no secret
     for kill in range(_KILLS):
         folder = tmp_path / str(kill)
         shutil.copytree(start, folder)
         for _ in range(2):
-            outcome = child.restore(folder, "after_s", moments.uniform(0.001, 0.25))
-            assert outcome in {"dead", "ended 0"}
+            outcome = _restored(child, folder, "after_s", moments.uniform(0.001, 0.25))
+            assert outcome in {DEAD, ENDED}
             assert _opens(place_in(folder)) in {BEFORE, None, AFTER}
         _check_finishes(folder)
 
 
 @pytest.mark.postgres
-def test_a_kill_on_postgresql(tmp_path: Path, server_url: str, child: Child) -> None:
+def test_a_kill_on_postgresql(tmp_path: Path, server_url: str, child: Forks) -> None:
     """Killed before some steps: who was removed after the dump is gone with the second restore."""
     start, dump = tmp_path / "start", new_database(server_url)
     start.mkdir()
@@ -132,12 +115,12 @@ def test_a_kill_on_postgresql(tmp_path: Path, server_url: str, child: Child) -> 
         folder = tmp_path / str(number)
         shutil.copytree(start, folder)
         url = _copied(server_url, dump)
-        outcomes.add(child.restore(folder, "before", number, url=url))
+        outcomes.add(_restored(child, folder, "before", number, url=url))
         place = place_in(folder, url)
         restore(folder / "backup", place, replace=True)
         assert people(place) == AFTER
         assert inspect(place, repair=False).whole
-    assert outcomes == {"dead", "ended 0"}
+    assert outcomes == {DEAD, ENDED}
 
 
 def _copied(server_url: str, url: str) -> str:

@@ -1,12 +1,9 @@
 """Whenever a build dies, the next one makes of the gallery what an unbroken one does."""
 
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,50 +16,23 @@ from index.galleries import Galleries
 from tests.fakes import FakeDetector, make_photo, write_fake_model
 from tests.index.batch.samples import Place, people_tree, write_tree
 from tests.index.batch.test_reembed import content, run
+from tests.index.killing import DEAD, ENDED, Forks, forking
 
 _MOST_MOMENTS = 200
 _KILLS = 5
 
 
-class Child:
-    """The process that starts those that die."""
-
-    def __init__(self, process: "subprocess.Popen[str]", model: Path) -> None:
-        self._process = process
-        self._model = model
-
-    def build(self, tree: Path, data: Path, number: int) -> None:
-        """Have a build started."""
-        self._start([str(self._model), str(tree), str(data), number, "build"])
-
-    def reembed(self, tree: Path, data: Path, number: int, *, model: Path) -> None:
-        """Have a gallery taken to another model."""
-        self._start([str(model), str(tree), str(data), number, "re-embed"])
-
-    def _start(self, command: list[object]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-
-    def hear(self) -> str:
-        """Return the next line."""
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+@pytest.fixture(scope="module")
+def child() -> Iterator[Forks]:
+    """One interpreter for all tests of this file."""
+    with forking("tests.index.batch.crash_child") as forks:
+        yield forks
 
 
 @pytest.fixture(scope="module")
-def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
-    """One interpreter for all tests of this file."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.index.batch.crash_child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    ) as process:
-        yield Child(process, write_fake_model(tmp_path_factory.mktemp("crash") / "model"))
-        assert process.stdin is not None
-        process.stdin.close()
+def own_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of the model that the killed processes build with."""
+    return str(write_fake_model(tmp_path_factory.mktemp("crash") / "model"))
 
 
 def _changed(tree: Path) -> None:
@@ -81,7 +51,7 @@ def _changed(tree: Path) -> None:
 
 @pytest.mark.slow
 def test_a_kill_at_any_commit(
-    tmp_path: Path, tree: Path, embedder: FaceEmbedder, child: Child
+    tmp_path: Path, tree: Path, embedder: FaceEmbedder, child: Forks, own_model: str
 ) -> None:
     """Killed before and after each commit in turn, a build is finished by the next one.
 
@@ -95,11 +65,11 @@ def test_a_kill_at_any_commit(
     shutil.copytree(before.data, unbroken.data)
     unbroken.build(tree)
     expected = unbroken.content()
-    outcome, number = "dead", 0
-    while outcome == "dead" and number < _MOST_MOMENTS:
+    outcome, number = DEAD, 0
+    while outcome == DEAD and number < _MOST_MOMENTS:
         killed = Place(data=tmp_path / str(number), embedder=embedder)
         shutil.copytree(before.data, killed.data)
-        child.build(tree, killed.data, number)
+        child.say(own_model, str(tree), str(killed.data), number, "build")
         outcome = child.hear()
         tally = killed.build(tree).tally
         assert killed.content() == expected, number
@@ -109,12 +79,12 @@ def test_a_kill_at_any_commit(
         assert killed.build(tree).tally.num_indexed == 0
         shutil.rmtree(killed.data)
         number += 1
-    assert outcome == "ended 0"
+    assert outcome == ENDED
     assert number > 20
 
 
 def test_kills_at_random_moments(
-    tmp_path: Path, tree: Path, embedder: FaceEmbedder, child: Child
+    tmp_path: Path, tree: Path, embedder: FaceEmbedder, child: Forks, own_model: str
 ) -> None:
     """Killed some times on the way, a build makes the gallery of an unbroken one."""
     people_tree(tree, num_each=15)
@@ -127,20 +97,20 @@ def test_kills_at_random_moments(
     shutil.copy(unbroken.data / "service.secret", killed.data)
     moments = random.Random(5)  # noqa: S311
     for number in range(_KILLS):
-        child.build(tree, killed.data, -1)
+        child.say(own_model, str(tree), str(killed.data), -1, "build")
         process = int(child.hear())
         time.sleep(moments.uniform(0.02, 0.2))
         # A quick machine may have ended before, but for the first time.
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-        assert child.hear() == "dead" or number
+        assert child.hear() == DEAD or number
     killed.build(tree)
     assert killed.content() == expected
 
 
 @pytest.mark.slow
 def test_a_kill_of_a_re_embed_at_any_commit(
-    tmp_path: Path, tree: Path, embedder: FaceEmbedder, child: Child
+    tmp_path: Path, tree: Path, embedder: FaceEmbedder, child: Forks
 ) -> None:
     """Killed before and after each commit in turn, the switch included, the next run ends it.
 
@@ -162,11 +132,11 @@ def test_a_kill_of_a_re_embed_at_any_commit(
     write_tree(tree, {"cat/2.png": make_photo(["cat"], variant=2)})
     before.build(tree)
     expected: list[object] | None = None
-    outcome, number = "dead", 0
-    while outcome == "dead" and number < _MOST_MOMENTS:
+    outcome, number = DEAD, 0
+    while outcome == DEAD and number < _MOST_MOMENTS:
         data = tmp_path / str(number)
         shutil.copytree(before.data, data)
-        child.reembed(tree, data, number, model=model)
+        child.say(str(model), str(tree), str(data), number, "re-embed")
         outcome = child.hear()
         with Galleries.open(data, upkeep_s=None) as galleries:
             if galleries.get("people").fingerprint == embedder.fingerprint:
@@ -179,7 +149,7 @@ def test_a_kill_of_a_re_embed_at_any_commit(
         assert found == expected, number
         shutil.rmtree(data)
         number += 1
-    assert outcome == "ended 0"
+    assert outcome == ENDED
     assert number > 20
 
 

@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import numpy as np
 import pytest
 
 from embedding.errors import GalleryNotFound, ModelNotFound, StoreCorrupt
@@ -15,10 +18,13 @@ from index.calibration.kept import (
     stale_reasons,
 )
 from index.calibration.records import Calibration, calibration_of_json
+from index.calibration.templates import read_templates
 from index.encryption import AesGcmSealer
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.key_ring import KeyRing
+from index.store import template_export
+from index.store.loading import unsealed_rows
 from tests.index.calibration.samples import new_card
 from tests.index.samples import FINGERPRINT, new_template, unit_vectors
 
@@ -49,6 +55,37 @@ def test_a_calibration_is_read_back_as_it_was(gallery: Gallery) -> None:
     assert second.num_subjects == 14
     assert read(gallery).calibration == second
     assert not read(gallery).stale
+
+
+def test_changes_go_on_while_templates_are_read(gallery: Gallery) -> None:
+    """Nobody waits for the end of a calibration; who comes meanwhile is not in it."""
+    enroll(gallery, 0, 3)
+    rows = gallery.store.export()
+    next(rows)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(enroll, gallery, 3, 4).result(timeout=60.0)
+    assert sum(1 for _ in rows) == 2
+    assert gallery.num_subjects == 4
+
+
+def test_who_is_merged_while_templates_are_read_is_one_person(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two photos of one person would be the closest pair of strangers."""
+    ids = [gallery.enroll([new_template(VECTORS[each])] * 2).subject_id for each in range(3)]
+
+    def merge_after_a_page(*args: Any, **kwargs: Any) -> Any:
+        page = unsealed_rows(*args, **kwargs)
+        if len(ids) == 3:
+            gallery.merge_subjects(ids.pop(0), into=ids[-1])
+        return page
+
+    monkeypatch.setattr(template_export, "_ROWS_AT_A_TIME", 2)
+    monkeypatch.setattr(template_export, "unsealed_rows", merge_after_a_page)
+    found = read_templates(gallery.store)
+    assert (found.num_subjects, sorted(np.bincount(found.owners()))) == (2, [2, 4])
+    merged = [gallery.references(each).vectors_ND for each in sorted(ids)]
+    np.testing.assert_array_equal(found.vectors_TD, np.concatenate(merged))
 
 
 def test_it_outlives_the_process(open_galleries: Callable[[], Galleries]) -> None:

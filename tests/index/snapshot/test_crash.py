@@ -1,18 +1,16 @@
 """Whenever a process dies, the old snapshot or the new one is there."""
 
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.index.killing import DEAD, ENDED, Forks, forking
 from tests.index.snapshot.samples import files, ids_of, open_snapshot
 from tests.index.snapshot.states import ids_at, segments_at
 
@@ -20,37 +18,11 @@ _KILLS = 20
 _MOST_STEPS = 200
 
 
-class Child:
-    """The process that starts those that die."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def say(self, *command: object) -> None:
-        """Send a command."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-
-    def hear(self) -> str:
-        """Return the next line."""
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-
 @pytest.fixture(scope="module")
-def child() -> Iterator[Child]:
+def child() -> Iterator[Forks]:
     """One interpreter for all tests of this file."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.index.snapshot.crash_child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    ) as process:
-        yield Child(process)
-        assert process.stdin is not None
-        process.stdin.close()
+    with forking("tests.index.snapshot.crash_child") as forks:
+        yield forks
 
 
 def _sequence(path: Path) -> int | None:
@@ -74,7 +46,7 @@ def _sequence(path: Path) -> int | None:
     ],
 )
 def test_a_kill_before_any_step(
-    tmp_path: Path, child: Child, before: int | None, action: str, results: set[int | None]
+    tmp_path: Path, child: Forks, before: int | None, action: str, results: set[int | None]
 ) -> None:
     """Killed before each call to the system in turn: both results are seen, and no third."""
     if before is not None:
@@ -90,15 +62,15 @@ def test_a_kill_before_any_step(
         seen.add(_sequence(path))
         assert open_snapshot(path).write(2, segments_at(2))
         assert _sequence(path) == 2
-        if outcome == "ended 0":
+        if outcome == ENDED:
             break
-        assert outcome == "dead"
-    assert outcome == "ended 0"
+        assert outcome == DEAD
+    assert outcome == ENDED
     assert number > 5
     assert seen == results
 
 
-def test_kills_at_random_moments(tmp_path: Path, child: Child) -> None:
+def test_kills_at_random_moments(tmp_path: Path, child: Forks) -> None:
     """After each of 20 kills the snapshot is at least the last that was acknowledged."""
     path = tmp_path / "snapshot"
     moments = random.Random(3)  # noqa: S311
@@ -110,7 +82,7 @@ def test_kills_at_random_moments(tmp_path: Path, child: Child) -> None:
             last = int(child.hear())
         time.sleep(moments.uniform(0.0, 0.1))
         os.kill(process, signal.SIGKILL)
-        while (line := child.hear()) != "dead":
+        while (line := child.hear()) != DEAD:
             last = int(line)
         found = _sequence(path)
         assert found in ({None, 1} if last == 0 else {last, last + 1})

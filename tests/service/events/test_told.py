@@ -39,6 +39,34 @@ def test_galleries_are_kept_apart(running: Heard) -> None:
     assert [each["source"] for each in page["events"]] == ["own"]
 
 
+def test_a_stream_follows_its_gallery_and_not_its_name(running: Heard) -> None:
+    """Renamed, a tied key's gallery is heard on; another one of the old name is not."""
+    running.parts.create_gallery("mine")
+    with listen(running, running.headers(Role.LISTENER, galleries=["mine"])) as stream:
+        running.identify("ann", gallery="mine", source="before")
+        assert stream.event()["source"] == "before"
+        running.parts.galleries.rename("mine", "ours")
+        running.parts.create_gallery("mine")
+        running.identify("ann", gallery="mine", source="foreign")
+        running.identify("ann", gallery="ours", source="after")
+        told = stream.event()
+    assert (told["source"], told["gallery"]) == ("after", "ours")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_stream_of_one_gallery_ends_with_its_name(running: Heard, *, again: bool) -> None:
+    """Who asked for a gallery that got another name is told, also where the name is given anew."""
+    running.parts.create_gallery("mine")
+    tied = running.headers(Role.LISTENER, galleries=["mine"])
+    with listen(running, tied, gallery="mine") as door, listen(running, gallery="mine") as desk:
+        running.parts.galleries.rename("mine", "ours")
+        if again:
+            running.parts.create_gallery("mine")
+        else:
+            assert desk.event()["code"] == "gallery_not_found"
+        assert door.event()["code"] == "key_forbidden"
+
+
 def test_a_foreign_gallery_is_refused(service: FakeService) -> None:
     """Whether it exists or not; one's own that does not exist is not found."""
     service.parts.create_gallery("mine")

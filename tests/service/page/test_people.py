@@ -3,26 +3,16 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.fakes import make_photo
-from tests.service.browsing import Desk, at_desk, open_browser
+from tests.service.browsing import Desk, expect
+from tests.service.page.whole_page import ANN, BEN, gallery_with_twins, queue, whole_service
 from tests.service.server_process import Server
-from tests.service.whole_page import ANN, BEN, gallery_with_twins, queue, whole_service
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    """One browser for all tests here."""
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +20,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, fake_model: Path) -> Iterat
     """One service for all tests here; each works in a gallery of its own."""
     with whole_service(tmp_path_factory.mktemp("people"), fake_model) as running:
         yield running
-
-
-@pytest.fixture
-def desk(browser: "Browser", server: Server) -> Iterator[Desk]:
-    """A fresh profile; in the end nothing was complained of."""
-    with at_desk(browser, server.url, str(server.key), accept_downloads=True) as opened:
-        yield opened
-        assert opened.complaints == []
 
 
 def names(desk: Desk) -> list[str]:
@@ -84,12 +66,7 @@ def test_people_are_found_by_a_part_of_name_or_id(desk: Desk) -> None:
         ("n b", ["Ann Berg", "Ben Berger"]),
     ):
         field.fill(typed)
-        desk.page.get_by_text(f"{len(found)} p").first.wait_for()
-        desk.page.wait_for_function(
-            "given => [...document.querySelectorAll('tbody th')].map((e) => e.innerText).join()"
-            " === given.join()",
-            arg=found,
-        )
+        expect(desk.page.locator("tbody th")).to_have_text(found)
     field.fill("nobody")
     desk.page.get_by_text("Nobody here has this in the name or id.").wait_for()
     field.fill("")
@@ -181,9 +158,7 @@ def test_a_change_of_somebody_else_is_not_overwritten(desk: Desk) -> None:
     desk.page.get_by_label("Purpose").fill("mine")
     desk.page.get_by_role("button", name="Save").click()
     desk.page.get_by_role("button", name="Show it as it is now").click()
-    desk.page.wait_for_function(
-        "[...document.querySelectorAll('dialog input')].some((each) => each.value === 'theirs')"
-    )
+    expect(desk.page.get_by_label("Purpose")).to_have_value("theirs")
     assert desk.api("GET", path)["purpose"] == "theirs"
 
 
@@ -298,7 +273,7 @@ def test_a_review_that_is_closed_goes_back(desk: Desk) -> None:
     with desk.page.expect_response(lambda answer: answer.request.method == "DELETE") as told:
         desk.page.keyboard.press("Escape")
     assert told.value.ok
-    desk.page.wait_for_function("document.activeElement.innerText === 'Compare'")
+    expect(desk.page.get_by_role("button", name="Compare with").first).to_be_focused()
     found = desk.api("GET", "/v1/reviews", params={"gallery": gallery})["reviews"]
     assert [each["state"] for each in found] == ["open", "open"]
 

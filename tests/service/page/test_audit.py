@@ -1,48 +1,16 @@
 """The audit log on the page, in a real browser, before a real server."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from service.settings import Settings
 from tests.fakes import make_photo
-from tests.service.browsing import Desk, at_desk, open_browser
-from tests.service.server_process import Server, start
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from tests.service.browsing import Desk, expect
 
 pytestmark = pytest.mark.browser
 
 ANN = make_photo(["ann"])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    """One browser for all tests here."""
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, fake_model: Path) -> Iterator[Server]:
-    """One service for all tests here."""
-    folder = tmp_path_factory.mktemp("audit") / "data"
-    running = start(Settings(data_folder=folder, model=str(fake_model)))
-    yield running
-    running.process.kill()
-    running.process.communicate()
-
-
-@pytest.fixture
-def desk(browser: "Browser", server: Server) -> Iterator[Desk]:
-    """A fresh profile; in the end nothing was complained of."""
-    with at_desk(browser, server.url, str(server.key), accept_downloads=True) as opened:
-        yield opened
-        assert opened.complaints == []
 
 
 def numbers(desk: Desk) -> list[int]:
@@ -105,12 +73,9 @@ def test_entries_are_filtered(desk: Desk) -> None:
     choose(desk, "Everything")
     desk.page.get_by_label("Id of a key").fill(made["key_id"])
     desk.page.keyboard.press("Enter")
-    desk.page.wait_for_function(
-        "id => document.querySelectorAll('tbody tr').length > 0 &&"
-        " [...document.querySelectorAll(\"td[data-heading='Who']\")]"
-        ".every((each) => each.innerText === id)",
-        arg=made["key_id"],
-    )
+    who = desk.page.locator("td[data-heading='Who']")
+    expect(who.filter(has_not_text=made["key_id"])).to_have_count(0)
+    expect(who).not_to_have_count(0)
     desk.page.get_by_label("Id of a key").fill("nobody")
     desk.page.keyboard.press("Enter")
     desk.page.get_by_text("There is no such entry.").wait_for()
@@ -129,9 +94,7 @@ def test_pages_follow_each_other(desk: Desk) -> None:
     desk.go("Audit log")
     more = desk.page.get_by_role("button", name="Show more")
     for length in (2, 4, 6):
-        desk.page.wait_for_function(
-            "length => document.querySelectorAll('tbody tr').length === length", arg=length
-        )
+        expect(desk.page.locator("tbody tr")).to_have_count(length)
         found = numbers(desk)
         assert found == list(range(found[0], found[0] - length, -1))
         more.click()

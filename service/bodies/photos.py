@@ -1,94 +1,22 @@
-"""What the service is asked: bodies of requests, the same for forms and JSON."""
+"""What the service is asked with photos: enroll, identify, detect and verify."""
 
-import base64
-import binascii
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
+from pydantic import BeforeValidator, Field
+
+from service.bodies.base import (
+    Body,
+    BoxEdges,
+    PersonName,
+    PhotoBytes,
+    Rate,
+    SeveralGalleries,
+    Similarity,
+    YesOrNo,
+    whole_number,
 )
-
-from index.calibration.asked import SMALLEST_RATE
-from service.auth import Role
-from service.examples import PHOTO
-from service.identifying import MAX_GALLERIES
-from service.keys import MAX_LIMIT
 from service.person_fields import ConsentReference, Days, ExpiryTime, MetadataPatch, Purpose
 from service.schemas import GalleryName
-
-
-def _decode_photo_text(value: object) -> object:
-    """Base64 text -> bytes; bytes of a form stay as they are."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("a photo in JSON is standard base64, without line breaks") from error
-
-
-def _read_word(value: object, info: ValidationInfo) -> object:
-    """``true`` and ``false`` of a form -> bool, no other words; JSON has its own."""
-    if isinstance(value, str) and info.mode != "json":
-        return {"true": True, "false": False}.get(value, value)
-    return value
-
-
-def _split_box(value: object) -> object:
-    """``"1,2,3,4"`` of a form, or an array of JSON -> tuple, which strict reading asks for."""
-    if isinstance(value, str):
-        return tuple(value.split(","))
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _whole(value: object) -> object:
-    """5.0 -> 5: in JSON they are the same number, and of the same JSON Schema type."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _split_names(value: object) -> object:
-    """``"a,b"`` of a form -> list."""
-    return value.split(",") if isinstance(value, str) else value
-
-
-PhotoBytes = Annotated[
-    bytes,
-    BeforeValidator(_decode_photo_text),
-    WithJsonSchema(
-        {"type": "string", "format": "byte", "contentEncoding": "base64", "examples": [PHOTO]}
-    ),
-]
-PersonName = Annotated[str, Field(json_schema_extra={"format": "name"})]
-"""A rule of its own is checked where it is stored; the format tells programs that there is one."""
-
-SeveralGalleries = Annotated[
-    list[str],
-    BeforeValidator(_split_names),
-    Field(min_length=1, max_length=MAX_GALLERIES),
-]
-Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
-Rate = Annotated[float, Field(ge=SMALLEST_RATE, lt=1, allow_inf_nan=False, examples=[0.001])]
-YesOrNo = Annotated[bool, Field(strict=True), BeforeValidator(_read_word)]
-RequestLimit = Annotated[int, Field(ge=1, le=MAX_LIMIT), BeforeValidator(_whole)]
-Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
-BoxEdges = Annotated[
-    tuple[Coordinate, Coordinate, Coordinate, Coordinate], BeforeValidator(_split_box)
-]
-
-
-class Body(BaseModel):
-    """A request's body: unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    merge_patch: ClassVar[bool] = False
-    """Whether it may be sent as `application/merge-patch+json` too."""
 
 
 class EnrollBody(Body):
@@ -190,7 +118,7 @@ class IdentifyBody(Body):
     num_candidates: Annotated[
         int,
         Field(ge=1, le=100, description="At most this many candidates for each face."),
-        BeforeValidator(_whole),
+        BeforeValidator(whole_number),
     ] = 5
     source: Annotated[
         str | None,
@@ -220,48 +148,43 @@ class DetectBody(Body):
     ] = False
 
 
-class GalleryBody(Body):
-    """A new gallery."""
+class VerifyBody(Body):
+    """Two photos, or a photo and a subject."""
 
-    name: Annotated[
-        str,
+    photos: Annotated[
+        list[PhotoBytes],
         Field(
-            description="1 to 255 of A-Z a-z 0-9 . _ -",
-            examples=["front-door"],
-            json_schema_extra={"format": "gallery-name"},
+            min_length=1,
+            max_length=2,
+            description="JPEG, PNG or WebP: two, or one and a subject.",
         ),
     ]
-    model: Annotated[
-        str | None,
-        Field(description="Name or fingerprint of an installed model; the default one if absent."),
+    gallery: Annotated[
+        GalleryName | None,
+        Field(description="Of the subject; `default` if absent. Not for two photos."),
     ] = None
-    space: Annotated[
-        YesOrNo,
+    subject: Annotated[
+        str | None, Field(description="Name of the subject.", examples=["Ada Lovelace"])
+    ] = None
+    subject_id: Annotated[
+        str | None, Field(description="Or the subject's id; excludes the other two.")
+    ] = None
+    external_id: Annotated[str | None, Field(description="Or your own id of the subject.")] = None
+    face: Annotated[
+        Literal["only", "largest"],
+        Field(description="Which face of each photo: the only one, or the largest."),
+    ] = "only"
+    box: Annotated[
+        BoxEdges | None,
         Field(
-            description="Keep its vectors in a secret space of their own; needs sealing, and "
-            "holds for good."
+            description="Or the face at this box: left, top, right, bottom in pixels of the "
+            "upright photo; in a form four numbers with commas. For one photo."
         ),
-    ] = False
-
-
-class KeyBody(Body):
-    """A new key."""
-
-    role: Annotated[Role, Field(description="What the key is for.", examples=["identifier"])]
-    label: Annotated[str, Field(description="What it is for, in your words.")] = ""
-    galleries: Annotated[
-        list[str] | None,
-        Field(description="Names of the galleries that it is tied to; all if absent."),
     ] = None
-    expires_at: Annotated[
-        AwareDatetime | None,
-        Field(description="In the future, with a time zone; never if absent."),
-    ] = None
-    max_per_minute: Annotated[
-        RequestLimit | None,
-        Field(description="Requests; the service's limit if absent."),
-    ] = None
-    max_per_day: Annotated[
-        RequestLimit | None,
-        Field(description="Requests; the service's limit if absent."),
+    far: Annotated[
+        Rate | None,
+        Field(
+            description="False accept rate that `match` is to stand for; that of the service's "
+            "settings if absent."
+        ),
     ] = None

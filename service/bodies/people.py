@@ -16,7 +16,8 @@ from index.details import (
     check_details,
     check_future,
 )
-from service.bodies import Body, EnrollBody
+from service.bodies.base import Body
+from service.bodies.photos import EnrollBody
 from service.people_calls import patch_json
 from service.person_fields import ConsentReference, ExpiryTime, MetadataPatch, Purpose
 

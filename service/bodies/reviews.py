@@ -1,11 +1,11 @@
-"""Bodies of requests about reviews."""
+"""What the service is asked about reviews."""
 
 from typing import Annotated
 
 from pydantic import Field
 
 from index.events import Verdict
-from service.bodies import Body
+from service.bodies.base import Body
 
 
 class VerdictBody(Body):

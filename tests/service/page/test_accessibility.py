@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.fakes import make_photo
-from tests.service.browsing import Desk, at_desk, open_browser
+from tests.service.browsing import Desk, at_desk
+from tests.service.page.whole_page import ANN, BEN, gallery_with_twins, queue, whole_service
 from tests.service.server_process import Server
-from tests.service.whole_page import ANN, BEN, gallery_with_twins, queue, whole_service
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -27,15 +27,6 @@ ZOOMED = {"width": 640, "height": 400}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    """One browser for all tests here."""
-    if importlib.util.find_spec("axe_playwright_python") is None:
-        pytest.skip("needs axe-playwright-python; run make test")
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, fake_model: Path) -> Iterator[Server]:
     """One service for all tests here."""
     with whole_service(tmp_path_factory.mktemp("axe"), fake_model) as running:
@@ -45,6 +36,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, fake_model: Path) -> Iterat
 @pytest.fixture(params=LOOKS)
 def desk(browser: "Browser", server: Server, request: pytest.FixtureRequest) -> Iterator[Desk]:
     """A fresh profile on a large screen, or on a phone in the dark."""
+    if importlib.util.find_spec("axe_playwright_python") is None:
+        pytest.skip("needs axe-playwright-python; run make test")
     with at_desk(browser, server.url, str(server.key), **LOOKS[request.param]) as opened:
         yield opened
 

@@ -1,10 +1,10 @@
-"""What is asked of sessions."""
+"""What the service is asked about sessions."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from service.bodies import Body
+from service.bodies.base import Body
 
 
 class SessionBody(Body):

@@ -12,7 +12,7 @@ from tests.service.server_process import Server, start
 pytestmark = pytest.mark.browser
 
 SERVE = "import sys; from service.cli import main; main(sys.argv[1:])"
-SHIPPED = Path(__file__).parents[2] / "embedding" / "models"
+SHIPPED = Path(__file__).parents[3] / "embedding" / "models"
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What the service is asked: bodies of requests, a module for each kind of thing."""
