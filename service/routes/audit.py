@@ -17,6 +17,9 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 JSON_LINES = "application/jsonl"
 
+_PLAIN = "^[ -~]*$"
+"""Printable ASCII: no entry has other characters, and PostgreSQL takes no U+0000."""
+
 Reader = Annotated[Caller, Depends(allowed(Permission.READ_AUDIT))]
 
 
@@ -33,13 +36,17 @@ def list_audit(
     actor: Annotated[
         str | None,
         Query(
-            max_length=64, description="Only what this key's id did.", examples=["0a1b2c3d4e5f"]
+            max_length=64,
+            pattern=_PLAIN,
+            description="Only what this key's id did.",
+            examples=["0a1b2c3d4e5f"],
         ),
     ] = None,
     action: Annotated[
         str | None,
         Query(
             max_length=64,
+            pattern=_PLAIN,
             description="Only this one and its family: `subject` means `subject.enroll`, too.",
             examples=["subject"],
         ),
