@@ -53,6 +53,7 @@ FaceGalleryError                     code: stable, machine readable
 │   ├── IdempotencyKeyInUse          a request with this key is being worked on
 │   └── ServiceStopping              shuts down and begins nothing new
 ├── RequestInvalid                   a value of the caller's that is out of range or ill formed
+│   ├── SubjectExists                another subject has the name or external id
 │   ├── IdempotencyKeyReused         the key came with another request before
 │   └── IdempotencyKeySpent          what was done with the key was erased since
 ├── CursorExpired                    what comes after this cursor is not kept any more
@@ -432,6 +433,12 @@ class RequestInvalid(FaceGalleryError):
     """A value of the caller's that is out of range or ill formed."""
 
     code = "request_invalid"
+
+
+class SubjectExists(RequestInvalid):
+    """Another subject of the gallery has the name or external id."""
+
+    code = "subject_exists"
 
 
 class CursorExpired(FaceGalleryError):

@@ -25,6 +25,12 @@ MODELS_FOLDER: Final = Path(__file__).parent / "models"
 
 EMBEDDING_DIMENSION: Final = 512
 
+NO_LIVENESS: Final = (
+    "There is no liveness detection: a printed photo may pass as the person. Never let a match be "
+    "the sole factor at a door."
+)
+"""The notes of every card begin with it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:

@@ -104,9 +104,9 @@ class PeopleOfGallery(ChosenGallery):
 
         Raises:
             NameInvalid: empty, too long or with forbidden characters.
-            RequestInvalid: another subject of the gallery has the name or external id, or a
-                detail cannot be kept.
+            RequestInvalid: a detail cannot be kept.
             SubjectChanged: it has none of the versions.
+            SubjectExists: another subject of the gallery has the name or external id.
             SubjectNotFound: no subject with this id.
         """
         checked = _checked(change)

@@ -8,12 +8,14 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from embedding.errors import KeyLimited, StoreError
+from embedding.errors import KeyLimited, RequestInvalid, StoreError
 from index.audit.actor import name_actor
 from service.assembly import Parts
 from service.auth import Caller, Permission
 from service.session_cookie import session_token
 from service.sessions import Session
+
+_MAX_NAME = 100
 
 CHECK: Final = "facegallery.check"
 """In the scope of a request with a key: passes while it is in force; waits for the database."""
@@ -60,6 +62,7 @@ def asking(
         SessionEnded: the cookie's session is over.
         CrossOrigin: the cookie came with a request of another page.
         KeyLimited: the key has asked too often.
+        RequestInvalid: something after the ``?`` that the route does not know, or has twice.
     """
     token = session_token(request)
     try:
@@ -75,7 +78,26 @@ def asking(
     request.scope["facegallery.key_id"] = session.caller.key_id
     request.scope[CHECK] = partial(_check, parts, token, session.caller.key_id)
     name_actor(session.caller.key_id)
+    _check_query(request)
     return session
+
+
+def _check_query(request: Request) -> None:
+    """Refuses what would be without effect: a typing error, or a field of the body."""
+    given = [name for name, _ in request.query_params.multi_items()]
+    if not given:
+        return
+    path = getattr(request.scope.get("route"), "path", "")
+    operations = request.app.openapi()["paths"].get(path, {})
+    operation = operations.get(request.method.lower(), {})
+    known = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+    for name in given:
+        if name not in known:
+            there = f"there are: {', '.join(known)}" if known else "there are none"
+            body = ", and fields go into the body" if "requestBody" in operation else ""
+            raise RequestInvalid(f"no query parameter {name[:_MAX_NAME]} here; {there}{body}")
+        if given.count(name) > 1:
+            raise RequestInvalid(f"the query parameter {name} was given twice")
 
 
 def _check(parts: Parts, token: str | None, key_id: str) -> None:

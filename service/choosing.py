@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 
 from embedding.detect import Box
-from embedding.errors import FaceGalleryError, FaceQualityTooLow, RequestInvalid
+from embedding.errors import (
+    FaceGalleryError,
+    FaceQualityTooLow,
+    RequestInvalid,
+    SubjectExists,
+)
 from index.gallery import Gallery
 from index.records import Subject
 
@@ -32,17 +37,23 @@ def find_subject(gallery: Gallery, subject: SubjectChoice) -> Subject | None:
     Raises:
         SubjectNotFound: it was given by an id that does not exist.
         NameInvalid: the name or external id is not accepted.
+        SubjectExists: the name and the external id are not of one subject.
     """
     if subject.subject_id is not None:
         if subject.name is not None or subject.external_id is not None:
             raise RequestInvalid("give the subject by its id, or by name and external id")
         return gallery.subject(subject.subject_id)
-    found = None
-    if subject.external_id is not None:
-        found = gallery.find_subject(external_id=subject.external_id)
-    if subject.name is not None:
-        found = gallery.find_subject(name=subject.name) or found
-    return found
+    found = [
+        gallery.find_subject(**{label: value})
+        for label, value in (("external_id", subject.external_id), ("name", subject.name))
+        if value is not None
+    ]
+    if len({each and each.id for each in found}) > 1:
+        raise SubjectExists(
+            "the name and the external id do not belong to the same subject; give one of them, "
+            "or the subject's id"
+        )
+    return found[0] if found else None
 
 
 def at_photo(error: FaceGalleryError, position: int, num_photos: int) -> FaceGalleryError:

@@ -54,6 +54,7 @@ STATUS_BY_CLASS: Mapping[type[FaceGalleryError], int] = {
     errors.GalleryReplaced: 409,
     errors.CalibrationRunning: 409,
     errors.SubjectNotFound: 404,
+    errors.SubjectExists: 409,
     errors.SubjectChanged: 412,
     errors.TemplateNotFound: 404,
     errors.CropNotFound: 404,
@@ -149,12 +150,11 @@ def problem_of(error: FaceGalleryError) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="facegallery"'
     if status in _UNREAD or isinstance(error, errors.ServiceStopping):
         headers["Connection"] = "close"  # what was not read of the body is not waited for
-    if isinstance(error, KeyLimited):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     extra: dict[str, object] = {}
-    if isinstance(error, ServiceError):
-        headers["Retry-After"] = str(error.retry_after_s)
-        extra["retry_after_s"] = error.retry_after_s
+    if isinstance(error, (KeyLimited, ServiceError)):
+        wait_s = max(1, math.ceil(error.retry_after_s))
+        headers["Retry-After"] = str(wait_s)
+        extra["retry_after_s"] = wait_s
     if isinstance(error, FaceQualityTooLow):
         extra["reasons"] = list(error.reasons)
     if isinstance(error, SubjectNotFound) and error.merged_into is not None:
@@ -199,7 +199,7 @@ def error_of_problem(document: Mapping[str, object]) -> FaceGalleryError:
     if code == REQUEST_TOO_LARGE:  # only photos make a client's request large
         return errors.PhotoTooLarge(detail)
     for error_class in STATUS_BY_CLASS:
-        if error_class.code == code and issubclass(error_class, ServiceError):
+        if error_class.code == code and issubclass(error_class, (KeyLimited, ServiceError)):
             wait_s = document.get("retry_after_s")
             return error_class(detail, retry_after_s=wait_s if isinstance(wait_s, int) else 1)
         if error_class.code == code and error_class is not errors.StoreInUse:
@@ -209,12 +209,18 @@ def error_of_problem(document: Mapping[str, object]) -> FaceGalleryError:
 
 def _validation_items(items: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
     """Where and what is wrong, without what was sent; the long name of a field is cut."""
+    told = {
+        "bool_type": "expected true or false",
+        "bool_parsing": "expected true or false",
+        "bytes_type": "a photo is base64 in JSON, and a file in a form",
+    }
     found: list[dict[str, str]] = []
     for item in items:
         location = item.get("loc", ())
         parts = location if isinstance(location, (list, tuple)) else (location,)
-        where = ".".join(str(part)[:_MAX_NAME] for part in parts)
-        found.append({"where": where, "message": str(item.get("msg", ""))})
+        where = ".".join(str(part)[:_MAX_NAME] for part in parts) or "body"
+        said = str(item.get("msg", "")).removeprefix("Value error, ")
+        found.append({"where": where, "message": told.get(str(item.get("type")), said)})
     return found
 
 
@@ -229,12 +235,15 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise TypeError(f"expected an HTTPException, got {type(error).__name__}")
     code = CODE_BY_STATUS.get(error.status_code, f"http_{error.status_code}")
-    headers = dict(error.headers or {})
+    headers, detail = dict(error.headers or {}), str(error.detail)
     if error.status_code == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         headers["Connection"] = "close"
     if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_methods_of(request))
-    return problem(error.status_code, code, str(error.detail), headers=headers)
+        detail = f"this route takes only {headers['Allow']}"
+    if detail == http.HTTPStatus.NOT_FOUND.phrase:
+        detail = "there is no such route; /docs shows those that there are"
+    return problem(error.status_code, code, detail, headers=headers)
 
 
 def _methods_of(request: Request) -> list[str]:

@@ -1,8 +1,11 @@
 """Examples of the OpenAPI document, made of those that its schemas hold."""
 
 import http
+import json
 from collections.abc import Mapping
 from typing import Any, Final
+
+from embedding import errors
 
 PHOTO: Final = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC"
@@ -11,6 +14,13 @@ PHOTO: Final = (
 
 NO_EXAMPLE: Final = "text"
 """Stands for text of which nobody has said an example; a test finds it."""
+
+_WITH_TIME: Final = frozenset(
+    each.code
+    for each in vars(errors).values()
+    if isinstance(each, type) and issubclass(each, (errors.ServiceError, errors.KeyLimited))
+)
+"""Codes that say when to come again."""
 
 _DETAIL: Final = "What was expected, what came, and what to do."
 
@@ -28,6 +38,8 @@ def problem_example(status: int, code: str) -> dict[str, object]:
         example["reasons"] = ["too_small"]
     if code == "request_invalid":
         example["errors"] = [{"where": "query.limit", "message": "Input should be at most 1000"}]
+    if code in _WITH_TIME:
+        example["retry_after_s"] = 1
     return example
 
 
@@ -71,12 +83,20 @@ def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:  #
 
 
 def add_examples(document: Mapping[str, Any]) -> None:
-    """Give each JSON body of a request and each JSON answer that is no problem an example."""
+    """Give each body of JSON, each answer of JSON that is no problem, and streams an example."""
     schemas = document["components"]["schemas"]
     for operations in document["paths"].values():
         for operation in operations.values():
             bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
-            for body in bodies:
-                content = body.get("content", {}).get("application/json")
-                if content is not None and not {"example", "examples"} & content.keys():
+            for kind, content in (
+                each for body in bodies for each in body.get("content", {}).items()
+            ):
+                if {"example", "examples"} & content.keys():
+                    continue
+                if kind in {"application/json", "application/merge-patch+json"}:
                     content["example"] = example_of(content["schema"], schemas)
+                elif kind == "text/event-stream":
+                    event = example_of(schemas["EventAnswer"], schemas)
+                    content["example"] = (
+                        f"id: {event['id']}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n"
+                    )

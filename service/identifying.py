@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 
 from embedding.choosing import FaceChoice, choose_position
 from embedding.embedder import FaceEmbedder
-from embedding.errors import RequestInvalid
+from embedding.errors import GalleryError, RequestInvalid
 from embedding.faces import FoundFaces, PhotoFaces
 from index.across import GalleryAnswer, decide_across, name_each_person_once
 from index.audit.entries import AuditEvent
@@ -142,7 +142,7 @@ class Identifying:
         check_galleries(galleries)
         if telling.queue_reviews:
             raise RequestInvalid("queue_reviews goes with one gallery; ask it alone")
-        targets = [self._galleries.get(each) for each in galleries]
+        targets = [self._one_of(galleries, position) for position in range(len(galleries))]
         embedders = {
             each.fingerprint: self._embedders.of_gallery(each.fingerprint) for each in targets
         }
@@ -193,6 +193,13 @@ class Identifying:
             searched=tuple(searched),
             timings_ms=timings_ms,
         )
+
+    def _one_of(self, galleries: Sequence[str], position: int) -> Gallery:
+        """The gallery at a position; an error says at which."""
+        try:
+            return self._galleries.get(galleries[position])
+        except GalleryError as error:
+            raise type(error)(f"gallery {position + 1} of {len(galleries)}: {error}") from error
 
     def _answers(
         self,

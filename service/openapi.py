@@ -9,12 +9,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.bodies.base import Body
-from service.bodies.galleries import CalibrateBody, GalleryBody, GalleryChangeBody
+from service.bodies.deciding import CalibrateBody, VerifyBody
+from service.bodies.faces import DetectBody, EnrollBody, IdentifyBody
+from service.bodies.galleries import GalleryBody, GalleryChangeBody
 from service.bodies.keys import KeyBody
-from service.bodies.people import SubjectChangeBody
-from service.bodies.photos import DetectBody, EnrollBody, IdentifyBody, VerifyBody
 from service.bodies.reviews import VerdictBody
 from service.bodies.sessions import SessionBody
+from service.bodies.subjects import SubjectChangeBody
 from service.bodies.templates import MergeBody, MoveBody
 from service.errors import PROBLEM_JSON
 from service.examples import add_examples
@@ -57,6 +58,13 @@ _MEANINGS = {
     503: "Not begun: it waited too long, or the service stops; send it again.",
 }
 
+_WITH_RETRY_AFTER = (408, 429, 503)
+_RETRY_AFTER = {
+    "Retry-After": {
+        "schema": {"type": "integer", "minimum": 1},
+        "description": "Seconds after which the same request is worth sending again.",
+    }
+}
 _ALWAYS = (401, 403, 422, 429, 500, 503)
 
 
@@ -65,6 +73,7 @@ def problems(*statuses: int) -> Responses:
     return {
         status: {
             "description": _MEANINGS[status],
+            **({"headers": _RETRY_AFTER} if status in _WITH_RETRY_AFTER else {}),
             "content": {PROBLEM_JSON: {"schema": {"$ref": REF_TEMPLATE.format(model="Problem")}}},
         }
         for status in sorted({*_ALWAYS, *statuses})

@@ -22,6 +22,14 @@ _STATUS_OF: Final[Mapping[str, int]] = {
     "not_ready": 503,
 }
 _PHOTO: Final = frozenset({"photo", "photos"})
+_IDEMPOTENCY: Final = frozenset(
+    each.code
+    for each in (
+        errors.IdempotencyKeyInUse,
+        errors.IdempotencyKeyReused,
+        errors.IdempotencyKeySpent,
+    )
+)
 _READ_HERE: Final = frozenset({"application/json", "multipart/form-data"})
 
 
@@ -81,7 +89,16 @@ def _fits(code: str, path: str, operation: Mapping[str, Any], asked: frozenset[s
     if code == errors.EmbeddingInvalid.code:
         return has_photo or has_file
     if code == errors.GalleryExists.code:
-        return "name" in asked
+        return path in {"/v1/galleries", "/v1/galleries/{gallery}"} and "name" in asked
+    if code == errors.SubjectExists.code:
+        return has_body and asked & {"external_id", "to_external_id"} != set()
+    if code == errors.CalibrationRunning.code:
+        return path.endswith("/calibrate")
+    if code == errors.TransferOff.code:
+        return path.endswith(("/export", "/import"))
+    if code in _IDEMPOTENCY:
+        headers = (each["name"].lower() for each in operation.get("parameters", ()))
+        return "idempotency-key" in headers
     if code in {errors.NameInvalid.code, errors.GalleryError.code}:
         return has_body or "gallery" in asked
     if code in {errors.GalleryFilling.code, errors.GalleryReplaced.code}:

@@ -38,6 +38,8 @@ pass, and what is told of millions of wrong values never fills the memory."""
 KEY_HOLDS_S: Final = 2.0
 """A body that takes longer is not done by a key that was revoked while it came."""
 
+_MAX_TOLD: Final = 100
+
 
 def photo_body_bytes(num_photo_bytes: int) -> int:
     """Largest body that can hold photos of so many bytes, as base64 too."""
@@ -68,6 +70,18 @@ class MemoryMultiPartParser(MultiPartParser):
                 raise MultiPartException("a field of the form is not UTF-8") from error
         super().on_part_end()
 
+    def on_headers_finished(self) -> None:
+        """Begins a part; one photo too many is told as in JSON, since the form is whole."""
+        try:
+            super().on_headers_finished()
+        except MultiPartException as error:
+            if self._current_files <= self.max_files:
+                raise
+            most = "one photo" if self.max_files == 1 else f"at most {self.max_files} photos"
+            raise RequestInvalid(
+                f"this takes {most}; all other fields of the form are text, not files"
+            ) from error
+
     def on_end(self) -> None:
         """Notes that the last boundary came."""
         self._ended = True
@@ -77,6 +91,7 @@ class MemoryMultiPartParser(MultiPartParser):
 
         Raises:
             MultiPartException: not a whole form, or over a limit.
+            RequestInvalid: more photos than may be.
         """
         form = await super().parse()
         if not self._ended:
@@ -96,10 +111,10 @@ async def read_body(
 
     Raises:
         BodyTooSlow: it did not come within the time of the settings.
-        HTTPException: 413 over ``max_bytes``, 415 neither a form nor JSON in UTF-8, 400 a broken
-            form.
-        RequestInvalid: a field twice, a photo that is not a file, a file that is not a photo, or
-            JSON with thousands of values.
+        HTTPException: 413 over ``max_bytes``, 415 neither a form nor JSON in UTF-8, or
+            compressed, 400 a broken form.
+        RequestInvalid: a field twice, a photo that is not a file, a file that is not a photo,
+            more photos than ``max_photos`` in a form, or JSON with thousands of values.
         RequestValidationError: fields that are missing, unknown or of another kind.
     """
     # Bodies without photos take no place, yet may not take for ever either.
@@ -118,7 +133,8 @@ async def _read(
     if FILE_FIELDS & body_class.model_fields.keys():
         allowed.append("multipart/form-data")
     if kind not in allowed:
-        raise HTTPException(415, f"expected {' or '.join(allowed)}, got {kind or 'nothing'}")
+        got = kind[:_MAX_TOLD] or "nothing"
+        raise HTTPException(415, f"expected {' or '.join(allowed)}, got {got}")
     # The parser of forms would look any other name up among Python's codecs.
     if options.get(b"charset", b"utf-8").lower() not in {b"utf-8", b"utf8"}:
         raise HTTPException(415, "expected text in UTF-8, which is the only charset read here")
@@ -144,9 +160,11 @@ async def limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes]:
     """The body's chunks; stops reading as soon as there are too many bytes.
 
     Raises:
-        HTTPException: 413, as soon as that is known.
+        HTTPException: 413, as soon as that is known; 415 where it is compressed.
         KeyInvalid, SessionEnded: it took a while, and the key or session ended meanwhile.
     """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "send the body as it is: no Content-Encoding is read here")
     announced = request.headers.get("content-length", "0")
     num_bytes = 0
     begun_s = time.monotonic()

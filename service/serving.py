@@ -132,7 +132,8 @@ def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol_within(
-            body_timeout_s=max(settings.body_timeout_s, settings.transfer_timeout_s)
+            body_timeout_s=settings.body_timeout_s,
+            transfer_timeout_s=settings.transfer_timeout_s,
         ),
         ws="none",
         log_config=None,

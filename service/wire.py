@@ -22,6 +22,8 @@ HEADERS_WITHIN_S = 20.0
 _SPARE_S = 5.0
 """The app tells of a slow body by itself; only where it does not read one is the line cut."""
 
+_PIECE_BYTES: Final = 4096
+
 _MALFORMED: Final = 400
 _TOO_SLOW: Final = 408
 _TOO_LARGE: Final = 431
@@ -32,18 +34,20 @@ _DETAILS: Final = {
 }
 
 
-def protocol_within(*, body_timeout_s: float) -> type[H11Protocol]:
+def protocol_within(*, body_timeout_s: float, transfer_timeout_s: float) -> type[H11Protocol]:
     """The protocol that uvicorn makes for each connection.
 
     Args:
-        body_timeout_s: how long the app waits for a body at the most.
+        body_timeout_s: how long the app waits for the body of most requests.
+        transfer_timeout_s: how long for a gallery's file.
     """
 
     class Timed(PatientProtocol):
         """With these limits."""
 
         headers_s = HEADERS_WITHIN_S
-        request_s = HEADERS_WITHIN_S + body_timeout_s + _SPARE_S
+        request_s = HEADERS_WITHIN_S + max(body_timeout_s, transfer_timeout_s) + _SPARE_S
+        rest_s = body_timeout_s
 
     return Timed
 
@@ -54,10 +58,12 @@ class PatientProtocol(H11Protocol):
     Attributes:
         headers_s: from a request's first byte, or the connection's opening, to its headers' end.
         request_s: to the end of its body.
+        rest_s: from an answer to the end of a body that nobody read.
     """
 
     headers_s = HEADERS_WITHIN_S
     request_s = 2 * HEADERS_WITHIN_S
+    rest_s = HEADERS_WITHIN_S
 
     def __init__(
         self,
@@ -82,6 +88,12 @@ class PatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes; a request that is whole has no limit any more."""
+        # h11 looks at the size of headers that are not whole yet, and up to 256 KiB come at once.
+        while len(data) > _PIECE_BYTES and self.conn.their_state is h11.IDLE:
+            super().data_received(data[:_PIECE_BYTES])
+            data = data[_PIECE_BYTES:]
+            if self.transport.is_closing():
+                return
         super().data_received(data)
         self._look()
 
@@ -89,6 +101,10 @@ class PatientProtocol(H11Protocol):
         """Goes on to the next request, whose beginning may have come already."""
         super().on_response_complete()
         self._look()
+        if self.conn.their_state is h11.SEND_BODY and self._cut_at is not None:
+            # Whoever was refused has no key to have a gallery's file waited for.
+            self._cut_at.cancel()
+            self._cut_at = self.loop.call_later(self.rest_s, self._cut)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Answers what h11 refuses, as a problem document; 431 for headers without end."""

@@ -16,7 +16,13 @@ from torch import Tensor, nn
 
 from embedding.embedder import FaceEmbedder
 from embedding.errors import CheckpointInvalid, DataInvalid, ExportDisagrees
-from embedding.model import EMBEDDING_DIMENSION, MODEL_FILE, ModelDirectory, write_card
+from embedding.model import (
+    EMBEDDING_DIMENSION,
+    MODEL_FILE,
+    NO_LIVENESS,
+    ModelDirectory,
+    write_card,
+)
 from embedding.runtime import EmbeddingNet, OnnxRuntimeNet
 from training.backbone import FaceBackbone
 from training.calibration import Calibration, calibrate
@@ -192,7 +198,8 @@ def export_model(
 def _notes(holdout: Selection, calibration: Calibration) -> str:
     """How the thresholds of the card were measured, in words."""
     return (
-        f"{holdout.num_identities} people never trained ({sum(holdout.sharp)} with sharp images). "
+        f"{NO_LIVENESS} {holdout.num_identities} people never trained "
+        f"({sum(holdout.sharp)} with sharp images). "
         f"{calibration.in_words()}"
     )
 

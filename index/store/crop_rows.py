@@ -67,8 +67,12 @@ def review_crop(connection: Connection, review: int) -> bytes | None:
     return found
 
 
+_CROP_OF = {"template": template_crop, "review": review_crop}
+
+
 def move_crops(
     connection: Connection,
+    of: Of,
     moved: Sequence[tuple[int, str]],
     *,
     gallery_id: str,
@@ -76,13 +80,14 @@ def move_crops(
     new: str,
     sealer: Sealer,
 ) -> None:
-    """Seal crops of templates anew for another subject; for whoever moves templates.
+    """Seal crops anew for another subject; for whoever moves what they are of.
 
     Args:
-        connection: the transaction that moves them.
-        moved: row and public ids of the templates.
+        connection: the transaction that moves it.
+        of: what they are of.
+        moved: row and public ids of the templates or reviews.
         gallery_id: of both subjects.
-        old: public id of the subject that the templates were of.
+        old: public id of the subject that these were of.
         new: public id of the one that they are of now.
         sealer: of the gallery.
 
@@ -91,15 +96,16 @@ def move_crops(
         SealKeyMissing: one is sealed with a key that is not at hand.
     """
     for row_id, public_id in moved:
-        sealed = template_crop(connection, row_id)
+        sealed = _CROP_OF[of](connection, row_id)
         if sealed is None:
             continue
         before, after = (
-            crop_context("template", public_id, gallery_id=gallery_id, subject_id=each)
+            crop_context(of, public_id, gallery_id=gallery_id, subject_id=each)
             for each in (old, new)
         )
         again = sealer.seal(sealer.unseal(sealed, context=before), context=after)
-        connection.execute(update(crops).where(crops.c.template_id == row_id).values(sealed=again))
+        which = crops.c[f"{of}_id"] == row_id
+        connection.execute(update(crops).where(which).values(sealed=again))
 
 
 def reseal_crops(database: Database, *, old: Sealer, new: Sealer) -> int:

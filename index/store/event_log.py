@@ -141,10 +141,7 @@ class EventLog:
             else:
                 start = read
             if not head.dropped <= start <= head.newest:
-                raise CursorExpired(
-                    "the events after this cursor are not all kept any more; begin again with "
-                    f"after={OLDEST}, or without a cursor for what comes from now on"
-                )
+                raise _expired()
             rows = some_events(
                 connection,
                 after=start,
@@ -153,6 +150,9 @@ class EventLog:
                 gallery_names=gallery_names,
                 now=self._clock.now(),
             )
+            # An upkeep of another process may have dropped some between the two statements.
+            if read is not None and read_events_head(connection).dropped > start:
+                raise _expired()
         more = len(rows) > limit
         # Nothing is to come up to the head, of these galleries.
         end = rows[limit - 1].number if more else head.newest
@@ -216,3 +216,10 @@ class EventLog:
             review_id=row.review,
             verdict=row.verdict,
         )
+
+
+def _expired() -> CursorExpired:
+    return CursorExpired(
+        "the events after this cursor are not all kept any more; begin again with "
+        f"after={OLDEST}, or without a cursor for what comes from now on"
+    )

@@ -70,6 +70,20 @@ def hold_subjects(connection: Connection, public_ids: Collection[str]) -> dict[s
     return found
 
 
+def hold_for_merge(connection: Connection, *subject_rows: int) -> None:
+    """Wait for whoever writes about subjects, and keep others from it until the commit.
+
+    In the order of their rows, as `hold_subjects` does: what is written then is moved with the
+    rest, and what comes later finds the one that stays.
+    """
+    connection.execute(
+        select(subjects.c.id)
+        .where(subjects.c.id.in_(subject_rows))
+        .order_by(subjects.c.id)
+        .with_for_update()
+    ).all()
+
+
 def insert_events(
     connection: Connection,
     new: Sequence[NewEvent],
@@ -140,6 +154,11 @@ def some_events(
     if gallery_names is not None:
         query = query.where(galleries.c.name.in_(sorted(gallery_names)))
     return connection.execute(query).all()
+
+
+def move_events(connection: Connection, *, old: int, new: int) -> None:
+    """Give the events about one subject to another, by row ids; both are held."""
+    connection.execute(update(events).where(events.c.subject_id == old).values(subject_id=new))
 
 
 def drop_events(connection: Connection, *, before: datetime, max_events: int) -> int:

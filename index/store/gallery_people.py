@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from embedding.errors import RequestInvalid, SubjectChanged
+from embedding.errors import SubjectChanged, SubjectExists
 from index.audit.entries import Fact
 from index.details import Details, SubjectChange, Unchanged
 from index.records import NewSubject, Subject
@@ -57,8 +57,8 @@ class GalleryPeople(GalleryChoices):
 
         Raises:
             ExpiredFirstError: somebody who has expired has the name or external id.
-            RequestInvalid: another subject of the gallery has it, or metadata would have too many
-                keys or bytes.
+            RequestInvalid: metadata would have too many keys or bytes.
+            SubjectExists: another subject of the gallery has the name or external id.
             SubjectChanged: it has none of the versions.
             SubjectNotFound: no subject with this id.
         """
@@ -187,7 +187,10 @@ class GalleryPeople(GalleryChoices):
             if details_of(taken).expired(self.clock.now()):
                 raise ExpiredFirstError(taken.public_id)
             what = field.replace("_", " ")
-            raise RequestInvalid(f"another subject of the gallery has this {what}")
+            raise SubjectExists(
+                f"another subject of the gallery has this {what}; look it up by it, and give "
+                f"another {what} or merge the two"
+            )
 
     def _details_changed(
         self, connection: Connection, before: GalleryState, changed: Sequence[str]

@@ -56,6 +56,7 @@ def move_rows(
         )
         move_crops(
             connection,
+            "template",
             [(row.id, row.public_id) for row in rows],
             gallery_id=gallery.id,
             old=old[1],

@@ -25,10 +25,12 @@ from index.store.change_log import (
     write_changes,
 )
 from index.store.detail_rows import check_not_expired, write_details
+from index.store.event_rows import hold_for_merge, move_events
 from index.store.gallery_store import RemovedTemplates
 from index.store.kept_answers import forget_answers_of
 from index.store.merged_subjects import note_merged
 from index.store.moved_rows import move_rows
+from index.store.review_rows import move_reviews
 from index.store.rule_rows import read_rules
 from index.store.subject_rows import (
     FoundSubject,
@@ -186,11 +188,20 @@ class MovingStore(TemplateStore):
             _check_one_person(old, new, partners)
             # Told before the row goes, and with it the salt.
             pseudonyms = self._audit.pseudonyms(connection, (subject_id,))
+            hold_for_merge(connection, old.id, new.id)
             rows = move_rows(
                 connection,
                 self.gallery,
                 old=(old.id, subject_id),
                 new=_found(new),
+                sealer=self._sealer,
+            )
+            move_events(connection, old=old.id, new=new.id)
+            move_reviews(
+                connection,
+                gallery_id=self.gallery.id,
+                old=(old.id, subject_id),
+                new=(new.id, into),
                 sealer=self._sealer,
             )
             connection.execute(delete(subjects).where(subjects.c.id == old.id))

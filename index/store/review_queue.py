@@ -213,8 +213,10 @@ class ReviewQueue:
         """The review's row, which nobody else changes until the commit, and the time."""
         now = self._clock.now()
         row = _row(connection, public_id, gallery_names, now=now)
-        # In the order of a removal: the subject, then what is about it.
-        hold_subjects(connection, [row.subject_public_id])
+        # In the order of a removal: the subject, then what is about it. A merge may have given
+        # the review to another subject while this waited for the one.
+        while row.subject_public_id not in hold_subjects(connection, [row.subject_public_id]):
+            row = _row(connection, public_id, gallery_names, now=now)
         connection.execute(
             reviews.select().where(reviews.c.id == row.id).with_for_update()
         ).first()

@@ -5,12 +5,23 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from index.events import NewReview, Review, ReviewState
 from index.sealing import Sealer
 from index.store.bulk import driver_time, insert_rows
-from index.store.crop_rows import insert_crops, seal_crop
+from index.store.crop_rows import insert_crops, move_crops, seal_crop
 from index.store.subject_rows import in_lots, not_expired
 from index.store.tables import crops, galleries, reviews, subjects
 
@@ -124,6 +135,45 @@ def review_of(row: Row[Any], *, now: datetime) -> Review:
         verdict=row.verdict,
         decided_by=row.decided_by,
         decided_at=row.decided_at,
+    )
+
+
+def move_reviews(
+    connection: Connection,
+    *,
+    gallery_id: str,
+    old: tuple[int, str],
+    new: tuple[int, str],
+    sealer: Sealer,
+) -> None:
+    """Give the reviews of one subject to another, with their crops.
+
+    Args:
+        connection: in a transaction that holds both.
+        gallery_id: of both.
+        old: row and public id of the one.
+        new: of the other.
+        sealer: of the gallery.
+
+    Raises:
+        StoreCorrupt: a crop was changed.
+        SealKeyMissing: one is sealed with a key that is not at hand.
+    """
+    own = select(reviews.c.id, reviews.c.public_id).where(reviews.c.subject_id == old[0])
+    moved = [(row.id, row.public_id) for row in connection.execute(own.order_by(reviews.c.id))]
+    if not moved:
+        return
+    move_crops(
+        connection,
+        "review",
+        moved,
+        gallery_id=gallery_id,
+        old=old[1],
+        new=new[1],
+        sealer=sealer,
+    )
+    connection.execute(
+        update(reviews).where(reviews.c.subject_id == old[0]).values(subject_id=new[0])
     )
 
 

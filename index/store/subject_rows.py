@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, update
 
-from embedding.errors import RequestInvalid, SubjectNotFound
+from embedding.errors import SubjectExists, SubjectNotFound
 from index.audit.entries import SALT_BYTES
 from index.details import NO_DETAILS, Details, read_metadata
 from index.exchange.rows import ExchangeRow
@@ -133,7 +133,7 @@ def find_or_create(
     """Return the subjects that are meant, made where they are new, as if one after the other.
 
     Raises:
-        RequestInvalid: a name and an external id belong to different subjects.
+        SubjectExists: a name and an external id belong to different subjects.
         SubjectNotFound: no subject with an id that was given.
     """
     known = _Known(existing_subjects(connection, gallery, wanted), ids=new_ids(len(wanted)))
@@ -148,7 +148,7 @@ def find_among(
     """Return which of existing subjects are meant; None for who is not among them.
 
     Raises:
-        RequestInvalid: a name and an external id belong to different subjects.
+        SubjectExists: a name and an external id belong to different subjects.
         SubjectNotFound: no subject with an id that was given.
     """
     known = _Known(existing, ids=())
@@ -182,7 +182,7 @@ class _Known:
         """Return the subject, or None where it has to be made.
 
         Raises:
-            RequestInvalid: name and external id belong to different subjects.
+            SubjectExists: name and external id belong to different subjects.
             SubjectNotFound: no subject with the id that was given.
         """
         if wanted.subject_id is not None:
@@ -196,7 +196,7 @@ class _Known:
             return None
         subject = found[0]
         if any(getattr(subject, field) != value for field, value in labels):
-            raise RequestInvalid(
+            raise SubjectExists(
                 "the name and the external id do not belong to the same subject; give one of "
                 "them, or the subject's id"
             )

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from embedding.choosing import FaceChoice
+from embedding.errors import RequestInvalid
 from service import schemas
 from service.calls.call import AnyAnswer, Call, given, numbers, path_of
 from service.idempotency_key import HEADER as IDEMPOTENCY_KEY
@@ -177,7 +178,13 @@ def _form(
     repeatable: bool = True,
     headers: Mapping[str, str] | None = None,
 ) -> Call[AnyAnswer]:
-    """A form with one `photo`, or with several `photos`."""
+    """A form with one `photo`, or with several `photos`.
+
+    Raises:
+        RequestInvalid: no photo; without a file it would not even be sent as a form.
+    """
+    if photo is None and not photos:
+        raise RequestInvalid("give at least one photo")
     files = tuple(("photos", (f"photo-{n}", each)) for n, each in enumerate(photos))
     return Call(
         answer_class=answer_class,

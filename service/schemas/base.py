@@ -40,6 +40,10 @@ class Problem(BaseModel):
     errors: Annotated[
         list[dict[str, str]] | None, Field(description="With `request_invalid`: where and what.")
     ] = None
+    retry_after_s: Annotated[
+        int | None,
+        Field(description="With what may be sent again: after so many seconds, as `Retry-After`."),
+    ] = None
 
 
 class ModelRef(Answer):

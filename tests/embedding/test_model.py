@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from embedding.errors import ModelInvalid, ModelNotFound, RequestInvalid
 from embedding.model import (
+    NO_LIVENESS,
     InputSpec,
     ModelCard,
     ModelDirectory,
@@ -123,6 +124,12 @@ def test_the_thresholds_of_shipped_models_are_in_order(name: str) -> None:
             for fpir in (0.05, 0.01, 0.001)
         ]
         assert values == sorted(values)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_models()))
+def test_shipped_cards_say_that_there_is_no_liveness_detection(name: str) -> None:
+    """Whoever reads a card reads first what no model here can tell."""
+    assert read_card(shipped_models()[name] / "card.json").notes.startswith(NO_LIVENESS)
 
 
 def test_unknown_fpir_is_refused(card: ModelCard) -> None:

@@ -1,18 +1,22 @@
 """Tests of events: their order, cursors, how long they are kept, and that they go with people."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import Row
 
 from embedding.errors import CursorExpired, RequestInvalid
 from index.events import EventPage, EventRules, NewEvent
 from index.galleries import Galleries
 from index.gallery import Gallery
+from index.store import event_log
 from index.store.event_log import OLDEST
+from index.store.event_rows import some_events
 from index.store.group_commit import GroupCommit
 from tests.index.clock import set_clock
 from tests.index.samples import FINGERPRINT, new_template, unit_vectors
@@ -209,6 +213,32 @@ def test_a_cursor_from_the_future_is_expired(
         later = galleries.events._cursor(galleries.events.newest() + 1)
         with pytest.raises(CursorExpired):
             galleries.events.page(after=later, limit=1)
+
+
+@pytest.mark.postgres
+def test_events_that_go_while_a_page_is_read_leave_no_gap(
+    data_folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who would miss some is told to begin again, also where another process dropped them."""
+    rules = EventRules(max_events=1)
+    with (
+        Galleries.open(data_folder, database_url=database_url, upkeep_s=None) as ours,
+        Galleries.open(
+            data_folder, database_url=database_url, upkeep_s=None, event_rules=rules
+        ) as theirs,
+    ):
+        gallery = ours.create("people", fingerprint=FINGERPRINT)
+        start = ours.events.page(after=None, limit=1).cursor
+        ours.events.record([_stranger(gallery, face) for face in range(3)])
+
+        def after_a_drop(*args: Any, **kwargs: Any) -> Sequence[Row[Any]]:
+            theirs.events.expire()
+            return some_events(*args, **kwargs)
+
+        monkeypatch.setattr(event_log, "some_events", after_a_drop)
+        with pytest.raises(CursorExpired):
+            ours.events.page(after=start, limit=9)
+        assert [each.face for each in _all(ours).events] == [2]
 
 
 def test_concurrent_writers_leave_no_gap_for_readers(

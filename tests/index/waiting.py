@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable
 
-_PATIENCE_S = 60.0
+PATIENCE_S = 60.0
 
 
 def wait_until(true: Callable[[], bool]) -> None:
     """Return once it is true; fails when it never is."""
-    end = time.monotonic() + _PATIENCE_S
+    end = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.01)

@@ -1,53 +1,32 @@
 """A service on loopback within the test's own process, so that a test can look into it."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 import uvicorn
-from fastapi import FastAPI
 
 from service.app import create_app
-from service.assembly import Parts
-from service.auth import Role
 from service.settings import Settings
 from service.stopping import Stopping
 from tests.fakes import FakeDetector, make_photo
-
-_PATIENCE_S = 30.0
+from tests.index.waiting import PATIENCE_S, wait_until
+from tests.service.support import OpenedService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class Heard(OpenedService):
     """A running service."""
 
-    app: FastAPI
     url: str
-
-    @property
-    def parts(self) -> Parts:
-        """What the app has opened."""
-        parts: Parts = self.app.state.parts
-        return parts
 
     @property
     def stopping(self) -> Stopping:
         """Of the app."""
         stopping: Stopping = self.app.state.stopping
         return stopping
-
-    def key(self, role: Role = Role.ADMIN, *, galleries: list[str] | None = None) -> str:
-        """A new key."""
-        return self.parts.keys.create(role=role, galleries=galleries)[1]
-
-    def headers(
-        self, role: Role = Role.ADMIN, *, galleries: list[str] | None = None
-    ) -> dict[str, str]:
-        """Request headers with a new key."""
-        return {"Authorization": f"Bearer {self.key(role, galleries=galleries)}"}
 
     def identify(self, *people: str, gallery: str = "default", **fields: str) -> None:
         """Look for fake people."""
@@ -84,16 +63,14 @@ def heard(settings: Settings) -> Iterator[Heard]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        end = time.monotonic() + _PATIENCE_S
-        while not server.started:
-            if time.monotonic() > end or not thread.is_alive():
-                raise AssertionError("it never started")
-            time.sleep(0.01)
+        wait_until(lambda: server.started or not thread.is_alive())
+        if not server.started:
+            raise AssertionError("it never started")
         port = server.servers[0].sockets[0].getsockname()[1]
         yield Heard(app=app, url=f"http://127.0.0.1:{port}")
     finally:
         app.state.stopping.begin()
         server.should_exit = True
-        thread.join(_PATIENCE_S)
+        thread.join(PATIENCE_S)
         if thread.is_alive():
             raise AssertionError("it never stopped")

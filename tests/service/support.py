@@ -51,12 +51,10 @@ class HeldDetector(FakeDetector):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FakeService:
-    """A started service with a client and the means to make keys."""
+class OpenedService:
+    """A service in this process, with the means to make keys."""
 
     app: FastAPI
-    http: TestClient
-    settings: Settings
 
     @property
     def parts(self) -> Parts:
@@ -73,6 +71,14 @@ class FakeService:
     ) -> dict[str, str]:
         """Request headers with a new key."""
         return {"Authorization": f"Bearer {self.key(role, galleries=galleries)}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeService(OpenedService):
+    """A started service with a client that needs no socket."""
+
+    http: TestClient
+    settings: Settings
 
     def num_templates(self) -> int:
         """Of all galleries."""

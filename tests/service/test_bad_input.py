@@ -138,7 +138,7 @@ def test_too_many_photos(shared_service: FakeService) -> None:
         data={"subject": "bob"},
         files=[("photos", (str(number), GOOD)) for number in range(33)],
     )
-    check_problem(answer, 400, "request_malformed")
+    check_problem(answer, 422, "request_invalid")
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "101", "many", "1e9", "NaN"])
@@ -155,7 +155,44 @@ def test_photo_twice(shared_service: FakeService) -> None:
         headers=shared_service.headers(),
         files=[("photo", ("a", GOOD)), ("photo", ("b", GOOD))],
     )
-    check_problem(answer, 400, "request_malformed")
+    check_problem(answer, 422, "request_invalid")
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "told"),
+    [
+        ("POST", "/v1/identify?gallery=other", "fields go into the body"),
+        ("GET", "/v1/galleries/default/subjects?limitt=1", "limit, cursor, name, external_id"),
+        ("GET", "/v1/audit?gallery=default", "limit, cursor"),
+        ("GET", "/v1/galleries/default/subjects?limit=1&limit=2", "twice"),
+        ("DELETE", "/v1/galleries/default?dry_run=true", "there are none"),
+    ],
+)
+def test_query_that_would_have_no_effect(
+    shared_service: FakeService, method: str, address: str, told: str
+) -> None:
+    """A parameter that the route does not know, or has twice, is refused and not passed over."""
+    files = {"photo": GOOD} if method == "POST" else None
+    answer = shared_service.http.request(
+        method, address, headers=shared_service.headers(), files=files
+    )
+    check_problem(answer, 422, "request_invalid")
+    assert told in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/galleries/", "/v1/enroll/", "/docs/"])
+def test_a_slash_too_many_is_no_redirect(shared_service: FakeService, path: str) -> None:
+    """Behind a proxy a redirect would lead from HTTPS to HTTP, and the key with it."""
+    headers = {**shared_service.headers(), "Host": "elsewhere.example"}
+    check_problem(shared_service.http.get(path, headers=headers), 404, "not_found")
+
+
+def test_a_method_that_there_is_not(shared_service: FakeService) -> None:
+    """The document names the methods that there are, as the header does."""
+    answer = shared_service.http.put("/v1/galleries", headers=shared_service.headers())
+    check_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, POST"
+    assert answer.json()["detail"] == "this route takes only GET, POST"
 
 
 def test_field_twice(shared_service: FakeService) -> None:

@@ -11,12 +11,14 @@ from embedding import errors
 from embedding.errors import (
     FaceGalleryError,
     FaceQualityTooLow,
+    KeyLimited,
     Overloaded,
     PhotoTooLarge,
     StoreInUse,
 )
 from service.errors import STATUS_BY_CLASS, error_of_problem, install, is_told, problem_of
 from service.middleware import RequestEnvelope
+from service.schemas import Problem
 
 
 def _tree(root: type[FaceGalleryError]) -> Iterator[type[FaceGalleryError]]:
@@ -51,7 +53,7 @@ def test_problem_document_is_complete(error_class: type[FaceGalleryError]) -> No
     document = json.loads(bytes(answer.body))
     assert answer.headers["content-type"] == "application/problem+json"
     assert document["status"] == answer.status_code
-    assert {"type", "title", "detail", "code"} <= document.keys()
+    assert {"type", "title", "detail", "code"} <= document.keys() <= Problem.model_fields.keys()
     if is_told(error_class):
         assert document["code"] == error_class.code
         assert answer.status_code < 500 or answer.status_code == 503
@@ -87,6 +89,16 @@ def test_the_time_to_come_again_travels() -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
     raised = error_of_problem(json.loads(bytes(answer.body)))
     assert isinstance(raised, Overloaded)
+    assert raised.retry_after_s == 7
+
+
+def test_a_limited_key_is_told_when_to_come_again() -> None:
+    """A limited key hears it as a busy service's caller does: in header, document and error."""
+    answer = problem_of(KeyLimited("too often", retry_after_s=6.2))
+    document = json.loads(bytes(answer.body))
+    assert (answer.headers["retry-after"], document["retry_after_s"]) == ("7", 7)
+    raised = error_of_problem(document)
+    assert isinstance(raised, KeyLimited)
     assert raised.retry_after_s == 7
 
 

@@ -311,6 +311,13 @@ def test_every_route_has_a_call(shared_service: FakeService) -> None:
         assert all(hasattr(calls, name) for name in methods)
 
 
+def test_no_photo_is_no_request() -> None:
+    """Who gives no photo hears that, and not of a form that the library did not make."""
+    for call in (calls.enroll, calls.verify):
+        with pytest.raises(RequestInvalid, match="at least one photo"):
+            call([], gallery="default", subject="ann")
+
+
 def test_names_are_one_segment_of_a_path() -> None:
     """A slash or a question mark in an id leads to no other route."""
     assert calls.subject("../keys", "a/b?c").path == "/v1/galleries/..%2Fkeys/subjects/a%2Fb%3Fc"

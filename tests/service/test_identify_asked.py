@@ -221,7 +221,9 @@ def test_a_foreign_gallery_in_the_list(several: FakeService) -> None:
             "/v1/identify", headers=headers, data={"galleries": galleries}, files={"photo": ANN}
         )
         check_problem(answer, 403, "key_forbidden")
-    check_problem(_identify(several, galleries="default,absent"), 404, "gallery_not_found")
+    absent = _identify(several, galleries="default,absent")
+    check_problem(absent, 404, "gallery_not_found")
+    assert absent.json()["detail"].startswith("gallery 2 of 2: ")
     check_problem(_identify(several, galleries="default,DEFAULT"), 404, "gallery_not_found")
 
 

@@ -86,6 +86,30 @@ def test_every_code_stands_with_the_routes_that_answer_it(document: Any) -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "operations"),
+    [
+        ("calibration_running", {"calibrate"}),
+        ("transfer_off", {"export_gallery", "import_gallery"}),
+        ("gallery_exists", {"create_gallery", "patch_gallery"}),
+        ("subject_exists", {"enroll", "change_subject", "move_templates", "verify"}),
+        ("idempotency_key_reused", {"enroll", "create_gallery"}),
+        ("idempotency_key_in_use", {"enroll", "create_gallery"}),
+        ("idempotency_key_spent", {"enroll", "create_gallery"}),
+    ],
+)
+def test_codes_stand_only_where_they_can_come(
+    document: Any, code: str, operations: set[str]
+) -> None:
+    """Whoever reads the codes of a route finds none that is about something else."""
+    assert operations == {
+        operation["operationId"]
+        for _, operation in operations_of(document)
+        for response in operation["responses"].values()
+        if code in response.get("content", {}).get(PROBLEM_JSON, {}).get("examples", {})
+    }
+
+
 def test_problems_have_an_example_for_each_code(document: Any) -> None:
     """A reader sees each code as it comes, at the status that it comes with."""
     for path, operation in operations_of(document):
@@ -98,6 +122,8 @@ def test_problems_have_an_example_for_each_code(document: Any) -> None:
                 for code, example in content["examples"].items():
                     problem = Problem.model_validate(example["value"])
                     assert (problem.code, problem.status) == (code, int(status))
+                    if problem.retry_after_s is not None and status != "409":
+                        assert "Retry-After" in response["headers"]
 
 
 def test_bodies_and_answers_have_examples(document: Any) -> None:
@@ -107,6 +133,19 @@ def test_bodies_and_answers_have_examples(document: Any) -> None:
             content = body.get("content", {}).get("application/json")
             if content is not None:
                 assert f'"{NO_EXAMPLE}"' not in json.dumps(content["example"]), path
+
+
+def test_streams_and_patches_have_examples(document: Any) -> None:
+    """The stream of events shows one as it comes, and a merge patch is shown under both kinds."""
+    events = document["paths"]["/v1/events"]["get"]["responses"]["200"]["content"]
+    shown = events["text/event-stream"]["example"]
+    assert re.fullmatch(r"id: (\S+)\nevent: identified\ndata: (\{.*\})\n\n", shown)
+    data = json.loads(shown.partition("data: ")[2])
+    assert schemas.EventAnswer.model_validate_json(json.dumps(data)).id in shown.partition("\n")[0]
+    patch = document["paths"]["/v1/galleries/{gallery}/subjects/{subject_id}"]["patch"]
+    bodies = patch["requestBody"]["content"].values()
+    assert len(bodies) == 2
+    assert all(each["example"] for each in bodies)
 
 
 def test_examples_are_what_they_are_examples_of(document: Any) -> None:

@@ -188,7 +188,7 @@ def test_a_patch_of_another_type_is_refused(service: FakeService) -> None:
 def test_a_label_of_somebody_else_is_refused(service: FakeService) -> None:
     """Names and external ids belong to one person; other letter cases are other names."""
     path, _ = _path(service, "ann"), _path(service, "ben")
-    check_problem(_patch(service, path, {"name": "ben"}), 422, "request_invalid")
+    check_problem(_patch(service, path, {"name": "ben"}), 409, "subject_exists")
     check_problem(_patch(service, path, {"name": "a/b"}), 422, "name_invalid")
     assert _patch(service, path, {"name": "BEN"}).status_code == 200
 

@@ -66,6 +66,15 @@ def test_the_proxy_s_word_on_tls_counts(open_settings: Settings) -> None:
     assert "strict-transport-security" not in plain.headers
 
 
+def test_a_proxy_on_this_machine_may_be_listed(settings: Settings) -> None:
+    """What it says came without TLS is refused then; what asks from here passes as before."""
+    listed = settings.model_copy(update={"trusted_proxies": "127.0.0.1"})
+    local = TestClient(create_app(listed, detector=FakeDetector()), client=("127.0.0.1", 1))
+    assert local.get("/healthz").status_code == 200
+    answer = local.get("/healthz", headers={"X-Forwarded-Proto": "http"})
+    check_problem(answer, 403, "https_required")
+
+
 def test_without_a_list_nobody_is_refused(settings: Settings) -> None:
     """Then the address alone decides, and forwarded headers count for nothing."""
     with fake_service(settings) as service:

@@ -40,6 +40,34 @@ def test_two_photos(shared_service: FakeService) -> None:
     assert {"decode", "detect", "align", "embed", "compare"} == same["timings_ms"].keys()
 
 
+@pytest.mark.parametrize(
+    "whom",
+    [
+        {"subject": "ann", "external_id": "b-1"},
+        {"subject": "ann", "external_id": "nobody's"},
+        {"subject": "nobody", "external_id": "b-1"},
+    ],
+)
+def test_a_name_and_an_external_id_of_two_people(
+    service: FakeService, whom: dict[str, Any]
+) -> None:
+    """Who reads a badge and a name hears that they do not fit, and no decision about one of them.
+
+    An enroll says so as well, on its dry run already.
+    """
+    ids = service.enroll("ann", "ben")
+    service.parts.galleries.get("default").set_external_id(ids["ben"], external_id="b-1")
+    check_problem(_verify(service, ANN, **whom), 409, "subject_exists")
+    for dry_run in ("true", "false"):
+        enrolled = service.http.post(
+            "/v1/enroll",
+            headers=service.headers(),
+            data={**whom, "dry_run": dry_run},
+            files={"photos": ANN},
+        )
+        check_problem(enrolled, 409, "subject_exists")
+
+
 def test_a_photo_and_a_subject(service: FakeService) -> None:
     """The closest template decides, whichever way the subject is given."""
     ids = service.enroll("ann", "ben")
@@ -144,7 +172,7 @@ def test_a_removed_subject_is_compared_no_more(service: FakeService) -> None:
     [
         ([ANN], {}, "request_invalid"),
         ([ANN, ANN], {"subject": "ann"}, "request_invalid"),
-        ([ANN, ANN, ANN], {}, "request_malformed"),
+        ([ANN, ANN, ANN], {}, "request_invalid"),
         ([ANN, ANN], {"gallery": "default"}, "request_invalid"),
         ([ANN], {"subject": "nobody"}, "subject_not_found"),
         ([ANN], {"subject_id": "ABC"}, "subject_not_found"),

@@ -3,7 +3,8 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,34 @@ def running(tmp_path_factory: pytest.TempPathFactory, fake_model: Path) -> Itera
         yield started
 
 
+ImpatientFor = Callable[[float], Running]
+
+
 @pytest.fixture
-def impatient(
+def impatient_for(
     tmp_path: Path, fake_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Running]:
-    """A server that soon gives up."""
+) -> Iterator[ImpatientFor]:
+    """Starts a server that soon gives up, but waits for galleries' files as long as it is told."""
     monkeypatch.setattr(wire, "HEADERS_WITHIN_S", SOON_S)
-    monkeypatch.setattr(wire, "_SPARE_S", SOON_S)
-    settings = Settings(
-        data_folder=tmp_path / "data",
-        model=str(fake_model),
-        body_timeout_s=SOON_S,
-        transfer_timeout_s=SOON_S,
-        http_export=True,
-    )
-    with listening(settings) as started:
-        yield started
+    with ExitStack() as stack:
+
+        def begin(transfer_timeout_s: float) -> Running:
+            settings = Settings(
+                data_folder=tmp_path / "data",
+                model=str(fake_model),
+                body_timeout_s=SOON_S,
+                transfer_timeout_s=transfer_timeout_s,
+                http_export=True,
+            )
+            return stack.enter_context(listening(settings))
+
+        yield begin
+
+
+@pytest.fixture
+def impatient(impatient_for: ImpatientFor) -> Running:
+    """A server that soon gives up."""
+    return impatient_for(SOON_S)
 
 
 def read_answer(received: bytes) -> tuple[int, dict[str, str], Any]:
@@ -117,6 +130,16 @@ def test_headers_without_end(running: Running, one: bool) -> None:
     """One huge header, or thousands of them, are refused once 64 KiB have come."""
     lines = b"X: " + b"x" * 200_000 if one else b"".join(b"X-%d: 1\r\n" % n for n in range(20_000))
     received = running.send(b"GET /healthz HTTP/1.1\r\n" + HOST + lines)
+    check_refused(received, 431, "headers_too_large")
+
+
+@pytest.mark.parametrize("part", ["header", "address"])
+def test_headers_that_are_whole_and_huge(running: Running, part: str) -> None:
+    """Where the end comes in the same breath as the rest, they are refused all the same."""
+    filler = b"x" * 100_000
+    start = b"GET /healthz?" + filler if part == "address" else b"GET /healthz"
+    header = b"X: " + filler + b"\r\n" if part == "header" else b""
+    received = running.send(start + b" HTTP/1.1\r\n" + HOST + header + b"\r\n")
     check_refused(received, 431, "headers_too_large")
 
 
@@ -213,8 +236,9 @@ def test_the_second_request_has_a_limit_too(impatient: Running) -> None:
     check_refused(second, 408, "request_too_slow")
 
 
-def test_a_body_that_nobody_reads(impatient: Running) -> None:
-    """A refused caller who goes on sending the body byte by byte is cut off."""
+def test_a_body_that_nobody_reads(impatient_for: ImpatientFor) -> None:
+    """A refused caller who sends on byte by byte is cut off, however long files may take."""
+    impatient = impatient_for(10 * LONG_S)
     head = b"POST /v1/enroll HTTP/1.1\r\nContent-Length: 1000000\r\n" + HOST + b"\r\n"
     with impatient.connect() as caller:
         caller.sendall(head)

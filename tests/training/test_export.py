@@ -12,7 +12,7 @@ from torch import nn
 
 from embedding.embedder import FaceEmbedder
 from embedding.errors import CheckpointInvalid, DataInvalid, ExportDisagrees
-from embedding.model import MODEL_FILE, ModelDirectory
+from embedding.model import MODEL_FILE, NO_LIVENESS, ModelDirectory
 from embedding.runtime import EmbeddingNet
 from training.config import TrainConfig
 from training.data.opening import open_store
@@ -56,6 +56,7 @@ def test_an_exported_run_is_served(run_folder: Path, tmp_path: Path) -> None:
     assert {one.fpir for one in directory.card.thresholds} == {0.05, 0.01, 0.001}
     assert all(one.extrapolated for one in directory.card.thresholds if one.fpir == 0.001)
     assert directory.card.norm_floor > 0
+    assert directory.card.notes.startswith(NO_LIVENESS)
     assert "folder" not in json.dumps(directory.card.training)
     model = onnx.load(tmp_path / "model" / MODEL_FILE)
     stored = {one.data_type for one in model.graph.initializer if np.prod(one.dims) >= 2048}

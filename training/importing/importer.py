@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from embedding.embedder import FaceEmbedder
 from embedding.errors import DataInvalid
-from embedding.model import MODEL_FILE, ModelCard, ModelDirectory, write_card
+from embedding.model import MODEL_FILE, NO_LIVENESS, ModelCard, ModelDirectory, write_card
 from embedding.runtime import EmbeddingNet, OnnxRuntimeNet
 from training.calibration import Calibration, calibrate
 from training.data.opening import open_store
@@ -156,7 +156,7 @@ def _measured(
     table, norms_B = holdout_table(served, people)
     calibration = calibrate(table, people.sharp)
     floor, floor_note = _norm_floor(people, norms_B)
-    notes = [_notes(people, calibration), floor_note, _guess_note(guessed)]
+    notes = [NO_LIVENESS, _notes(people, calibration), floor_note, _guess_note(guessed)]
     return replace(
         card,
         thresholds=calibration.thresholds,

@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.errors import EmbeddingInvalid, ModelMismatch, RequestInvalid
-from index.batch.sources.lines import CSV_SUFFIX, JSON_SUFFIXES, LineFile, subject_of, text_of
-from index.batch.sources.paths import printable
-from index.batch.sources.source import (
-    Skip,
-    SourcePhoto,
-    SourceRules,
-    SubjectKey,
-    skip,
-    subject_or_skip,
+from index.batch.sources.lines import (
+    CSV_SUFFIX,
+    JSON_SUFFIXES,
+    LineFile,
+    owned_by,
+    subject_of,
+    text_of,
 )
+from index.batch.sources.paths import printable
+from index.batch.sources.source import Skip, SourcePhoto, SourceRules, skip
 from index.checks import check_fingerprint
 from index.exchange.files import open_embedding_file
 from index.records import EMBEDDING_DIMENSION
@@ -121,13 +121,10 @@ class ReadyEmbeddings:
             return Skip(key=place, error=error.code, message=str(error))
         except ValueError as error:
             return skip(place, "bad_line", str(error))
-        if not self._rules.without_subjects:
-            if subject == SubjectKey():
-                return skip(key, "no_subject")
-            checked = subject_or_skip(key, subject)
-            if isinstance(checked, Skip):
-                return checked
-            subject = checked
+        owned = owned_by(self._rules, key, subject)
+        if isinstance(owned, Skip):
+            return owned
+        subject, _ = owned
         return SourcePhoto(
             key=key,
             subject=subject,

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from embedding.errors import RequestInvalid
 from index.batch.sources.paths import printable
-from index.batch.sources.source import Skip, SubjectKey, skip
+from index.batch.sources.source import Skip, SourceRules, SubjectKey, skip, subject_or_skip
 from index.details import given_metadata
 
 JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
@@ -210,13 +210,30 @@ def kept_of(metadata: str | None) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None and value != ""}
 
 
-def metadata_problem(key: str, metadata: str | None) -> Skip | None:
-    """Return why a gallery cannot keep the metadata of a photo; None where it can."""
+def owned_by(
+    rules: SourceRules, key: str, subject: SubjectKey, metadata: str | None = None
+) -> tuple[SubjectKey, str | None] | Skip:
+    """Return whom a photo shows and what is said besides, or why a gallery cannot keep them.
+
+    Args:
+        rules: of the source; where they ask for no subjects, nothing is checked.
+        key: of the photo.
+        subject: as given.
+        metadata: as given, as JSON.
+    """
+    if rules.without_subjects:
+        return subject, metadata
+    if subject == SubjectKey():
+        return skip(key, "no_subject")
+    checked = subject_or_skip(key, subject)
+    if isinstance(checked, Skip):
+        return checked
+    kept = metadata if rules.metadata else None
     try:
-        given_metadata(json.dumps(kept_of(metadata)))
+        given_metadata(json.dumps(kept_of(kept)))
     except RequestInvalid as error:
         return Skip(key=key, error=error.code, message=str(error))
-    return None
+    return checked, kept
 
 
 def _place(first: int, last: int) -> str:

@@ -11,22 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from embedding.errors import RequestInvalid
-from index.batch.sources.lines import (
-    LineFile,
-    metadata_of,
-    metadata_problem,
-    subject_of,
-    text_of,
-)
+from index.batch.sources.lines import LineFile, metadata_of, owned_by, subject_of, text_of
 from index.batch.sources.paths import is_inside, printable, reader
-from index.batch.sources.source import (
-    Skip,
-    SourcePhoto,
-    SourceRules,
-    SubjectKey,
-    skip,
-    subject_or_skip,
-)
+from index.batch.sources.source import Skip, SourcePhoto, SourceRules, SubjectKey, skip
 
 
 class Manifest:
@@ -81,18 +68,8 @@ class Manifest:
         if path is None or "\0" in path:
             return skip(place, "bad_line", "it has no path" if path is None else "a NUL byte")
         key = path if ".." in path.split("/") else os.path.normpath(path)
-        if not self._rules.without_subjects:
-            if subject == SubjectKey():
-                return skip(key, "no_subject")
-            checked = subject_or_skip(key, subject)
-            if isinstance(checked, Skip):
-                return checked
-            subject = checked
-            metadata = metadata if self._rules.metadata else None
-            problem = metadata_problem(key, metadata)
-            if problem is not None:
-                return problem
-        return self._found(key, path, subject, metadata)
+        owned = owned_by(self._rules, key, subject, metadata)
+        return owned if isinstance(owned, Skip) else self._found(key, path, *owned)
 
     def _found(
         self, key: str, path: str, subject: SubjectKey, metadata: str | None

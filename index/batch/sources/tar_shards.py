@@ -13,16 +13,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from embedding.errors import RequestInvalid
-from index.batch.sources.lines import metadata_of, metadata_problem, subject_of
+from index.batch.sources.lines import metadata_of, owned_by, subject_of
 from index.batch.sources.paths import is_photo_name, printable
-from index.batch.sources.source import (
-    Skip,
-    SourcePhoto,
-    SourceRules,
-    SubjectKey,
-    skip,
-    subject_or_skip,
-)
+from index.batch.sources.source import Skip, SourcePhoto, SourceRules, SubjectKey, skip
 
 TAR_SUFFIX = ".tar"
 
@@ -115,17 +108,10 @@ class TarShards:
         key = f"{printable(shard)}/{printable(member.name)}"
         subject = self._subject(member.name) if named is None else named.subject
         metadata = None if named is None else named.metadata
-        if not self._rules.without_subjects:
-            if subject == SubjectKey():
-                return skip(key, "no_subject")
-            checked = subject_or_skip(key, subject)
-            if isinstance(checked, Skip):
-                return checked
-            subject = checked
-            metadata = metadata if self._rules.metadata else None
-            problem = metadata_problem(key, metadata)
-            if problem is not None:
-                return problem
+        owned = owned_by(self._rules, key, subject, metadata)
+        if isinstance(owned, Skip):
+            return owned
+        subject, metadata = owned
         return SourcePhoto(
             key=key,
             subject=subject,

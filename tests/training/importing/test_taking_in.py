@@ -14,7 +14,7 @@ from PIL import Image
 
 from embedding.embedder import FaceEmbedder
 from embedding.errors import DataInvalid
-from embedding.model import MODEL_FILE
+from embedding.model import MODEL_FILE, NO_LIVENESS
 from embedding.runtime import EmbeddingNet, OnnxRuntimeNet, OpenVinoNet
 from tests.training.importing.conftest import (
     CAFFE_MEAN,
@@ -61,6 +61,7 @@ def test_an_imported_network_is_served(
     assert card.training["imported"]["guessed"] is False
     assert {one.num_subjects for one in card.thresholds} == {1, 3, 6}
     assert all(one.extrapolated for one in card.thresholds if one.fpir == 0.001)
+    assert card.notes.startswith(NO_LIVENESS)
     assert "11 people" in card.notes
     assert card.norm_floor > 0
     served = EmbeddingNet(imported.directory).embed(crops).vectors
