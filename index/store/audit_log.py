@@ -16,7 +16,14 @@ from embedding.errors import StoreError
 from index.audit.actor import LOCAL, actor_id
 from index.audit.anchor import Anchor, Anchored, AuditHead
 from index.audit.cutting import AuditRetention, cut_line
-from index.audit.entries import AuditEntry, AuditEvent, Codes, canonical
+from index.audit.entries import (
+    ALL_ENTRIES,
+    AuditEntry,
+    AuditEvent,
+    AuditWanted,
+    Codes,
+    canonical,
+)
 from index.audit.noting import Notes
 from index.audit.verifying import ANCHOR_BEGUN, GAP, AuditReport
 from index.store.audit_cuts import AuditCuts
@@ -24,6 +31,8 @@ from index.store.audit_rows import (
     HEAD,
     decode_head,
     encode_head,
+    entries_between,
+    first_and_last,
     goes_on_from,
     known_cut,
     read_head,
@@ -40,7 +49,11 @@ from index.store.tables import audit, facts, utc_now
 logger = logging.getLogger(__name__)
 
 _CURSOR = "audit"
+_NEWEST_FIRST = "audit, newest first"
 _CHUNK = 1000
+
+MOST_LOOKED_AT = 20_000
+"""Entries that a page looks at for those that are wanted: all others wait meanwhile on SQLite."""
 
 
 class AuditLog:
@@ -118,29 +131,51 @@ class AuditLog:
         *,
         limit: int,
         cursor: str | None = None,
-        gallery_ids: Sequence[str] | None = None,
+        newest_first: bool = False,
+        wanted: AuditWanted = ALL_ENTRIES,
     ) -> tuple[list[AuditEntry], str | None]:
-        """Return entries, the oldest first, and the cursor of the next page; None at the end.
+        """Return entries and the cursor of the next page; None at the end.
+
+        A page looks at `MOST_LOOKED_AT` entries at most, since the log has no index but its
+        numbers. So one may hold fewer than `limit`, even none, and still have a next one.
 
         Args:
             limit: at most so many.
-            cursor: of the page before.
-            gallery_ids: only entries of these galleries; None for all.
+            cursor: of the page before, in the same order.
+            newest_first: else the oldest one leads.
+            wanted: leaves out the others.
 
         Raises:
             RequestInvalid: the cursor is not of this list.
         """
-        after = 0 if cursor is None else self._cursors.read(cursor, gallery_id=_CURSOR)
+        name = _NEWEST_FIRST if newest_first else _CURSOR
+        begin = None if cursor is None else self._cursors.read(cursor, gallery_id=name)
         self._notes.flush()
         with self._database.transaction() as connection:
-            found = some_entries(connection, after=after, limit=limit + 1, gallery_ids=gallery_ids)
+            # What was before the first one was cut off.
+            first, last = first_and_last(connection)
+            if newest_first:
+                below = last + 1 if begin is None else begin
+                above = max(first - 1, below - 1 - MOST_LOOKED_AT)
+            else:
+                above = max(first - 1, begin or 0)
+                below = min(last, above + MOST_LOOKED_AT) + 1
+            found = entries_between(
+                connection,
+                above=above,
+                below=below,
+                limit=limit + 1,
+                newest_first=newest_first,
+                wanted=wanted,
+            )
         entries = found[:limit]
-        more = len(found) > limit
-        return entries, self.cursor(entries[-1].number) if more else None
-
-    def cursor(self, number: int) -> str:
-        """Return the cursor that points behind an entry."""
-        return self._cursors.write(number, gallery_id=_CURSOR)
+        if len(found) > limit:
+            ends_at = entries[-1].number
+        elif newest_first:
+            ends_at = 0 if above < first else above + 1
+        else:
+            ends_at = 0 if below > last else below - 1
+        return entries, self._cursors.write(ends_at, gallery_id=name) if ends_at else None
 
     def entries(self, *, gallery_ids: Sequence[str] | None = None) -> Iterator[AuditEntry]:
         """Give all entries that are there now, the oldest first.

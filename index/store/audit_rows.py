@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from embedding.errors import StoreCorrupt
 from index.audit.anchor import Anchored, AuditHead
 from index.audit.cutting import cut_line, read_cut_line
-from index.audit.entries import AuditEntry, Codes
+from index.audit.entries import AuditEntry, AuditWanted, Codes
 from index.audit.verifying import AuditReport, verify_chain
 from index.store.facts import read_fact, write_fact
 from index.store.tables import audit
@@ -29,6 +29,40 @@ def some_entries(
     if gallery_ids is not None:
         query = query.where(audit.c.gallery.in_(gallery_ids))
     return [_entry(row) for row in connection.execute(query)]
+
+
+def entries_between(
+    connection: Connection,
+    *,
+    above: int,
+    below: int,
+    limit: int,
+    newest_first: bool,
+    wanted: AuditWanted,
+) -> list[AuditEntry]:
+    """Return the entries that are wanted, with numbers between two others, at most so many."""
+    number = audit.c.number
+    query = select(audit).where(number > above, number < below).limit(limit)
+    query = query.order_by(number.desc() if newest_first else number)
+    if wanted.gallery_ids is not None:
+        query = query.where(audit.c.gallery.in_(wanted.gallery_ids))
+    if wanted.actor is not None:
+        query = query.where(audit.c.actor == wanted.actor)
+    if wanted.action is not None:
+        family = audit.c.action.startswith(f"{wanted.action}.", autoescape=True)
+        query = query.where((audit.c.action == wanted.action) | family)
+    if wanted.refused:
+        # Of a refusal the action is a method and a route; no other action holds a blank.
+        query = query.where(audit.c.action.contains(" /"))
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def first_and_last(connection: Connection) -> tuple[int, int]:
+    """Return the smallest and the largest number that is there; 1 and 0 where there is none."""
+    number = audit.c.number
+    first = connection.scalar(select(func.min(number)))
+    last = connection.scalar(select(func.max(number)))
+    return (1, 0) if first is None or last is None else (first, last)
 
 
 def all_entries(connection: Connection) -> Iterator[AuditEntry]:

@@ -18,6 +18,7 @@ def new_gallery_answer(made: StoredGallery, embedders: Embedders) -> schemas.Gal
     """A gallery as it is when it is made."""
     names = {model.card.fingerprint: model.card.name for model in embedders.installed()}
     return schemas.GalleryAnswer(
+        id=made.id,
         name=made.name,
         num_subjects=0,
         num_templates=0,
@@ -32,6 +33,7 @@ def gallery_answer(gallery: Gallery, embedders: Embedders) -> schemas.GalleryAns
     """A gallery, with its model's name where that is installed."""
     names = {model.card.fingerprint: model.card.name for model in embedders.installed()}
     return schemas.GalleryAnswer(
+        id=gallery.id,
         name=gallery.name,
         num_subjects=gallery.num_subjects,
         num_templates=gallery.num_templates,
@@ -82,7 +84,6 @@ def gallery_details(
     thresholds = _thresholds(gallery, embedders, settings=settings)
     return schemas.GalleryDetailsAnswer(
         **gallery_answer(gallery, embedders).model_dump(),
-        id=gallery.id,
         rules=schemas.RulesAnswer(
             fusion=rules.fusion,
             max_templates=rules.max_templates,
