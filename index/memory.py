@@ -145,10 +145,12 @@ class GalleryMemory:
             self._remove(todo.removed, sequence=todo.sequence, erases=todo.erases)
             for ids, embeddings_ND in self._store.load_some(todo.added):
                 self._add(ids, embeddings_ND)
-            if todo.sequence > target.sequence:
-                # Read beyond the target, whose counts would stay wrong until the next change.
-                target = self._store.state()
+            # Before anything else can fail: what was added must not be added again.
             self.state = dataclasses.replace(target, sequence=todo.sequence)
+        if self.state.sequence > target.sequence:
+            # Read beyond the target, whose counts would stay wrong until the next change.
+            state = self._store.state()
+            self.state = dataclasses.replace(state, sequence=self.state.sequence)
 
     def snapshot_is_before(self, sequence: int) -> bool:
         """Return whether there is a snapshot that lacks the change of this number."""

@@ -10,9 +10,9 @@ from service import schemas
 from service.answers.enrolling import enroll_answer
 from service.answers.galleries import new_gallery_answer
 from service.assembly import Parts
+from service.bodies.faces import EnrollBody
 from service.bodies.galleries import GalleryBody
-from service.bodies.people import details_of
-from service.bodies.photos import EnrollBody
+from service.bodies.subjects import details_of
 from service.choosing import SubjectChoice, box_of
 from service.repeats import Asked
 from service.results import Enrollment

@@ -17,7 +17,7 @@ from service.answers.keys import key_answer, new_key_answer
 from service.answers.subjects import erased_answer
 from service.auth import OWNER, Role
 from service.bodies.galleries import GalleryChangeBody
-from service.bodies.people import enrolled_details
+from service.bodies.subjects import enrolled_details
 from service.calibrating import MAX_PROBES
 from service.choosing import SubjectChoice
 from service.gallery_changes import change_gallery

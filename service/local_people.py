@@ -13,7 +13,7 @@ from service.answers.templates import (
 )
 from service.arranging import merge_subject, move_templates_of
 from service.assembly import Parts
-from service.bodies.people import change_of
+from service.bodies.subjects import change_of
 from service.bodies.templates import MergeBody, MoveBody
 
 

@@ -9,12 +9,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.bodies.base import Body
-from service.bodies.galleries import CalibrateBody, GalleryBody, GalleryChangeBody
+from service.bodies.deciding import CalibrateBody, VerifyBody
+from service.bodies.faces import DetectBody, EnrollBody, IdentifyBody
+from service.bodies.galleries import GalleryBody, GalleryChangeBody
 from service.bodies.keys import KeyBody
-from service.bodies.people import SubjectChangeBody
-from service.bodies.photos import DetectBody, EnrollBody, IdentifyBody, VerifyBody
 from service.bodies.reviews import VerdictBody
 from service.bodies.sessions import SessionBody
+from service.bodies.subjects import SubjectChangeBody
 from service.bodies.templates import MergeBody, MoveBody
 from service.errors import PROBLEM_JSON
 from service.examples import add_examples

@@ -7,14 +7,11 @@ the end the new gallery gets the old one's name, in one commit.
 """
 
 import itertools
-import logging
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from embedding.detect import Box
 from embedding.embedder import FaceEmbedder
 from embedding.errors import (
     GalleryError,
@@ -22,13 +19,13 @@ from embedding.errors import (
     ModelMismatch,
     RequestInvalid,
     SubjectNotFound,
-    TemplateNotFound,
 )
 from index.batch.build import BuildOptions, Built, build, state_path
 from index.batch.following import catch_up
 from index.batch.hashing import Hashing
 from index.batch.mapping import check_new, write_mapping
-from index.batch.sources.source import Skip, Source, SourcePhoto, SubjectKey
+from index.batch.old_templates import OldTemplates, Photo, key_of, templates_by_photo
+from index.batch.sources.source import Source
 from index.batch.tally import Tally
 from index.checks import check_gallery_name
 from index.details import NO_DETAILS, Details
@@ -38,9 +35,9 @@ from index.gallery import Gallery
 from index.records import Subject
 from index.store.batch_state import BatchState
 
-logger = logging.getLogger(__name__)
-
 _PAGE = 1000
+_PASSES = 3
+"""The second makes anew whose templates moved during the first, which takes long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,28 +134,25 @@ def reembed(
     # Until the end without a cap: it would take out what is to be counted.
     new.set_rules(replace(old.rules(), max_templates=None))
     hashing = Hashing(galleries.secret("service"))
-    photos = _OldTemplates(source, old, hashing=hashing, max_bytes=embedder.limits.max_bytes)
+    photos = OldTemplates(source, old, hashing=hashing, max_bytes=embedder.limits.max_bytes)
     with ExitStack() as held:
         known = held.enter_context(
             BatchState(state or state_path(galleries.path, new), gallery_id=new.id)
         )
-        built = build(
+        built, sequence, wanted = _fill(
             photos,
+            old,
             new,
             embedder=embedder,
             state=known,
             secret=galleries.secret("service"),
             options=options.build,
-            tally=tally,
+            tally=tally or Tally(),
         )
-        # Who has expired meanwhile goes from both, and is missing in neither.
-        old.expire()
-        sequence = old.sequence
-        wanted = _templates_by_photo(old)
         num_removed = _remove_others(new, wanted)
         _carry_choices(old, new)
         _carry_details(old, new)
-        made = _templates_by_photo(new).keys()
+        made = templates_by_photo(new).keys()
         missing = tuple(
             template_id
             for photo, ids in wanted.items()
@@ -198,70 +192,6 @@ def reembed(
     )
 
 
-_Photo = tuple[bytes, SubjectKey]
-"""What tells a template from others: the hash of its photo, and whom it shows."""
-
-
-class _OldTemplates:
-    """The photos of a source as often as the old gallery has a template of them."""
-
-    def __init__(self, source: Source, old: Gallery, *, hashing: Hashing, max_bytes: int) -> None:
-        self._source = source
-        self._old = old
-        self._hashing = hashing
-        self._max_bytes = max_bytes
-
-    @property
-    def address(self) -> str:
-        """The source's."""
-        return self._source.address
-
-    def photos(self) -> Iterator[SourcePhoto | Skip]:
-        """See `Source`; photos that the gallery does not know are passed over."""
-        ids: dict[bytes, list[str]] = defaultdict(list)
-        for (content_hash, _), some in _templates_by_photo(self._old).items():
-            ids[content_hash] += some
-        for each in self._source.photos():
-            if isinstance(each, Skip):
-                yield each
-                continue
-            try:
-                content = each.read(self._max_bytes + 1)
-            except OSError as error:
-                message = f"it could not be read: {error.strerror}"
-                yield Skip(key=each.key, error="unreadable", message=message)
-                continue
-            for template_id in ids.get(self._hashing.content(content), ()):
-                yield from self._photo(each, template_id)
-
-    def _photo(self, photo: SourcePhoto, template_id: str) -> Iterator[SourcePhoto]:
-        try:
-            template = self._old.template(template_id)
-            if template.subject_id is None:
-                return
-            subject = self._old.subject(template.subject_id)
-        except (TemplateNotFound, SubjectNotFound) as error:
-            logger.debug("template %s was removed meanwhile: %s", template_id, error)
-            return
-        left, top, right, bottom = template.box
-        yield replace(
-            photo,
-            key=f"{photo.key}#{template_id}",
-            # What the source says of the photo matters as little as whom it names.
-            metadata=None,
-            subject=_key(subject.name, subject.external_id, template.subject_id),
-            box=Box(left=left, top=top, right=right, bottom=bottom),
-            enrolled_at=template.created_at,
-        )
-
-
-def _key(name: str | None, external_id: str | None, subject_id: str) -> SubjectKey:
-    """Whom a template shows; who has neither name nor external id is known by the old id."""
-    if name is None and external_id is None:
-        return SubjectKey(external_id=subject_id)
-    return SubjectKey(name=name, external_id=external_id)
-
-
 def _check_free(galleries: Galleries, old_name: str) -> None:
     """Pass a name that the old gallery can get; it is too late to hear of it at the end."""
     check_gallery_name(old_name)
@@ -272,27 +202,57 @@ def _check_free(galleries: Galleries, old_name: str) -> None:
         )
 
 
-def _templates_by_photo(gallery: Gallery) -> Mapping[_Photo, Sequence[str]]:
-    """The ids of all templates with a photo's hash or without, by photo and person."""
-    found: dict[_Photo, list[str]] = defaultdict(list)
-    sequence = 0
-    while some := gallery.photo_changes(after=sequence):
-        sequence = some[-1].sequence
-        for each in some:
-            if each.added and each.image_id is not None:
-                owner = ""
-                if each.name is None and each.external_id is None:
-                    owner = gallery.template(each.template_id).subject_id or ""
-                found[each.image_hash, _key(each.name, each.external_id, owner)].append(
-                    each.template_id
-                )
-    return found
+def _fill(
+    photos: OldTemplates,
+    old: Gallery,
+    new: Gallery,
+    *,
+    embedder: FaceEmbedder,
+    state: BatchState,
+    secret: bytes,
+    options: BuildOptions,
+    tally: Tally,
+) -> tuple[Built, int, Mapping[Photo, Sequence[str]]]:
+    """Make the templates anew; what was done, and the old gallery's templates at which number."""
+    for passes_left in reversed(range(_PASSES)):
+        begun_at = old.sequence
+        built = build(
+            photos,
+            new,
+            embedder=embedder,
+            state=state,
+            secret=secret,
+            options=options,
+            tally=tally,
+        )
+        # Who has expired meanwhile goes from both, and is missing in neither.
+        old.expire()
+        sequence = old.sequence
+        wanted = templates_by_photo(old)
+        if not passes_left or not _need_another_pass(old, new, wanted, begun_at=begun_at):
+            break
+        tally.forget_known()
+    return built, sequence, wanted
 
 
-def _remove_others(new: Gallery, wanted: Mapping[_Photo, Sequence[str]]) -> int:
+def _need_another_pass(
+    old: Gallery, new: Gallery, wanted: Mapping[Photo, Sequence[str]], *, begun_at: int
+) -> bool:
+    """Whether templates of the old gallery got another person, or name, during a pass.
+
+    Another one makes them anew: taken out now, they could not be made again.
+    """
+    made = templates_by_photo(new).keys()
+    moved = {content_hash for content_hash, _ in wanted.keys() - made}
+    moved &= {content_hash for content_hash, _ in made - wanted.keys()}
+    # Two who changed places are in both galleries, but not with their own faces.
+    return bool(moved) or old.store.moved_since(begun_at)
+
+
+def _remove_others(new: Gallery, wanted: Mapping[Photo, Sequence[str]]) -> int:
     """Take out of the new gallery what the old one has no more; returns how many templates."""
     num_removed = 0
-    for photo, ids in _templates_by_photo(new).items():
+    for photo, ids in templates_by_photo(new).items():
         if photo in wanted:
             continue
         for template_id in ids:
@@ -344,7 +304,7 @@ def _counterpart(subject_id: str, old: Gallery, new: Gallery) -> str:
         subject = old.subject(subject_id)
     except SubjectNotFound:
         return ""
-    key = _key(subject.name, subject.external_id, subject_id)
+    key = key_of(subject.name, subject.external_id, subject_id)
     if key.external_id is not None:
         found = new.find_subject(external_id=key.external_id)
     else:

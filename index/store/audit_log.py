@@ -12,19 +12,23 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select, update
 
+from embedding.errors import StoreError
 from index.audit.actor import LOCAL, actor_id
-from index.audit.anchor import Anchor, AuditHead
+from index.audit.anchor import Anchor, Anchored, AuditHead
+from index.audit.cutting import AuditRetention, cut_line
 from index.audit.entries import AuditEntry, AuditEvent, Codes, canonical
 from index.audit.noting import Notes
-from index.audit.verifying import ANCHOR_BEGUN, GAP, AuditReport, verify_chain
+from index.audit.verifying import ANCHOR_BEGUN, GAP, AuditReport
+from index.store.audit_cuts import AuditCuts
 from index.store.audit_rows import (
     HEAD,
-    all_entries,
-    code_of,
     decode_head,
     encode_head,
+    goes_on_from,
+    known_cut,
     read_head,
     some_entries,
+    verify_rows,
 )
 from index.store.audit_salts import pseudonyms
 from index.store.bulk import driver_time, insert_rows
@@ -47,6 +51,7 @@ class AuditLog:
         codes: made with a key that is not in the database.
         anchor: path of the file that remembers how far the log went.
         cursors: of the store.
+        retention: how long entries stay; None for ever.
 
     Raises:
         SettingsInvalid: the anchor's folder is missing.
@@ -55,7 +60,13 @@ class AuditLog:
     """
 
     def __init__(
-        self, database: Database, *, codes: Codes, anchor: Path, cursors: Cursors
+        self,
+        database: Database,
+        *,
+        codes: Codes,
+        anchor: Path,
+        cursors: Cursors,
+        retention: AuditRetention | None = None,
     ) -> None:
         self._database = database
         self._codes = codes
@@ -67,6 +78,15 @@ class AuditLog:
             self._anchor.close()
             raise
         self._notes = Notes(self._record_all)
+        self.cuts = AuditCuts(
+            database,
+            codes=codes,
+            anchor=self._anchor,
+            record=self.record,
+            hold_head=self._hold_head,
+            retention=retention,
+        )
+        """Takes old entries away."""
 
     def write(self, connection: Connection, event: AuditEvent) -> None:
         """Enter an event in the transaction of what it tells of, just before its commit.
@@ -127,18 +147,42 @@ class AuditLog:
 
         Args:
             gallery_ids: only entries of these galleries; None for all.
+
+        Raises:
+            StoreError: old entries are cut off meanwhile, faster than these are read.
         """
         self._notes.flush()
-        after = 0
+        return self._after(0, gallery_ids=gallery_ids)
+
+    def lines(self) -> Iterator[str]:
+        """Give all entries as lines of an export, after one on what was cut off.
+
+        Raises:
+            As `entries`.
+        """
+        self._notes.flush()
+        with self._database.reading() as connection:
+            cut = known_cut(connection, self._codes)
+        if cut.count > 0:
+            yield cut_line(cut, self._codes)
+        for entry in self._after(cut.count):
+            yield entry.line()
+
+    def _after(
+        self, after: int, *, gallery_ids: Sequence[str] | None = None
+    ) -> Iterator[AuditEntry]:
+        begun = after > 0
         while True:
             with self._database.transaction() as connection:
                 found = some_entries(
                     connection, after=after, limit=_CHUNK, gallery_ids=gallery_ids
                 )
+                if begun and known_cut(connection, self._codes).count > after:
+                    raise StoreError("the audit log is cut meanwhile; ask again")
             yield from found
             if len(found) < _CHUNK:
                 return
-            after = found[-1].number
+            after, begun = found[-1].number, True
 
     def verify(self) -> AuditReport:
         """Return what is wrong with the log.
@@ -147,11 +191,9 @@ class AuditLog:
             StoreCorrupt: an entry or the anchor cannot be read at all.
         """
         # Before the entries: they are at least as many as it remembers then.
-        anchor = self._anchor.head()
+        anchored = self._anchor.anchored()
         with self._database.picture() as connection:
-            return verify_chain(
-                all_entries(connection), self._codes, head=read_head(connection), anchor=anchor
-            )
+            return verify_rows(connection, self._codes, anchored)
 
     def settle(self) -> None:
         """Write what was noted, and bring the anchor to the log's end and to the disk.
@@ -162,8 +204,11 @@ class AuditLog:
         self._notes.flush()
         with self._database.transaction() as connection:
             head = read_head(connection)
+            cut = known_cut(connection, self._codes)
         if head is not None:
             self._anchor.advance(head)
+            # Of another process, or one that was killed before it could.
+            self._anchor.advance_cut(cut)
             self._anchor.sync()
 
     def close(self) -> None:
@@ -235,18 +280,17 @@ class AuditLog:
         query = select(facts.c.value).where(facts.c.name == HEAD).with_for_update()
         value = connection.execute(query).scalar()
         if value is None:
-            beginning = AuditHead(count=0, code=self._codes.beginning)
-            first_fact(connection, HEAD, encode_head(beginning))
+            first_fact(connection, HEAD, encode_head(self._beginning))
             # Another process may have been quicker, and gone on since.
             value = connection.execute(query).scalar_one()
         return decode_head(value)
 
     def _check_anchor(self) -> None:
         """Have the log tell where it does not go on from what the anchor remembers."""
-        anchored = self._anchor.head()
+        anchored = self._anchor.anchored().head
         with self._database.transaction() as connection:
-            head = read_head(connection) or AuditHead(count=0, code=self._codes.beginning)
-            fits = code_of(connection, anchored.count, self._codes) == anchored.code
+            head = read_head(connection) or self._beginning
+            fits = goes_on_from(connection, anchored, self._codes)
         if self._anchor.is_new and head.count > 0:
             self._tell(ANCHOR_BEGUN, {"found": head.count})
         elif not fits:
@@ -261,9 +305,14 @@ class AuditLog:
     def _tell(self, action: str, told: dict[str, int]) -> None:
         """Enter what became of the log, and begin the anchor at its end."""
         with self._database.transaction() as connection:
-            self._anchor.replace(self._hold_head(connection))
+            cut = known_cut(connection, self._codes)
+            self._anchor.replace(Anchored(head=self._hold_head(connection), cut=cut))
             self._write(connection, [AuditEvent(action=action, facts=told, actor=LOCAL)])
         with self._database.transaction() as connection:
             head = read_head(connection)
         if head is not None:
-            self._anchor.replace(head)
+            self._anchor.replace(Anchored(head=head, cut=cut))
+
+    @property
+    def _beginning(self) -> AuditHead:
+        return AuditHead(count=0, code=self._codes.beginning)

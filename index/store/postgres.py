@@ -35,8 +35,9 @@ _OLDER_WITHIN_S = 5.0
 
 _POLL_S = 0.02
 
-_PURGED = ("templates", "subjects", "events", "reviews", "crops", "kept_answers")
-"""The tables whose rows are biometric data or names, or tell of a person."""
+_PURGED = ("templates", "subjects", "events", "reviews", "crops", "kept_answers", "facts")
+"""The tables whose rows are biometric data or names, or tell of a person; a fact of a gallery may
+hold embeddings of strangers."""
 
 # All that keeps a vacuum from a row: sessions, those of standbys too, which are of no database,
 # prepared transactions, and the slots of standbys that are away.

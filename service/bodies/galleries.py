@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from index.rules import MAX_CAP
-from service.bodies.base import Body, Rate, YesOrNo
-from service.calibrating import MAX_PROBES, MAX_RATES
+from service.bodies.base import Body, YesOrNo
 
 
 class GalleryBody(Body):
@@ -31,34 +30,6 @@ class GalleryBody(Body):
             "holds for good."
         ),
     ] = False
-
-
-def _as_tuple(value: object) -> object:
-    """An array of JSON -> tuple, which strict reading asks for."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-class CalibrateBody(Body):
-    """Which rates to measure a gallery's thresholds for."""
-
-    fpirs: Annotated[
-        tuple[Rate, ...],
-        BeforeValidator(_as_tuple),
-        Field(
-            max_length=MAX_RATES,
-            description="False positive identification rates, beside those of the service's "
-            "settings, which are always measured.",
-            examples=[[0.001]],
-        ),
-    ] = ()
-    max_probes: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=MAX_PROBES,
-            description="At most so many searches of the gallery by itself.",
-        ),
-    ] = MAX_PROBES
 
 
 class GalleryChangeBody(Body):

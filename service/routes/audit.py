@@ -55,8 +55,13 @@ def export_audit(parts: PartsOf, caller: Reader) -> StreamingResponse:
     """
     reached = _reached(parts, caller)
 
+    log = parts.galleries.audit
+
     def lines() -> Iterator[str]:
-        for entry in parts.galleries.audit.entries(gallery_ids=reached):
+        if reached is None:
+            yield from (f"{line}\n" for line in log.lines())
+            return
+        for entry in log.entries(gallery_ids=reached):
             yield entry.line() + "\n"
 
     return StreamingResponse(lines(), media_type=JSON_LINES)

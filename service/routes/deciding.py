@@ -10,8 +10,7 @@ from service.access import PartsOf, allowed, in_worker
 from service.admission import admission_of, check_room
 from service.answers.deciding import gallery_threshold_answer, verify_answer
 from service.auth import Caller, Permission
-from service.bodies.galleries import CalibrateBody
-from service.bodies.photos import VerifyBody
+from service.bodies.deciding import CalibrateBody, VerifyBody
 from service.choosing import SubjectChoice, box_of
 from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, photo_body_bytes, read_body

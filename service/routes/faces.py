@@ -11,7 +11,7 @@ from service.admission import admission_of, check_room
 from service.answers.faces import detect_answer
 from service.answers.identifying import across_answer, identify_answer
 from service.auth import Caller, Permission
-from service.bodies.photos import DetectBody, EnrollBody, IdentifyBody
+from service.bodies.faces import DetectBody, EnrollBody, IdentifyBody
 from service.choosing import box_of
 from service.enrolling import enroll_once
 from service.idempotency_key import REPLAYED, SentKey

@@ -8,7 +8,7 @@ from service import schemas
 from service.access import PartsOf, allowed, in_worker
 from service.answers.subjects import erased_answer, receipt_answer, subject_answer, subjects_answer
 from service.auth import Caller, Permission
-from service.bodies.people import SubjectChangeBody
+from service.bodies.subjects import SubjectChangeBody
 from service.etags import IfMatch, IfNoneMatch, etag_of
 from service.openapi import Responses, body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body

@@ -4,8 +4,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from embedding.errors import StoreError
 from index.galleries import Galleries
 from index.gallery import Gallery
+from index.records import NewSubject
+from index.store.change_log import GalleryState
+from index.store.gallery_reads import GalleryReads
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
 _NUM_THREADS = 6
@@ -38,6 +44,38 @@ def test_enroll_identify_and_remove_at_once(data_folder: Path) -> None:
     with Galleries.open(data_folder) as galleries:
         gallery = galleries.get("people")
         assert (gallery.num_subjects, gallery.num_templates) == (30, 30)
+
+
+def test_a_database_that_fails_while_its_log_is_followed(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was added by then is not added again: the next time goes on, and counts are right."""
+    with Galleries.open(data_folder, upkeep_s=None) as galleries:
+        gallery = galleries.create("people", fingerprint=FINGERPRINT)
+        new = [NewSubject(templates=(new_template(each),)) for each in _VECTORS[:3]]
+        # Straight into SQL, as another process would.
+        gallery.store.enroll(new[:1], _VECTORS[:1])
+        state = GalleryReads.state
+        num_asked = 0
+
+        def failing(reads: GalleryReads) -> GalleryState:
+            nonlocal num_asked
+            num_asked += 1
+            if num_asked == 2:
+                raise StoreError("the database went away")
+            known = state(reads)
+            if num_asked == 1:
+                # More than was to be followed, so that the counts are asked for again.
+                gallery.store.enroll(new[1:2], _VECTORS[1:2])
+            return known
+
+        monkeypatch.setattr(GalleryReads, "state", failing)
+        with pytest.raises(StoreError, match="went away"):
+            gallery.catch_up()
+        gallery.store.enroll(new[2:], _VECTORS[2:3])
+        gallery.catch_up()
+        assert (gallery.num_subjects, gallery.num_templates) == (3, 3)
+        assert all(identify(gallery, each).decision == "match" for each in _VECTORS[:3])
 
 
 def test_one_name_in_many_threads_is_one_subject(gallery: Gallery) -> None:

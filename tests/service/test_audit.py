@@ -1,12 +1,18 @@
 """The audit log over HTTP: who may read what, and that nothing that is done is missing."""
 
 import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from embedding.errors import SettingsInvalid
+from index.audit.entries import AuditEvent
+from index.galleries import Galleries
+from index.store.audit_reading import verify_exports
 from service.auth import Role
-from service.settings import Settings
+from service.settings import Settings, check_settings
 from tests.fakes import make_photo
 from tests.service.support import FakeService, check_problem, fake_service
 
@@ -136,3 +142,33 @@ def test_the_limit_of_a_page_is_checked(shared_service: FakeService, limit: str)
     """A page has 1 to 1000 entries."""
     answer = shared_service.http.get(f"/v1/audit?limit={limit}", headers=shared_service.headers())
     check_problem(answer, 422, "request_invalid")
+
+
+def test_old_entries_go_by_themselves_and_an_export_verifies(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """With the setting the upkeep cuts, the API gives the rest, and its export is proved."""
+    archive, export = tmp_path / "archive", tmp_path / "rest.jsonl"
+    archive.mkdir()
+    with Galleries.open(settings.data_folder, upkeep_s=None) as galleries:
+        for days in (50, 40, 20):
+            at = datetime.now(UTC) - timedelta(days=days)
+            galleries.audit.record(AuditEvent(action=f"{days} days", at=at))
+    changed = settings.model_copy(update={"audit_keep_days": 30.0, "audit_archive": archive})
+    with fake_service(changed) as service:
+        service.parts.galleries.maintain()
+        assert _entries(service)[0]["action"] == "20 days"
+        answer = service.http.get("/v1/audit/export", headers=service.headers())
+        export.write_bytes(answer.content)
+        tied = service.headers(galleries=["default"])
+        lines = service.http.get("/v1/audit/export", headers=tied).text.splitlines()
+        assert all("number" in json.loads(each) for each in lines)
+    assert verify_exports(settings.data_folder, [export]).whole
+    whole = verify_exports(settings.data_folder, [*archive.iterdir(), export])
+    assert (whole.findings, whole.cut.count) == ([], 0)
+
+
+def test_an_archive_needs_a_limit(settings: Settings, tmp_path: Path) -> None:
+    """A folder for what is cut off, without a limit, is a mistake."""
+    with pytest.raises(SettingsInvalid, match="audit_keep_days"):
+        check_settings(settings.model_copy(update={"audit_archive": tmp_path}))

@@ -1,7 +1,7 @@
 """A gallery goes over to another model, with everybody who is in it and nobody else."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -17,15 +17,16 @@ from embedding.errors import (
 )
 from index.batch.build import BuildOptions
 from index.batch.hashing import Hashing
-from index.batch.reembed import ReEmbedded, ReEmbedOptions, reembed
+from index.batch.reembed import ReEmbedOptions, reembed
 from index.batch.sources.folder_tree import FolderTree
-from index.batch.sources.source import SourceRules
+from index.batch.sources.source import Skip, SourcePhoto, SourceRules
 from index.batch.stages import FaceRules
 from index.details import DetailChange, SubjectChange
 from index.galleries import Galleries
 from index.rules import GalleryRules
 from index.store.store import Store
 from tests.fakes import make_photo
+from tests.index.batch.reembedding import content, run
 from tests.index.batch.samples import Place, people_tree, write_tree
 from tests.index.samples import new_template, unit_vectors
 
@@ -45,44 +46,6 @@ def galleries(
     place.build(people_tree(tree))
     with Galleries.open(place.data, database_url=url, upkeep_s=3600) as opened:
         yield opened
-
-
-def run(
-    galleries: Galleries,
-    tree: Path,
-    embedder: FaceEmbedder,
-    *,
-    switch: bool = True,
-    allow_missing: bool = False,
-    old_state: Path | None = None,
-    delete_old: bool = False,
-    mapping: Path | None = None,
-) -> ReEmbedded:
-    """Make the gallery anew."""
-    return reembed(
-        FolderTree(tree, rules=SourceRules(without_subjects=True)),
-        galleries,
-        "people",
-        embedder=embedder,
-        options=ReEmbedOptions(
-            build=BuildOptions(faces=FaceRules(force=True), lot_size=4),
-            switch=switch,
-            allow_missing=allow_missing,
-            delete_old=delete_old,
-            mapping=mapping,
-        ),
-        old_state=old_state,
-    )
-
-
-def content(galleries: Galleries, name: str = "people") -> list[tuple[object, ...]]:
-    """Who is in a gallery, with which photos and boxes."""
-    gallery = galleries.get(name)
-    return sorted(
-        (str(subject.name), str(subject.external_id), each.image_hash, each.box)
-        for subject in gallery.subjects().subjects
-        for each in gallery.templates(subject.id)
-    )
 
 
 def test_everybody_goes_over(galleries: Galleries, tree: Path, other: FaceEmbedder) -> None:
@@ -256,6 +219,49 @@ def test_who_was_renamed_goes_over_renamed(
     assert done.switched
     names = {each.name for each in galleries.get("people").subjects().subjects}
     assert names == {"Anna", "ben", "cat", "dan", "eve", "fay"}
+
+
+class _Interrupted(FolderTree):
+    """Has something done to the gallery once all photos were given."""
+
+    def __init__(self, tree: Path, then: Callable[[], object]) -> None:
+        super().__init__(tree, rules=SourceRules(without_subjects=True))
+        self._then: Callable[[], object] | None = then
+
+    def photos(self) -> Iterator[SourcePhoto | Skip]:
+        """See `FolderTree`."""
+        yield from super().photos()
+        if self._then is not None:
+            self._then()
+            self._then = None
+
+
+def test_templates_that_move_on_the_way_go_over(
+    galleries: Galleries, tree: Path, other: FaceEmbedder
+) -> None:
+    """Whose photo it is at the end counts: moved, merged, renamed, and two who change places."""
+    old = galleries.get("people")
+    ids = {each.name: each.id for each in old.subjects().subjects}
+
+    def move() -> None:
+        one, two = (old.templates(ids[name])[0].id for name in ("ann", "ben"))
+        old.move_templates(ids["ann"], [one], to_subject_id=ids["ben"])
+        old.move_templates(ids["ben"], [two], to_name="new")
+        old.merge_subjects(ids["cat"], into=ids["dan"])
+        old.rename(ids["eve"], name="Eva")
+
+    done = reembed(
+        _Interrupted(tree, move),
+        galleries,
+        "people",
+        embedder=other,
+        options=ReEmbedOptions(build=BuildOptions(faces=FaceRules(force=True), lot_size=4)),
+    )
+    assert (done.missing, done.switched, done.num_templates) == ((), True, 12)
+    assert done.old_name is not None
+    assert content(galleries) == content(galleries, done.old_name)
+    sizes = {each.name: each.num_templates for each in galleries.get("people").subjects().subjects}
+    assert sizes == {"ann": 1, "ben": 2, "new": 1, "dan": 4, "Eva": 2, "fay": 2}
 
 
 def test_there_and_back_and_there_again(

@@ -17,7 +17,7 @@ from index.details import (
     check_future,
 )
 from service.bodies.base import Body
-from service.bodies.photos import EnrollBody
+from service.bodies.faces import EnrollBody
 from service.people_calls import patch_json
 from service.person_fields import ConsentReference, ExpiryTime, MetadataPatch, Purpose
 

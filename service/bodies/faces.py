@@ -1,4 +1,4 @@
-"""What the service is asked with photos: enroll, identify, detect and verify."""
+"""What the service is asked about faces: enroll, identify and detect."""
 
 from typing import Annotated, Literal
 
@@ -146,45 +146,3 @@ class DetectBody(Body):
             "quarter turns."
         ),
     ] = False
-
-
-class VerifyBody(Body):
-    """Two photos, or a photo and a subject."""
-
-    photos: Annotated[
-        list[PhotoBytes],
-        Field(
-            min_length=1,
-            max_length=2,
-            description="JPEG, PNG or WebP: two, or one and a subject.",
-        ),
-    ]
-    gallery: Annotated[
-        GalleryName | None,
-        Field(description="Of the subject; `default` if absent. Not for two photos."),
-    ] = None
-    subject: Annotated[
-        str | None, Field(description="Name of the subject.", examples=["Ada Lovelace"])
-    ] = None
-    subject_id: Annotated[
-        str | None, Field(description="Or the subject's id; excludes the other two.")
-    ] = None
-    external_id: Annotated[str | None, Field(description="Or your own id of the subject.")] = None
-    face: Annotated[
-        Literal["only", "largest"],
-        Field(description="Which face of each photo: the only one, or the largest."),
-    ] = "only"
-    box: Annotated[
-        BoxEdges | None,
-        Field(
-            description="Or the face at this box: left, top, right, bottom in pixels of the "
-            "upright photo; in a form four numbers with commas. For one photo."
-        ),
-    ] = None
-    far: Annotated[
-        Rate | None,
-        Field(
-            description="False accept rate that `match` is to stand for; that of the service's "
-            "settings if absent."
-        ),
-    ] = None

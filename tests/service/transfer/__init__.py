@@ -1,0 +1,1 @@
+"""Tests of galleries as files over HTTP."""
