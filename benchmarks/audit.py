@@ -1,4 +1,4 @@
-"""What the audit log costs: time of a change and of a note, bytes of an entry.
+"""What the audit log costs: time of a change, of a note and of a cut, bytes of an entry.
 
 The last line is JSON.
 """
@@ -8,10 +8,13 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+from sqlalchemy import Connection
 
 from index.audit.entries import AuditEvent
 from index.galleries import Galleries
@@ -52,6 +55,7 @@ def main() -> None:
         begun = time.perf_counter()
         report = galleries.audit.verify()
         verified = time.perf_counter() - begun
+        cut_s, longest_ms = _cut(galleries, report.num_entries)
         print(
             json.dumps(
                 {
@@ -61,7 +65,9 @@ def main() -> None:
                     "note_cpu_us": round(cpu / args.notes * 1e6, 1),
                     "bytes_an_entry": round(bytes_an_entry),
                     "verified_a_second": round(report.num_entries / verified),
-                    "whole": report.whole,
+                    "cut_a_second": round(report.num_entries / cut_s),
+                    "longest_commit_of_a_cut_ms": round(longest_ms, 1),
+                    "whole": report.whole and galleries.audit.verify().whole,
                 }
             )
         )
@@ -81,6 +87,25 @@ def _enrolls(gallery: Gallery, count: int) -> tuple[float, float]:
                 gallery.enroll([template], name=f"person {number}")
         spent[audited].append((time.perf_counter() - begun) * 1000)
     return statistics.median(spent[True]), statistics.median(spent[False])
+
+
+def _cut(galleries: Galleries, through: int) -> tuple[float, float]:
+    """Seconds of cutting all entries off, and milliseconds of its longest commit."""
+    database = galleries._store.database
+    transaction, longest_s = database.transaction, 0.0
+
+    @contextmanager
+    def timed() -> Iterator[Connection]:
+        nonlocal longest_s
+        begun = time.perf_counter()
+        with transaction() as connection:
+            yield connection
+        longest_s = max(longest_s, time.perf_counter() - begun)
+
+    begun = time.perf_counter()
+    with patch.object(database, "transaction", timed):
+        galleries.audit.cuts.cut(file=None, through=through)
+    return time.perf_counter() - begun, longest_s * 1000
 
 
 def _size(galleries: Galleries) -> int:

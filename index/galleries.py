@@ -11,6 +11,7 @@ from embedding.errors import (
     GalleryNotFound,
     ModelMismatch,
 )
+from index.audit.cutting import AuditRetention
 from index.checks import check_fingerprint, check_gallery_name
 from index.events import EventRules
 from index.filling import filling_name, is_filling_for
@@ -63,6 +64,7 @@ class Galleries(KnownGalleries):
         sealer: Sealer | None = None,
         ledger: Path | None = None,
         audit_anchor: Path | None = None,
+        audit_retention: AuditRetention | None = None,
         options: MemoryOptions | None = None,
         upkeep_s: float | None = UPKEEP_S,
         event_rules: EventRules | None = None,
@@ -80,6 +82,7 @@ class Galleries(KnownGalleries):
                 where removals are not remembered.
             audit_anchor: file that remembers how far the audit log went, outside the data folder;
                 None for one in it.
+            audit_retention: how long entries of the audit log stay; None for ever.
             options: how vectors are held in memory.
             upkeep_s: how often removed bytes are purged, and the rest of the upkeep is done;
                 None where only calls of `maintain` do it.
@@ -103,6 +106,7 @@ class Galleries(KnownGalleries):
                 database_url=database_url,
                 ledger=ledger,
                 audit_anchor=audit_anchor,
+                audit_retention=audit_retention,
                 event_rules=event_rules,
             )
             undo.callback(store.close)

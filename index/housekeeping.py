@@ -60,6 +60,7 @@ class Housekeeping:
             if self._store.events.expire():
                 self._purge_due.set()
             self._store.kept_answers.forget_expired()
+            self._store.audit.cuts.cut_if_due()
             # What was settled, now or before another change, is not in every memory yet.
             galleries = self._galleries()
             try:

@@ -9,7 +9,7 @@ Shapes: N vectors, D embedding dimension.
 import copy
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Self
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.errors import GalleryNotFound, GalleryReplaced, StoreError
-from index.exchange.rows import ExchangeRow
+from index.exchange.rows import ExchangeHeader
 from index.memory import GalleryMemory, MemoryOptions
 from index.records import EMBEDDING_DIMENSION
 from index.snapshot.folder import SnapshotFolder
@@ -26,6 +26,7 @@ from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.manifest import SnapshotOwner
 from index.store.change_log import Committed
 from index.store.gallery_store import GalleryStore
+from index.store.importing_store import Batches
 from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
 from index.store.template_import import Imported
@@ -162,17 +163,17 @@ class LoadedGallery:
 
     def import_rows(
         self,
-        batches: Iterable[Sequence[ExchangeRow]],
+        batches: Batches,
         *,
-        look_alikes: Collection[tuple[str, str]] = (),
+        header: ExchangeHeader | None = None,
     ) -> Imported:
-        """Write rows of an exchange file, all or none, and follow them; see `GalleryStore`.
+        """Write rows of an exchange file, all or none, and follow them; see `ImportingStore`.
 
         Changes of this process wait for the database alone, so that it can be asked meanwhile.
         """
         self._check_exists()
         try:
-            done = self._store.import_rows(batches, look_alikes=look_alikes)
+            done = self._store.import_rows(batches, header=header)
         except GalleryReplaced:
             self._replaced()
             raise

@@ -1,7 +1,7 @@
 """Galleries out to exchange files, and in from them."""
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from embedding.errors import FaceGalleryError, GalleryNotFound, StoreError, Subj
 from index.audit.entries import DONE, AuditEvent
 from index.checks import check_gallery_name
 from index.exchange.files import read_gallery, stream_gallery, verify, write_gallery
-from index.exchange.rows import ExchangeHeader, ExchangeRow
+from index.exchange.rows import ExchangeHeader, ExchangeRow, Source
 from index.ids import id_bytes
 from index.known_galleries import KnownGalleries
 from index.ledger.entries import Removal
@@ -52,12 +52,7 @@ def export_gallery(store: Store, name: str, target: Path) -> ExchangeHeader:
     gallery = _gallery(store, name)
     if gallery is None:
         raise GalleryNotFound("no gallery with this name; give the name of one that is there")
-    header = ExchangeHeader(
-        fingerprint=gallery.fingerprint,
-        gallery=gallery.name,
-        exported_at=utc_now(),
-        look_alikes=tuple(store.gallery_store(gallery).look_alikes()),
-    )
+    header = _header(store, gallery)
     # Before the file: whatever happens then, the log tells that somebody began.
     store.audit.record(AuditEvent(action="gallery.export", outcome="begun", gallery_id=gallery.id))
     rows = export_rows(store.database, gallery, sealer=store.sealer)
@@ -89,14 +84,21 @@ def export_stream(galleries: KnownGalleries, name: str) -> Generator[bytes]:
         StoreCorrupt: a template does not fit its checksum.
     """
     store, gallery = galleries.store, galleries.get(name).stored
-    header = ExchangeHeader(
+    header = _header(store, gallery)
+    rows = export_rows(store.database, gallery, sealer=store.sealer, whole=False)
+    return _audited(store, gallery, stream_gallery(rows, header=header))
+
+
+def _header(store: Store, gallery: StoredGallery) -> ExchangeHeader:
+    known = store.gallery_store(gallery)
+    return ExchangeHeader(
         fingerprint=gallery.fingerprint,
         gallery=gallery.name,
         exported_at=utc_now(),
-        look_alikes=tuple(store.gallery_store(gallery).look_alikes()),
+        look_alikes=tuple(known.look_alikes()),
+        merged=tuple(known.merged()),
+        rules=known.rules(),
     )
-    rows = export_rows(store.database, gallery, sealer=store.sealer, whole=False)
-    return _audited(store, gallery, stream_gallery(rows, header=header))
 
 
 def _audited(
@@ -137,9 +139,8 @@ def import_into(galleries: KnownGalleries, name: str, content: bytes | bytearray
     header = verify(content, fingerprint=gallery.fingerprint)
     # Templates that would be written for who has expired would go with them.
     gallery.expire()
-    erased = _Erased(galleries.store.removals)
-    _, batches = read_gallery(content, fingerprint=gallery.fingerprint)
-    imported = gallery.import_rows(erased.rest_of(batches), look_alikes=header.look_alikes)
+    erased = _Erased(galleries.store.removals, content, header)
+    imported = gallery.import_rows(erased.rest, header=header)
     return Transferred(imported=imported, left_out=tuple(erased.left_out), created=False)
 
 
@@ -165,13 +166,10 @@ def import_gallery(store: Store, name: str, source: Path, *, space: bool = False
     created = gallery is None
     if gallery is None:
         gallery = store.create_gallery(name, fingerprint=header.fingerprint, space=space)
-    erased = _Erased(store.removals)
+    erased = _Erased(store.removals, source, header)
     _erase_expired(store, gallery)
     try:
-        _, batches = read_gallery(source, fingerprint=gallery.fingerprint)
-        imported = store.gallery_store(gallery).import_rows(
-            erased.rest_of(batches), look_alikes=header.look_alikes
-        )
+        imported = store.gallery_store(gallery).import_rows(erased.rest, header=header)
     except BaseException:
         if created:
             _delete(store, gallery)
@@ -201,20 +199,33 @@ def _delete(store: Store, gallery: StoredGallery) -> None:
 
 
 class _Erased:
-    """Whom a ledger remembers as erased: about 100 bytes an entry."""
+    """The rows of a file without whom a ledger remembers as erased: about 100 bytes an entry.
 
-    def __init__(self, removals: Callable[[], Iterator[Removal]]) -> None:
+    Somebody whom others were merged into is one person with them: who was erased under any of
+    these ids stays out.
+    """
+
+    def __init__(
+        self,
+        removals: Callable[[], Iterator[Removal]],
+        source: Source,
+        header: ExchangeHeader,
+    ) -> None:
         self._removals = removals
+        self._source = source
+        self._header = header
         self.left_out: list[str] = []
 
-    def rest_of(self, batches: Iterable[Sequence[ExchangeRow]]) -> Iterator[list[ExchangeRow]]:
-        """Yield the rows of those who were not erased.
+    def rest(self) -> Iterator[list[ExchangeRow]]:
+        """Yield the rows of those who were not erased, from the first on.
 
         The ledger is read when the first rows are asked for. The import holds the gallery then,
         so nobody is removed from it any more whom the ledger did not name yet.
         """
+        self.left_out.clear()
         erased = self._ids()
         now = utc_now()
+        _, batches = read_gallery(self._source, fingerprint=self._header.fingerprint)
         for rows in batches:
             kept = []
             for row in rows:
@@ -232,4 +243,5 @@ class _Erased:
             gone = removal.template_id if removal.kind == "template" else removal.subject_id
             if gone is not None:
                 ids.add(id_bytes(gone))
+        ids |= {id_bytes(into) for gone, into in self._header.merged if id_bytes(gone) in ids}
         return ids

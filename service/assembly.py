@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from embedding.cores import num_cores
 from embedding.detect import Detector
 from embedding.errors import GalleryExists
+from index.audit.cutting import AuditRetention
 from index.checks import check_gallery_name
 from index.encryption import AesGcmSealer
 from index.events import EventRules
@@ -141,6 +142,7 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
             sealer=sealer_of(settings),
             ledger=settings.removal_ledger,
             audit_anchor=settings.audit_anchor,
+            audit_retention=_retention(settings),
             options=MemoryOptions(engine=settings.search_engine, storage=settings.vector_storage),
             event_rules=EventRules(
                 max_age_s=settings.events_hours * 3600.0, max_events=settings.events_max
@@ -181,6 +183,12 @@ def open_parts(settings: Settings, *, detector: Detector | None = None) -> Itera
                 metrics=metrics,
                 tracing=tracing,
             )
+
+
+def _retention(settings: Settings) -> AuditRetention | None:
+    if settings.audit_keep_days is None:
+        return None
+    return AuditRetention(keep_days=settings.audit_keep_days, archive=settings.audit_archive)
 
 
 def sealer_of(settings: Settings) -> Sealer | None:

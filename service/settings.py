@@ -102,6 +102,10 @@ def check_settings(settings: Settings) -> None:
             "keep_crops needs sealing: crops of faces are never stored in the clear. Give "
             "sealing_key_file or sealing_keys, or leave keep_crops off"
         )
+    if settings.audit_archive is not None and settings.audit_keep_days is None:
+        raise SettingsInvalid(
+            "audit_archive gets what is older than audit_keep_days, which is not set; give both"
+        )
     if settings.num_processes > 1 and settings.database_url is None:
         raise SettingsInvalid(
             f"num_processes is {settings.num_processes}, but an SQLite data folder is held by one "

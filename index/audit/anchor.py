@@ -1,9 +1,10 @@
-"""A file outside the database that remembers how far the audit log went.
+"""A file outside the database that remembers how far the audit log went, and was cut.
 
-512 bytes, which a disk writes whole or not at all: count, code of the last entry, and a code over
-both. It only moves forward, and is never ahead of what is committed: before an entry is written
-it is moved to the one before, and the upkeep moves it to the end. So whoever cuts entries off the
-database leaves the anchor beyond its end.
+512 bytes, which a disk writes whole or not at all: count and code of the last entry, those of the
+last one that was cut off the beginning, and a code over all. It only moves forward, and is never
+ahead of what is committed: before an entry is written it is moved to the one before, and the
+upkeep moves it to the end. So whoever cuts entries off the database leaves the anchor beyond its
+end.
 """
 
 import fcntl
@@ -13,7 +14,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embedding.errors import SettingsInvalid, StoreCorrupt, StoreError
@@ -25,7 +26,8 @@ ANCHOR_NAME = "audit.anchor"
 
 _SECTOR_BYTES = 512
 _MAGIC = b"FaceGallery audit anchor 1\n\0\0\0\0\0"
-_CONTENT = struct.Struct(f"<{len(_MAGIC)}sQ{CODE_BYTES}s")
+# An earlier version left the second pair empty: nothing was cut then.
+_CONTENT = struct.Struct(f"<{len(_MAGIC)}sQ{CODE_BYTES}sQ{CODE_BYTES}s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,19 @@ class AuditHead:
 
     count: int
     code: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchored:
+    """What the file remembers.
+
+    Attributes:
+        head: how far the log went.
+        cut: the last entry that was cut off its beginning; the beginning itself where none was.
+    """
+
+    head: AuditHead
+    cut: AuditHead
 
 
 class Anchor:
@@ -63,15 +78,15 @@ class Anchor:
         try:
             if self.is_new:
                 try:
-                    create_private(path, self._packed(AuditHead(count=0, code=codes.beginning)))
+                    create_private(path, self._packed(_nothing(codes)))
                 except FileExistsError:
                     self.is_new = False
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             raise _not_usable(path, error) from error
 
-    def head(self) -> AuditHead:
-        """Return how far the log went at least.
+    def anchored(self) -> Anchored:
+        """Return how far the log went, and was cut, at least.
 
         Raises:
             StoreCorrupt: the file was changed, or belongs to another database.
@@ -88,17 +103,29 @@ class Anchor:
             StoreError: it cannot be written.
         """
         with self._held():
-            if self._read().count < head.count:
-                os.pwrite(self._file, self._packed(head), 0)
+            known = self._read()
+            if known.head.count < head.count:
+                os.pwrite(self._file, self._packed(replace(known, head=head)), 0)
 
-    def replace(self, head: AuditHead) -> None:
-        """Begin again from a head, after the log itself tells that it does not go on from here.
+    def advance_cut(self, cut: AuditHead) -> None:
+        """Remember a cut that is committed; an earlier one changes nothing.
+
+        Raises:
+            As `advance`.
+        """
+        with self._held():
+            known = self._read()
+            if known.cut.count < cut.count:
+                os.pwrite(self._file, self._packed(replace(known, cut=cut)), 0)
+
+    def replace(self, anchored: Anchored) -> None:
+        """Begin again from here, after the log itself tells that it does not go on from before.
 
         Raises:
             StoreError: it cannot be written.
         """
         with self._held():
-            os.pwrite(self._file, self._packed(head), 0)
+            os.pwrite(self._file, self._packed(anchored), 0)
             os.fsync(self._file)
 
     def sync(self) -> None:
@@ -117,12 +144,13 @@ class Anchor:
                 os.close(self._file)
                 self._file = -1
 
-    def _packed(self, head: AuditHead) -> bytes:
-        content = _CONTENT.pack(_MAGIC, head.count, head.code)
+    def _packed(self, anchored: Anchored) -> bytes:
+        head, cut = anchored.head, anchored.cut
+        content = _CONTENT.pack(_MAGIC, head.count, head.code, cut.count, cut.code)
         content = content.ljust(_SECTOR_BYTES - CODE_BYTES, b"\0")
         return content + self._codes.seal(b"audit anchor", content)
 
-    def _read(self) -> AuditHead:
+    def _read(self) -> Anchored:
         return read_anchor(self._path, os.pread(self._file, _SECTOR_BYTES, 0), self._codes)
 
     @contextmanager
@@ -140,7 +168,7 @@ class Anchor:
                 raise _not_usable(self._path, error) from error
 
 
-def read_anchor(path: Path, sector: bytes, codes: Codes) -> AuditHead:
+def read_anchor(path: Path, sector: bytes, codes: Codes) -> Anchored:
     """Return what the bytes of an anchor say.
 
     Raises:
@@ -154,8 +182,16 @@ def read_anchor(path: Path, sector: bytes, codes: Codes) -> AuditHead:
             f"the audit log's anchor {path} was changed, or is that of another database; put it "
             f"back, or move it away: the log then tells that it was lost"
         )
-    _, count, last = _CONTENT.unpack_from(content)
-    return AuditHead(count=count, code=last)
+    _, count, last, num_cut, cut = _CONTENT.unpack_from(content)
+    known = AuditHead(count=count, code=last)
+    if num_cut == 0:
+        return replace(_nothing(codes), head=known)
+    return Anchored(head=known, cut=AuditHead(count=num_cut, code=cut))
+
+
+def _nothing(codes: Codes) -> Anchored:
+    beginning = AuditHead(count=0, code=codes.beginning)
+    return Anchored(head=beginning, cut=beginning)
 
 
 def _not_usable(path: Path, error: OSError) -> StoreError:

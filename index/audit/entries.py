@@ -119,6 +119,27 @@ class AuditEntry:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditWanted:
+    """Which entries somebody wants to see; all conditions hold together.
+
+    Attributes:
+        gallery_ids: only of these galleries; None for all, and for what concerns no gallery.
+        actor: only what this key's id, or ``local``, did; None for all.
+        action: only this one and its family: ``subject`` means ``subject.enroll``, too.
+        refused: only what was refused.
+    """
+
+    gallery_ids: tuple[str, ...] | None = None
+    actor: str | None = None
+    action: str | None = None
+    refused: bool = False
+
+
+ALL_ENTRIES = AuditWanted()
+"""Nothing is left out."""
+
+
 def entry_of_line(line: str) -> AuditEntry:
     """Return the entry of a line that `AuditEntry.line` gave.
 

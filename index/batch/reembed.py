@@ -36,6 +36,9 @@ from index.records import Subject
 from index.store.batch_state import BatchState
 
 _PAGE = 1000
+
+_CROPS_TOGETHER = 100
+"""2 MB in one commit."""
 _PASSES = 3
 """The second makes anew whose templates moved during the first, which takes long."""
 
@@ -152,7 +155,8 @@ def reembed(
         num_removed = _remove_others(new, wanted)
         _carry_choices(old, new)
         _carry_details(old, new)
-        made = templates_by_photo(new).keys()
+        made = templates_by_photo(new)
+        _carry_crops(old, new, wanted, made)
         missing = tuple(
             template_id
             for photo, ids in wanted.items()
@@ -278,6 +282,26 @@ def _carry_choices(old: Gallery, new: Gallery) -> None:
         # Who is missing in the new gallery is nobody's look-alike there.
         if one and other:
             new.declare_look_alikes(one, other)
+
+
+def _carry_crops(
+    old: Gallery,
+    new: Gallery,
+    wanted: Mapping[Photo, Sequence[str]],
+    made: Mapping[Photo, Sequence[str]],
+) -> None:
+    """Give the new templates the crops that were kept of the old ones: the faces are the same."""
+    pairs = iter(
+        [
+            # Copies of one photo became one template, and any of them may have the crop.
+            (old_id, made[photo][min(place, len(made[photo]) - 1)])
+            for photo, ids in wanted.items()
+            if photo in made
+            for place, old_id in enumerate(ids)
+        ]
+    )
+    while some := list(itertools.islice(pairs, _CROPS_TOGETHER)):
+        new.store.carry_crops(old.stored, some)
 
 
 def _carry_details(old: Gallery, new: Gallery) -> None:

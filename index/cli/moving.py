@@ -88,6 +88,9 @@ def import_command(
         "num_subjects": imported.num_subjects,
         "num_present": imported.num_present,
         "num_look_alikes": imported.num_look_alikes,
+        "num_merged": imported.num_merged,
+        "num_dropped": imported.num_dropped,
+        "rules_taken_over": imported.rules_taken_over,
         "left_out": list(done.left_out),
         "has_ledger": has_ledger,
     }
@@ -95,6 +98,10 @@ def import_command(
         f"imported {imported.num_templates} templates and {imported.num_subjects} new people; "
         f"{imported.num_present} templates were there already"
     ]
+    if imported.num_dropped:
+        lines.append(f"{imported.num_dropped} templates went: the gallery keeps no more of one")
+    if imported.rules_taken_over:
+        lines.append("the gallery decides as the file says; calibrate it")
     if done.left_out:
         lines.append(f"{len(done.left_out)} templates were erased here and are left out:")
         lines += done.left_out[:_SHOWN]

@@ -40,8 +40,8 @@ from index.times import to_microseconds
 _Made = TypeVar("_Made")
 _Nothing = TypeVar("_Nothing")
 
-MAX_LOOK_ALIKES = 100_000
-"""8 MB of the file's footer, which is read as a whole."""
+MAX_PAIRS = 100_000
+"""Of look-alikes, and of merged subjects: 8 MB each of the footer, which is read as a whole."""
 
 _check_face_id = partial(check_name, what="face id", max_length=255)
 _check_image_id = partial(check_name, what="image id", max_length=255)
@@ -57,26 +57,33 @@ def check_header(header: ExchangeHeader, *, fingerprint: str | None = None) -> N
     Raises:
         ModelMismatch: the file's embeddings are of another model.
         NameInvalid: the gallery's name cannot be one.
-        RequestInvalid: the fingerprint is ill formed, the time has no zone, or a look-alike is no
-            subject's id.
+        RequestInvalid: the fingerprint is ill formed, the time has no zone, or a look-alike or
+            merged subject is no subject's id.
     """
     check_fingerprint(header.fingerprint)
     if header.gallery is not None:
         check_gallery_name(header.gallery)
     if header.exported_at is not None and header.exported_at.tzinfo is None:
         raise RequestInvalid("the time of an export must have a time zone")
-    if len(header.look_alikes) > MAX_LOOK_ALIKES:
-        raise RequestInvalid(f"a file holds at most {MAX_LOOK_ALIKES} pairs of look-alikes")
-    for one, other in header.look_alikes:
-        check_id(one, what="look-alike")
-        check_id(other, what="look-alike")
-        if one == other:
-            raise RequestInvalid("a subject cannot be its own look-alike; give pairs of two")
+    _check_pairs(header.look_alikes, what="look-alike")
+    _check_pairs(header.merged, what="merged subject")
+    if len({gone for gone, _ in header.merged}) < len(header.merged):
+        raise RequestInvalid("a merged subject is there twice; it lives on in one other")
     if fingerprint is not None and header.fingerprint != fingerprint:
         raise ModelMismatch(
             f"the file's embeddings are of model {header.fingerprint[:12]}, but model "
             f"{fingerprint[:12]} is wanted; embed the photos anew with it"
         )
+
+
+def _check_pairs(pairs: Sequence[tuple[str, str]], *, what: str) -> None:
+    if len(pairs) > MAX_PAIRS:
+        raise RequestInvalid(f"a file holds at most {MAX_PAIRS} pairs of {what}s")
+    for one, other in pairs:
+        check_id(one, what=what)
+        check_id(other, what=what)
+        if one == other:
+            raise RequestInvalid(f"a subject cannot be its own {what}; give pairs of two")
 
 
 class RowCheck:

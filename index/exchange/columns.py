@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid
-from index.exchange.rows import EARLIER_VERSION, ExchangeColumns
+from index.exchange.pages import MAX_TEXT_BYTES
+from index.exchange.rows import ExchangeColumns, ExchangeHeader
 from index.records import EMBEDDING_DIMENSION
 from index.times import from_microseconds
 
@@ -43,6 +44,9 @@ SCHEMA = pa.schema(
     ]
 )
 """What this program writes; `check_schema` says what it reads."""
+
+TEXTS = [field.name for field in SCHEMA if pa.types.is_string(field.type)]
+"""The columns that hold text."""
 
 _DETAILS = frozenset({"metadata", "purpose", "consent", "expires_at"})
 """What version 1 knows nothing of: there such a column is another tool's own."""
@@ -93,18 +97,18 @@ _KINDS: dict[str, tuple[_Accepts, str]] = {
 }
 
 
-def columns_of(version: int) -> list[str]:
-    """Return the columns that a file of this version of the format has."""
-    return [each for each in SCHEMA.names if version > EARLIER_VERSION or each not in _DETAILS]
+def columns_of(header: ExchangeHeader) -> list[str]:
+    """Return the columns that a file with this header, of its version, has."""
+    return [each for each in SCHEMA.names if header.has_details or each not in _DETAILS]
 
 
-def check_schema(schema: pa.Schema, *, version: int) -> None:
+def check_schema(schema: pa.Schema, header: ExchangeHeader) -> None:
     """Pass the columns of a file that rows can be read from.
 
     Raises:
         RequestInvalid: a column is missing, there twice, or of another type.
     """
-    for name in columns_of(version):
+    for name in columns_of(header):
         num = schema.names.count(name)
         if num == 0 and name in OPTIONAL:
             continue
@@ -132,6 +136,33 @@ def to_batch(columns: ExchangeColumns) -> pa.RecordBatch:
         else:
             arrays.append(pa.array(values, type=field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def decoded(batch: pa.RecordBatch, *, first: int) -> pa.RecordBatch:
+    """Return a batch with a text in each row, where rows may share one until then.
+
+    Args:
+        batch: of columns of the format only.
+        first: number of its first row in the file.
+
+    Raises:
+        RequestInvalid: a text is so long that many of it would fill the memory.
+    """
+    arrays = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            lengths_N = pc.binary_length(column.dictionary).to_numpy(zero_copy_only=False)
+            if (lengths_N > MAX_TEXT_BYTES).any():
+                used_N = pc.take(pc.binary_length(column.dictionary), column.indices)
+                row = pc.index(pc.greater(used_N, MAX_TEXT_BYTES), value=True).as_py()
+                raise RequestInvalid(
+                    f"row {first + max(row, 0)}: the column {name} has a text of more than "
+                    f"{MAX_TEXT_BYTES} bytes"
+                )
+            arrays.append(column.dictionary_decode())
+        else:
+            arrays.append(column)
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
 def to_columns(batch: pa.RecordBatch, *, first: int, fingerprint: str) -> ExchangeColumns:

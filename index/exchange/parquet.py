@@ -3,9 +3,10 @@
 import io
 import json
 import logging
-from collections.abc import Iterable, Iterator
+import mmap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -16,18 +17,29 @@ import pyarrow.parquet as pq
 
 from embedding.errors import EmbeddingInvalid, RequestInvalid, StoreError
 from index.exchange.checking import RowCheck, check_header
-from index.exchange.columns import SCHEMA, check_schema, columns_of, to_batch, to_columns
+from index.exchange.columns import (
+    SCHEMA,
+    TEXTS,
+    check_schema,
+    columns_of,
+    decoded,
+    to_batch,
+    to_columns,
+)
+from index.exchange.pages import check_unpacking
 from index.exchange.rows import (
-    EARLIER_VERSION,
     FORMAT_VERSION,
+    VERSIONS,
     ContentDigest,
     ExchangeColumns,
     ExchangeHeader,
     ExchangeRow,
     Source,
 )
+from index.exchange.thrift import Content
 from index.private_files import new_private_file
 from index.records import EMBEDDING_DIMENSION
+from index.rules import GalleryRules
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +58,8 @@ _COUNT_KEY = "facegallery.count"
 _EXPORTED_KEY = "facegallery.exported_at"
 _DIGEST_KEY = "facegallery.content_sha256"
 _LOOK_ALIKES_KEY = "facegallery.look_alikes"
+_MERGED_KEY = "facegallery.merged"
+_RULES_KEY = "facegallery.rules"
 
 
 def write(path: Path, rows: Iterable[ExchangeRow], *, header: ExchangeHeader) -> ExchangeHeader:
@@ -154,27 +168,40 @@ def _opened(
     path: Source, *, fingerprint: str | None
 ) -> tuple[ExchangeHeader, Iterator[ExchangeColumns]]:
     """Return the header of a file, and its checked rows."""
-    with _reading(path):
-        file = pq.ParquetFile(
-            path if isinstance(path, Path) else pa.BufferReader(pa.py_buffer(path)),
-            buffer_size=_BUFFER_BYTES,
-            pre_buffer=False,
-            page_checksum_verification=True,
-            thrift_string_size_limit=_MAX_FOOTER_STRING_BYTES,
-            thrift_container_size_limit=_MAX_FOOTER_ENTRIES,
-        )
+    with _reading(path), _file(path) as file:
+        header, expected_digest = _header(file.metadata)
         # Reading a damaged schema raises when its types are looked at, not before.
-        check_schema(file.schema_arrow, version=_version(file.metadata) or FORMAT_VERSION)
-    header, expected_digest = _header(file.metadata)
+        check_schema(file.schema_arrow, header)
+        names = [name for name in columns_of(header) if name in file.schema_arrow.names]
     check_header(header, fingerprint=fingerprint)
-    return header, _batches(path, file, header, expected_digest)
+    with _reading(path):
+        with _content(path) as content:
+            check_unpacking(content, columns=names, width=EMBEDDING_DIMENSION)
+        # A text that many rows share stays one, until it is known how long it is.
+        file = _file(path, shared=[name for name in names if name in TEXTS])
+    return header, _batches(path, file, names, header, expected_digest)
+
+
+def _file(path: Source, *, shared: Sequence[str] = ()) -> pq.ParquetFile:
+    return pq.ParquetFile(
+        path if isinstance(path, Path) else pa.BufferReader(pa.py_buffer(path)),
+        buffer_size=_BUFFER_BYTES,
+        pre_buffer=False,
+        page_checksum_verification=True,
+        thrift_string_size_limit=_MAX_FOOTER_STRING_BYTES,
+        thrift_container_size_limit=_MAX_FOOTER_ENTRIES,
+        read_dictionary=list(shared),
+    )
 
 
 def _batches(
-    path: Source, file: pq.ParquetFile, header: ExchangeHeader, expected_digest: str | None
+    path: Source,
+    file: pq.ParquetFile,
+    names: Sequence[str],
+    header: ExchangeHeader,
+    expected_digest: str | None,
 ) -> Iterator[ExchangeColumns]:
     check, digest = RowCheck(header), ContentDigest(header)
-    names = [name for name in columns_of(header.version) if name in file.schema_arrow.names]
     with file:
         batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=names, use_threads=False)
         while True:
@@ -183,6 +210,7 @@ def _batches(
                 if batch is None:
                     break
                 batch.validate(full=True)
+                batch = decoded(batch, first=check.num_rows)
                 read = to_columns(batch, first=check.num_rows, fingerprint=header.fingerprint)
             columns = check.add(read)
             digest.add(columns)
@@ -204,6 +232,8 @@ def _metadata(header: ExchangeHeader, digest: str) -> dict[str, str]:
         _EXPORTED_KEY: None if header.exported_at is None else header.exported_at.isoformat(),
         _DIGEST_KEY: digest,
         _LOOK_ALIKES_KEY: json.dumps(header.look_alikes) if header.look_alikes else None,
+        _MERGED_KEY: json.dumps(header.merged) if header.merged else None,
+        _RULES_KEY: None if header.rules is None else json.dumps(asdict(header.rules)),
     }
     return {key: value for key, value in given.items() if value is not None}
 
@@ -214,7 +244,7 @@ def _header(metadata: pq.FileMetaData) -> tuple[ExchangeHeader, str | None]:
     version = _version(metadata)
     if version is None:
         raise RequestInvalid(
-            f"the file's {_VERSION_KEY} must be {EARLIER_VERSION} or {FORMAT_VERSION}, but is "
+            f"the file's {_VERSION_KEY} must be {min(VERSIONS)} to {FORMAT_VERSION}, but is "
             f"{_shown(given.get(_VERSION_KEY))}; a file of a later version needs a newer program"
         )
     if _FINGERPRINT_KEY not in given:
@@ -237,9 +267,11 @@ def _header(metadata: pq.FileMetaData) -> tuple[ExchangeHeader, str | None]:
         gallery=given.get(_GALLERY_KEY),
         exported_at=None if exported_at is None else _time(exported_at),
         count=metadata.num_rows,
-        look_alikes=_pairs(given.get(_LOOK_ALIKES_KEY, "[]")),
+        look_alikes=_pairs(given, _LOOK_ALIKES_KEY),
         version=version,
     )
+    if header.has_gallery:
+        header = replace(header, merged=_pairs(given, _MERGED_KEY), rules=_rules(given))
     return header, given.get(_DIGEST_KEY)
 
 
@@ -252,7 +284,7 @@ def _given(metadata: pq.FileMetaData) -> dict[str, str]:
 
 def _version(metadata: pq.FileMetaData) -> int | None:
     """The version that a file says it has; None for one that cannot be read."""
-    known = {str(each): each for each in (EARLIER_VERSION, FORMAT_VERSION)}
+    known = {str(each): each for each in VERSIONS}
     return known.get(_given(metadata).get(_VERSION_KEY, ""))
 
 
@@ -265,20 +297,36 @@ def _time(text: str) -> datetime:
         ) from None
 
 
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+def _pairs(given: Mapping[str, str], key: str) -> tuple[tuple[str, str], ...]:
     """The pairs of a JSON list of lists of two ids."""
     try:
-        pairs = json.loads(text)
+        pairs = json.loads(given.get(key, "[]"))
     except (ValueError, RecursionError):
         pairs = None
     if not isinstance(pairs, list) or not all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)
         for pair in pairs
     ):
-        raise RequestInvalid(
-            f"the file's {_LOOK_ALIKES_KEY} must be a JSON list of pairs of subject ids"
-        )
+        raise RequestInvalid(f"the file's {key} must be a JSON list of pairs of subject ids")
     return tuple((one, other) for one, other in pairs)
+
+
+def _rules(given: Mapping[str, str]) -> GalleryRules | None:
+    """How the gallery decides, by a JSON object with the names of `GalleryRules`."""
+    if _RULES_KEY not in given:
+        return None
+    expected = ", ".join(GalleryRules.__slots__)
+    try:
+        said = json.loads(given[_RULES_KEY])
+        fits = isinstance(said, dict) and set(said) == set(GalleryRules.__slots__)
+        fits = fits and isinstance(said["fusion"], str)
+        fits = fits and type(said["max_templates"]) in (int, type(None))
+        fits = fits and type(said["smallest_lead"]) in (int, float)
+    except (ValueError, RecursionError):
+        fits = False
+    if not fits:
+        raise RequestInvalid(f"the file's {_RULES_KEY} must be a JSON object of {expected}")
+    return GalleryRules(**{**said, "smallest_lead": float(said["smallest_lead"])})
 
 
 @contextmanager
@@ -291,6 +339,20 @@ def _reading(path: Source) -> Iterator[None]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         # The cause may quote what the file holds: it stays out of the message.
         raise _damaged(path) from error
+
+
+@contextmanager
+def _content(source: Source) -> Iterator[Content]:
+    """All bytes of a file."""
+    if not isinstance(source, Path):
+        yield source
+        return
+    # Only where page headers are is it really read.
+    with (
+        source.open("rb") as stream,
+        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        yield content
 
 
 def _name(source: Source) -> str:

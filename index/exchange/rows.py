@@ -17,12 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.details import Details, read_metadata
+from index.rules import GalleryRules
 from index.times import to_microseconds
 
-FORMAT_VERSION = 2
-"""That is written; version 1, without what is kept of people beside their names, is read too."""
+FORMAT_VERSION = 3
+"""That is written."""
 
-EARLIER_VERSION = 1
+VERSIONS = (1, 2, 3)
+"""That are read: 1 knows nothing of people beside their names, 2 nothing of the gallery beside its
+look-alikes."""
+
+_WITHOUT_DETAILS = 1
+_WITHOUT_GALLERY = 2
 
 Source = Path | bytes | bytearray
 """A file, or all that would stand in it."""
@@ -42,6 +48,8 @@ class ExchangeHeader:
         exported_at: when, with a time zone; None where another tool did not say it.
         count: how many rows; None before they are written.
         look_alikes: pairs of the file's subject ids that a photo may not tell apart.
+        merged: pairs of the id of a subject that was merged into another, and that one's id.
+        rules: how the gallery decides; None where another tool did not say it.
         version: of the format.
     """
 
@@ -50,7 +58,19 @@ class ExchangeHeader:
     exported_at: datetime | None = None
     count: int | None = None
     look_alikes: tuple[tuple[str, str], ...] = ()
+    merged: tuple[tuple[str, str], ...] = ()
+    rules: GalleryRules | None = None
     version: int = FORMAT_VERSION
+
+    @property
+    def has_details(self) -> bool:
+        """Whether a file of this version says more of people than their names."""
+        return self.version > _WITHOUT_DETAILS
+
+    @property
+    def has_gallery(self) -> bool:
+        """Whether a file of this version can say who was merged, and how the gallery decides."""
+        return self.version > _WITHOUT_GALLERY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -178,11 +198,20 @@ class ContentDigest:
 
     def __init__(self, header: ExchangeHeader) -> None:
         exported_at = None if header.exported_at is None else to_microseconds(header.exported_at)
-        self._with_details = header.version > EARLIER_VERSION
+        self._with_details = header.has_details
         start = (header.version, header.fingerprint, header.gallery, exported_at)
         self._sha256 = hashlib.sha256(_json(start))
         for pair in header.look_alikes:
             self._sha256.update(_json(pair))
+        if header.has_gallery:
+            rules = header.rules
+            chosen = None if rules is None else (rules.fusion, rules.max_templates)
+            lead = None if rules is None else rules.smallest_lead
+            # With their numbers: else the end of one list could be the beginning of the next.
+            counts = (len(header.look_alikes), len(header.merged))
+            self._sha256.update(_json((*counts, *(chosen or ()), lead)))
+            for pair in header.merged:
+                self._sha256.update(_json(pair))
 
     def add(self, columns: ExchangeColumns) -> None:
         """Take the next rows in, checked."""
@@ -233,5 +262,5 @@ def _texts(
         yield (None if at is None else to_microseconds(at) for at in columns.expires_at)
 
 
-def _json(values: tuple[str | int | None, ...]) -> bytes:
+def _json(values: tuple[str | float | None, ...]) -> bytes:
     return _ENCODER.encode(values).encode()

@@ -12,19 +12,32 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select, update
 
+from embedding.errors import StoreError
 from index.audit.actor import LOCAL, actor_id
-from index.audit.anchor import Anchor, AuditHead
-from index.audit.entries import AuditEntry, AuditEvent, Codes, canonical
+from index.audit.anchor import Anchor, Anchored, AuditHead
+from index.audit.cutting import AuditRetention, cut_line
+from index.audit.entries import (
+    ALL_ENTRIES,
+    AuditEntry,
+    AuditEvent,
+    AuditWanted,
+    Codes,
+    canonical,
+)
 from index.audit.noting import Notes
-from index.audit.verifying import ANCHOR_BEGUN, GAP, AuditReport, verify_chain
+from index.audit.verifying import ANCHOR_BEGUN, GAP, AuditReport
+from index.store.audit_cuts import AuditCuts
 from index.store.audit_rows import (
     HEAD,
-    all_entries,
-    code_of,
     decode_head,
     encode_head,
+    entries_between,
+    first_and_last,
+    goes_on_from,
+    known_cut,
     read_head,
     some_entries,
+    verify_rows,
 )
 from index.store.audit_salts import pseudonyms
 from index.store.bulk import driver_time, insert_rows
@@ -36,7 +49,11 @@ from index.store.tables import audit, facts, utc_now
 logger = logging.getLogger(__name__)
 
 _CURSOR = "audit"
+_NEWEST_FIRST = "audit, newest first"
 _CHUNK = 1000
+
+MOST_LOOKED_AT = 20_000
+"""Entries that a page looks at for those that are wanted: all others wait meanwhile on SQLite."""
 
 
 class AuditLog:
@@ -47,6 +64,7 @@ class AuditLog:
         codes: made with a key that is not in the database.
         anchor: path of the file that remembers how far the log went.
         cursors: of the store.
+        retention: how long entries stay; None for ever.
 
     Raises:
         SettingsInvalid: the anchor's folder is missing.
@@ -55,7 +73,13 @@ class AuditLog:
     """
 
     def __init__(
-        self, database: Database, *, codes: Codes, anchor: Path, cursors: Cursors
+        self,
+        database: Database,
+        *,
+        codes: Codes,
+        anchor: Path,
+        cursors: Cursors,
+        retention: AuditRetention | None = None,
     ) -> None:
         self._database = database
         self._codes = codes
@@ -67,6 +91,15 @@ class AuditLog:
             self._anchor.close()
             raise
         self._notes = Notes(self._record_all)
+        self.cuts = AuditCuts(
+            database,
+            codes=codes,
+            anchor=self._anchor,
+            record=self.record,
+            hold_head=self._hold_head,
+            retention=retention,
+        )
+        """Takes old entries away."""
 
     def write(self, connection: Connection, event: AuditEvent) -> None:
         """Enter an event in the transaction of what it tells of, just before its commit.
@@ -98,47 +131,93 @@ class AuditLog:
         *,
         limit: int,
         cursor: str | None = None,
-        gallery_ids: Sequence[str] | None = None,
+        newest_first: bool = False,
+        wanted: AuditWanted = ALL_ENTRIES,
     ) -> tuple[list[AuditEntry], str | None]:
-        """Return entries, the oldest first, and the cursor of the next page; None at the end.
+        """Return entries and the cursor of the next page; None at the end.
+
+        A page looks at `MOST_LOOKED_AT` entries at most, since the log has no index but its
+        numbers. So one may hold fewer than `limit`, even none, and still have a next one.
 
         Args:
             limit: at most so many.
-            cursor: of the page before.
-            gallery_ids: only entries of these galleries; None for all.
+            cursor: of the page before, in the same order.
+            newest_first: else the oldest one leads.
+            wanted: leaves out the others.
 
         Raises:
             RequestInvalid: the cursor is not of this list.
         """
-        after = 0 if cursor is None else self._cursors.read(cursor, gallery_id=_CURSOR)
+        name = _NEWEST_FIRST if newest_first else _CURSOR
+        begin = None if cursor is None else self._cursors.read(cursor, gallery_id=name)
         self._notes.flush()
         with self._database.transaction() as connection:
-            found = some_entries(connection, after=after, limit=limit + 1, gallery_ids=gallery_ids)
+            # What was before the first one was cut off.
+            first, last = first_and_last(connection)
+            if newest_first:
+                below = last + 1 if begin is None else begin
+                above = max(first - 1, below - 1 - MOST_LOOKED_AT)
+            else:
+                above = max(first - 1, begin or 0)
+                below = min(last, above + MOST_LOOKED_AT) + 1
+            found = entries_between(
+                connection,
+                above=above,
+                below=below,
+                limit=limit + 1,
+                newest_first=newest_first,
+                wanted=wanted,
+            )
         entries = found[:limit]
-        more = len(found) > limit
-        return entries, self.cursor(entries[-1].number) if more else None
-
-    def cursor(self, number: int) -> str:
-        """Return the cursor that points behind an entry."""
-        return self._cursors.write(number, gallery_id=_CURSOR)
+        if len(found) > limit:
+            ends_at = entries[-1].number
+        elif newest_first:
+            ends_at = 0 if above < first else above + 1
+        else:
+            ends_at = 0 if below > last else below - 1
+        return entries, self._cursors.write(ends_at, gallery_id=name) if ends_at else None
 
     def entries(self, *, gallery_ids: Sequence[str] | None = None) -> Iterator[AuditEntry]:
         """Give all entries that are there now, the oldest first.
 
         Args:
             gallery_ids: only entries of these galleries; None for all.
+
+        Raises:
+            StoreError: old entries are cut off meanwhile, faster than these are read.
         """
         self._notes.flush()
-        after = 0
+        return self._after(0, gallery_ids=gallery_ids)
+
+    def lines(self) -> Iterator[str]:
+        """Give all entries as lines of an export, after one on what was cut off.
+
+        Raises:
+            As `entries`.
+        """
+        self._notes.flush()
+        with self._database.reading() as connection:
+            cut = known_cut(connection, self._codes)
+        if cut.count > 0:
+            yield cut_line(cut, self._codes)
+        for entry in self._after(cut.count):
+            yield entry.line()
+
+    def _after(
+        self, after: int, *, gallery_ids: Sequence[str] | None = None
+    ) -> Iterator[AuditEntry]:
+        begun = after > 0
         while True:
             with self._database.transaction() as connection:
                 found = some_entries(
                     connection, after=after, limit=_CHUNK, gallery_ids=gallery_ids
                 )
+                if begun and known_cut(connection, self._codes).count > after:
+                    raise StoreError("the audit log is cut meanwhile; ask again")
             yield from found
             if len(found) < _CHUNK:
                 return
-            after = found[-1].number
+            after, begun = found[-1].number, True
 
     def verify(self) -> AuditReport:
         """Return what is wrong with the log.
@@ -147,11 +226,9 @@ class AuditLog:
             StoreCorrupt: an entry or the anchor cannot be read at all.
         """
         # Before the entries: they are at least as many as it remembers then.
-        anchor = self._anchor.head()
+        anchored = self._anchor.anchored()
         with self._database.picture() as connection:
-            return verify_chain(
-                all_entries(connection), self._codes, head=read_head(connection), anchor=anchor
-            )
+            return verify_rows(connection, self._codes, anchored)
 
     def settle(self) -> None:
         """Write what was noted, and bring the anchor to the log's end and to the disk.
@@ -162,8 +239,11 @@ class AuditLog:
         self._notes.flush()
         with self._database.transaction() as connection:
             head = read_head(connection)
+            cut = known_cut(connection, self._codes)
         if head is not None:
             self._anchor.advance(head)
+            # Of another process, or one that was killed before it could.
+            self._anchor.advance_cut(cut)
             self._anchor.sync()
 
     def close(self) -> None:
@@ -235,18 +315,17 @@ class AuditLog:
         query = select(facts.c.value).where(facts.c.name == HEAD).with_for_update()
         value = connection.execute(query).scalar()
         if value is None:
-            beginning = AuditHead(count=0, code=self._codes.beginning)
-            first_fact(connection, HEAD, encode_head(beginning))
+            first_fact(connection, HEAD, encode_head(self._beginning))
             # Another process may have been quicker, and gone on since.
             value = connection.execute(query).scalar_one()
         return decode_head(value)
 
     def _check_anchor(self) -> None:
         """Have the log tell where it does not go on from what the anchor remembers."""
-        anchored = self._anchor.head()
+        anchored = self._anchor.anchored().head
         with self._database.transaction() as connection:
-            head = read_head(connection) or AuditHead(count=0, code=self._codes.beginning)
-            fits = code_of(connection, anchored.count, self._codes) == anchored.code
+            head = read_head(connection) or self._beginning
+            fits = goes_on_from(connection, anchored, self._codes)
         if self._anchor.is_new and head.count > 0:
             self._tell(ANCHOR_BEGUN, {"found": head.count})
         elif not fits:
@@ -261,9 +340,14 @@ class AuditLog:
     def _tell(self, action: str, told: dict[str, int]) -> None:
         """Enter what became of the log, and begin the anchor at its end."""
         with self._database.transaction() as connection:
-            self._anchor.replace(self._hold_head(connection))
+            cut = known_cut(connection, self._codes)
+            self._anchor.replace(Anchored(head=self._hold_head(connection), cut=cut))
             self._write(connection, [AuditEvent(action=action, facts=told, actor=LOCAL)])
         with self._database.transaction() as connection:
             head = read_head(connection)
         if head is not None:
-            self._anchor.replace(head)
+            self._anchor.replace(Anchored(head=head, cut=cut))
+
+    @property
+    def _beginning(self) -> AuditHead:
+        return AuditHead(count=0, code=self._codes.beginning)

@@ -12,6 +12,7 @@ from embedding.errors import RequestInvalid
 from index.sealing import ChunkContext, Sealer
 from index.store.bulk import insert_rows
 from index.store.database import Database
+from index.store.subject_rows import in_lots
 from index.store.tables import crops, galleries, reviews, subjects, templates
 
 Of = Literal["template", "review"]
@@ -106,6 +107,64 @@ def move_crops(
         again = sealer.seal(sealer.unseal(sealed, context=before), context=after)
         which = crops.c[f"{of}_id"] == row_id
         connection.execute(update(crops).where(which).values(sealed=again))
+
+
+def carry_crops(
+    connection: Connection,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    old_gallery: str,
+    new_gallery: str,
+    sealer: Sealer,
+) -> int:
+    """Give templates of another gallery the crops of those that they were made after.
+
+    Args:
+        connection: in a transaction that holds the other gallery.
+        pairs: public ids of a template and of the one made after it; one that is gone, or has a
+            crop, is passed over.
+        old_gallery: public id.
+        new_gallery: public id.
+        sealer: of both.
+
+    Returns:
+        How many crops were written.
+
+    Raises:
+        StoreCorrupt: a crop was changed.
+        SealKeyMissing: one is sealed with a key that is not at hand.
+    """
+    query = (
+        select(
+            templates.c.id,
+            templates.c.public_id,
+            subjects.c.public_id.label("subject"),
+            crops.c.sealed,
+        )
+        .join(subjects, subjects.c.id == templates.c.subject_id)
+        .outerjoin(crops, crops.c.template_id == templates.c.id)
+    )
+    known = {
+        row.public_id: row
+        for some in in_lots([each for pair in pairs for each in pair])
+        for row in connection.execute(query.where(templates.c.public_id.in_(some)))
+    }
+    written: dict[int, bytes] = {}
+    for old_id, new_id in pairs:
+        old, new = known.get(old_id), known.get(new_id)
+        if old is None or old.sealed is None or new is None or new.sealed is not None:
+            continue
+        context = crop_context("template", old_id, gallery_id=old_gallery, subject_id=old.subject)
+        written[new.id] = seal_crop(
+            sealer.unseal(old.sealed, context=context),
+            "template",
+            new_id,
+            gallery_id=new_gallery,
+            subject_id=new.subject,
+            sealer=sealer,
+        )
+    insert_crops(connection, "template", written)
+    return len(written)
 
 
 def reseal_crops(database: Database, *, old: Sealer, new: Sealer) -> int:

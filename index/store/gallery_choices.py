@@ -3,7 +3,7 @@
 Every public method is one transaction and thread safe.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -21,7 +21,7 @@ from index.store.change_log import (
     write_changes,
 )
 from index.store.clock import ForwardClock
-from index.store.crop_rows import crop_context, template_crop
+from index.store.crop_rows import carry_crops, crop_context, template_crop
 from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.erasures import Erasures
@@ -166,6 +166,29 @@ class GalleryChoices(GalleryReads):
             crop = self._sealer.unseal(sealed, context=context)
             self._enter(connection, "crop.show", row.owner)
         return crop
+
+    def carry_crops(self, old: StoredGallery, pairs: Sequence[tuple[str, str]]) -> int:
+        """Give templates the crops of those of another gallery that they were made after.
+
+        Args:
+            old: the other gallery.
+            pairs: see `index.store.crop_rows.carry_crops`; some hundred at a time.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+            StoreCorrupt: a crop was changed.
+            SealKeyMissing: one is sealed with a key that is not at hand.
+        """
+        with self._database.transaction() as connection:
+            # Held, so that none of the templates is removed meanwhile.
+            begin_change(connection, self._row)
+            return carry_crops(
+                connection,
+                pairs,
+                old_gallery=old.id,
+                new_gallery=self.gallery.id,
+                sealer=self._sealer,
+            )
 
     def _enter(
         self,

@@ -3,7 +3,7 @@
 Every public method is one transaction and thread safe; what it returned from is on disk.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select
 
 from embedding.errors import SubjectNotFound, TemplateNotFound
-from index.exchange.rows import ExchangeRow
 from index.ledger.chain import LedgerHead
 from index.ledger.entries import Removal, RemovalKind
 from index.records import Enrolled, NewSubject
@@ -39,7 +38,6 @@ from index.store.merged_subjects import forget_all_merged, removed_with
 from index.store.rule_rows import read_rules
 from index.store.subject_rows import row_of, subject_not_found, write_version
 from index.store.tables import galleries, subjects, templates, utc_now
-from index.store.template_import import Imported, import_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,32 +112,6 @@ class GalleryStore(GalleryPeople):
             return added
 
         return self._erasures.removing(self.gallery.id, change, finish=finish)
-
-    def import_rows(
-        self,
-        batches: Iterable[Sequence[ExchangeRow]],
-        *,
-        look_alikes: Collection[tuple[str, str]] = (),
-    ) -> Imported:
-        """Write rows of an exchange file, all or none; see `import_rows` for the rules.
-
-        Args:
-            batches: checked. They are asked for within the transaction, which holds the gallery:
-                nobody is removed from it meanwhile. What they raise undoes everything.
-            look_alikes: pairs of the file's subject ids.
-
-        Raises:
-            GalleryNotFound: the gallery was deleted.
-            ModelMismatch: a row is of another model.
-            RequestInvalid: the rows contradict each other or what the gallery holds.
-        """
-        with self._erasures.changing(self.gallery.id) as connection:
-            done = import_rows(
-                connection, self.gallery, batches, sealer=self._sealer, look_alikes=look_alikes
-            )
-            facts = {"num_templates": done.num_templates, "num_subjects": done.num_subjects}
-            self._enter(connection, "gallery.import", facts=facts)
-            return done
 
     def remove_subject(self, public_id: str, *, versions: Versions = None) -> RemovedTemplates:
         """Remove the subject and its templates.

@@ -24,6 +24,17 @@ def merged_into(connection: Connection, gallery: int, public_id: str) -> str | N
     return None if value is None else value.decode()
 
 
+def all_merged(connection: Connection, gallery: int) -> list[tuple[str, str]]:
+    """Return who was merged into whom, as public ids, by the ids that are gone."""
+    start = _merged(gallery, "")
+    rows = connection.execute(
+        select(facts.c.name, facts.c.value)
+        .where(facts.c.name.startswith(start))
+        .order_by(facts.c.name)
+    ).all()
+    return [(row.name.removeprefix(start), row.value.decode()) for row in rows]
+
+
 def note_merged(connection: Connection, gallery: int, *, gone: str, into: str) -> None:
     """Remember that one, and all that it took before, live on in another.
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from embedding.errors import GalleryExists, RequestInvalid, StoreError
+from embedding.errors import GalleryExists, RequestInvalid, SettingsInvalid, StoreError
 from index.audit.anchor import ANCHOR_NAME
+from index.audit.cutting import AuditRetention
 from index.audit.entries import AuditEvent, Codes
 from index.events import EventRules
 from index.key_file import KeyFileSealer
@@ -66,6 +67,7 @@ class Store:
         database_url: str | None = None,
         ledger: Path | None = None,
         audit_anchor: Path | None = None,
+        audit_retention: AuditRetention | None = None,
         event_rules: EventRules | None = None,
     ) -> None:
         """Open the database, with its schema brought up to date.
@@ -78,10 +80,12 @@ class Store:
                 holds and the database has not done is carried out.
             audit_anchor: file that remembers how far the audit log went; None for one in the
                 data folder.
+            audit_retention: how long entries of the audit log stay; None for ever.
             event_rules: how long events and reviews are kept; the usual ones by default.
 
         Raises:
-            SettingsInvalid: a URL of another kind, or ledger or anchor in the data folder.
+            SettingsInvalid: a URL of another kind, ledger, anchor or archive in the data folder,
+                or a folder of theirs that is missing.
             LedgerUnfit: the database has a ledger and none was given, or not its newest one.
             SealKeyMissing: the sealer has not the key that the templates are sealed with.
             StoreNewer: written by a newer version of this program.
@@ -99,7 +103,7 @@ class Store:
                 check_sealer(connection, sealer, database_id=self.database_id)
             self._resealed = new_mark(sealer, database_id=self.database_id)
             self._cursors = Cursors(self.secret("cursor"))
-            self.audit = self._opened_audit(audit_anchor)
+            self.audit = self._opened_audit(audit_anchor, audit_retention)
             """What was done, by whom and when."""
             undo.callback(self.audit.close)
             self._erasures = self._opened_erasures(ledger)
@@ -383,14 +387,23 @@ class Store:
         self.database.close()
         self._erasures.close()
 
-    def _opened_audit(self, anchor: Path | None) -> AuditLog:
+    def _opened_audit(self, anchor: Path | None, retention: AuditRetention | None) -> AuditLog:
         if anchor is not None:
             check_outside(anchor, data_folder=self.path, what="the audit log's anchor")
+        archive = None if retention is None else retention.archive
+        if archive is not None:
+            check_outside(archive, data_folder=self.path, what="the audit log's archive")
+            if not archive.is_dir():
+                # It is not made: an unmounted disk would go unnoticed.
+                raise SettingsInvalid(
+                    f"the folder {archive} of the audit log's archive is missing; mount or make it"
+                )
         return AuditLog(
             self.database,
             codes=Codes(key=self.secret("audit"), database_id=self.database_id),
             anchor=self.path / ANCHOR_NAME if anchor is None else anchor,
             cursors=self._cursors,
+            retention=retention,
         )
 
     def _opened_erasures(self, path: Path | None) -> Erasures:

@@ -4,19 +4,20 @@ The ids stay, so that a removal ledger goes on to tell who was erased, and a fil
 twice changes nothing the second time.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from sqlalchemy import Connection, Table, select
 
 from embedding.errors import ModelMismatch, RequestInvalid
-from index.exchange.rows import ExchangeRow
+from index.exchange.rows import ExchangeHeader, ExchangeRow
 from index.sealing import Sealer
-from index.store.change_log import Change, GalleryState, begin_change, write_changes
+from index.store.change_log import Change, begin_change, write_changes
 from index.store.imported_subjects import Owners, find_or_import
 from index.store.imported_templates import TemplateWriter
 from index.store.look_alike_rows import declare_known
+from index.store.merged_elsewhere import note_known
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import in_lots
 from index.store.tables import subjects, templates, utc_now
@@ -31,68 +32,68 @@ class Imported:
         num_subjects: made.
         num_present: templates that were there already, left as they are.
         num_look_alikes: pairs of subjects that were not declared look-alikes before.
+        num_merged: subjects of which it was not known before that they were merged into another.
+        num_dropped: of the templates of these people, written now or before, that were removed
+            since the gallery keeps no more of a person.
+        rules_taken_over: whether the gallery decides as the file says from now on.
     """
 
     num_templates: int = 0
     num_subjects: int = 0
     num_present: int = 0
     num_look_alikes: int = 0
+    num_merged: int = 0
+    num_dropped: int = 0
+    rules_taken_over: bool = False
 
 
-def import_rows(
-    connection: Connection,
-    gallery: StoredGallery,
-    batches: Iterable[Sequence[ExchangeRow]],
-    *,
-    sealer: Sealer,
-    look_alikes: Collection[tuple[str, str]] = (),
-) -> Imported:
-    """Write rows into a gallery; what is raised leaves the transaction to be rolled back.
+class GalleryImport:
+    """An import under way; what is raised leaves the transaction to be rolled back.
 
     A subject is the gallery's subject with the same id, or the one with the same name or external
     id; else it is made, with the id of the file. A label that the gallery's subject lacks is
     taken over.
 
     Args:
-        connection: in a transaction.
+        connection: in a transaction, which holds the gallery from here on.
         gallery: its row.
-        batches: checked.
+        header: of the file. Of its pairs of look-alikes, and of merged subjects, those are taken
+            over whose subjects are in the gallery afterwards; None for none.
         sealer: seals the vectors.
-        look_alikes: pairs of subject ids of the file; of those whose subjects are in the gallery
-            afterwards, a declaration is taken over.
 
     Raises:
         ModelMismatch: a row is of another model.
         RequestInvalid: a name or external id is another subject's or another one than the
             gallery's, or an id is in use in another gallery.
     """
-    state = begin_change(connection, gallery.row_id, name=gallery.name)
-    paired = frozenset(chain.from_iterable(look_alikes))
-    work = _Import(connection, gallery, state, sealer=sealer, paired=paired)
-    for batch in batches:
-        work.add(batch)
-    work.declare(look_alikes)
-    return work.done
 
-
-class _Import:
     def __init__(
         self,
         connection: Connection,
         gallery: StoredGallery,
-        state: GalleryState,
         *,
+        header: ExchangeHeader | None,
         sealer: Sealer,
-        paired: Collection[str],
     ) -> None:
         self.done = Imported()
-        self._paired = paired
+        self.state = begin_change(connection, gallery.row_id, name=gallery.name)
+        """Where the gallery's counter stands."""
+        self.owner_ids: set[str] = set()
+        """Of the gallery's subjects that got templates."""
+        self._look_alikes = () if header is None else header.look_alikes
+        self._merged = () if header is None else header.merged
+        self._paired = frozenset(chain(*self._look_alikes, (into for _, into in self._merged)))
         self._ids_here: dict[str, str] = {}
         self._connection = connection
         self._gallery = gallery
-        self._state = state
         self._now = utc_now()
         self._templates = TemplateWriter(connection, gallery, sealer=sealer, now=self._now)
+
+    @property
+    def was_empty(self) -> bool:
+        """Whether nobody is in the gallery; to be asked before the first rows."""
+        own = select(subjects.c.id).where(subjects.c.gallery_id == self._gallery.row_id).limit(1)
+        return self.state.num_templates == 0 and self._connection.scalar(own) is None
 
     def add(self, rows: Sequence[ExchangeRow]) -> None:
         """Write the next rows."""
@@ -104,32 +105,34 @@ class _Import:
             subjects, {row.subject_id for row in new if row.subject_id is not None}
         )
         owners = find_or_import(self._connection, self._gallery.row_id, new, now=self._now)
-        first = self._state.sequence + len(owners.log) + 1
+        first = self.state.sequence + len(owners.log) + 1
         row_ids = self._templates.write(new, owners.by_id, first=first)
         self._log(new, owners, row_ids)
         self._ids_here.update(
             (given, owner.id) for given, owner in owners.by_id.items() if given in self._paired
         )
+        self.owner_ids.update(owner.id for owner in owners.by_id.values())
         self.done.num_templates += len(new)
         self.done.num_subjects += owners.num_created
 
-    def declare(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Declare the file's pairs look-alikes, as the gallery calls them, after all rows."""
-        here = self._ids_here
-        new = declare_known(
-            self._connection,
-            self._gallery.row_id,
-            ((here.get(one, one), here.get(other, other)) for one, other in pairs),
-        )
-        if new:
-            write_changes(
-                self._connection,
-                self._gallery.row_id,
-                [Change(kind="look_alike_declared", subject_id=one) for one, _ in new],
-                before=self._state,
-                at=self._now,
-            )
+    def finish(self) -> None:
+        """Take over what the file says of its people together, after all rows."""
+        new = declare_known(self._connection, self._gallery.row_id, self._here(self._look_alikes))
+        self._write([Change(kind="look_alike_declared", subject_id=one) for one, _ in new])
         self.done.num_look_alikes = len(new)
+        known = self._here(self._merged)
+        self.done.num_merged = note_known(self._connection, self._gallery.row_id, known)
+
+    def _here(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Pairs of the file's ids as the gallery calls them."""
+        here = self._ids_here
+        return [(here.get(one, one), here.get(other, other)) for one, other in pairs]
+
+    def _write(self, log: Sequence[Change]) -> None:
+        if log:
+            self.state = write_changes(
+                self._connection, self._gallery.row_id, log, before=self.state, at=self._now
+            )
 
     def _check_model(self, rows: Sequence[ExchangeRow]) -> None:
         for row in rows:
@@ -171,11 +174,11 @@ class _Import:
             )
             for row, row_id in zip(rows, row_ids, strict=True)
         )
-        self._state = write_changes(
+        self.state = write_changes(
             self._connection,
             self._gallery.row_id,
             [*owners.log, *added],
-            before=self._state,
+            before=self.state,
             at=self._now,
             num_templates=len(rows),
             num_subjects=owners.num_without_templates,

@@ -10,13 +10,13 @@ from sqlalchemy import select
 from embedding.errors import TemplateNotFound
 from index.moves import TemplatePage
 from index.store import template_rows
-from index.store.gallery_store import GalleryStore
+from index.store.importing_store import ImportingStore
 from index.store.removed_subjects import RemovedSubject, removed_template
 from index.store.subject_rows import row_of
 from index.store.tables import templates
 
 
-class TemplateStore(GalleryStore):
+class TemplateStore(ImportingStore):
     """One gallery in SQL, with its templates one by one."""
 
     def template_page(self, subject_id: str, *, limit: int, cursor: str | None) -> TemplatePage:

@@ -18,6 +18,7 @@ def new_gallery_answer(made: StoredGallery, embedders: Embedders) -> schemas.Gal
     """A gallery as it is when it is made."""
     names = {model.card.fingerprint: model.card.name for model in embedders.installed()}
     return schemas.GalleryAnswer(
+        id=made.id,
         name=made.name,
         num_subjects=0,
         num_templates=0,
@@ -32,6 +33,7 @@ def gallery_answer(gallery: Gallery, embedders: Embedders) -> schemas.GalleryAns
     """A gallery, with its model's name where that is installed."""
     names = {model.card.fingerprint: model.card.name for model in embedders.installed()}
     return schemas.GalleryAnswer(
+        id=gallery.id,
         name=gallery.name,
         num_subjects=gallery.num_subjects,
         num_templates=gallery.num_templates,
@@ -65,6 +67,9 @@ def import_answer(done: Transferred, *, has_ledger: bool) -> schemas.ImportAnswe
         num_subjects=done.imported.num_subjects,
         num_present=done.imported.num_present,
         num_look_alikes=done.imported.num_look_alikes,
+        num_merged=done.imported.num_merged,
+        num_dropped=done.imported.num_dropped,
+        rules_taken_over=done.imported.rules_taken_over,
         num_left_out=len(done.left_out),
         left_out=list(done.left_out[:_MAX_IDS]),
         has_ledger=has_ledger,
@@ -79,7 +84,6 @@ def gallery_details(
     thresholds = _thresholds(gallery, embedders, settings=settings)
     return schemas.GalleryDetailsAnswer(
         **gallery_answer(gallery, embedders).model_dump(),
-        id=gallery.id,
         rules=schemas.RulesAnswer(
             fusion=rules.fusion,
             max_templates=rules.max_templates,

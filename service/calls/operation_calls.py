@@ -51,9 +51,34 @@ def revoke_key(key_id: str) -> Call[schemas.KeyAnswer]:
     return delete(schemas.KeyAnswer, path_of("keys", key_id), repeatable=True)
 
 
-def audit(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.AuditAnswer]:
-    """A page of the audit log."""
-    return get(schemas.AuditAnswer, path_of("audit"), page(limit, cursor))
+def audit(
+    *,
+    limit: int = 100,
+    cursor: str | None = None,
+    newest_first: bool = False,
+    actor: str | None = None,
+    action: str | None = None,
+    refused: bool = False,
+) -> Call[schemas.AuditAnswer]:
+    """A page of the audit log; with a condition it may be empty and still have a next one.
+
+    Args:
+        limit: at most so many entries.
+        cursor: of the page before, asked likewise.
+        newest_first: else the oldest one leads.
+        actor: only what this key's id did.
+        action: only this one and its family: ``subject`` means ``subject.enroll``, too.
+        refused: only what was refused.
+    """
+    query = page(
+        limit,
+        cursor,
+        newest_first="true" if newest_first else None,
+        actor=actor,
+        action=action,
+        refused="true" if refused else None,
+    )
+    return get(schemas.AuditAnswer, path_of("audit"), query)
 
 
 def models() -> Call[schemas.ModelsAnswer]:

@@ -177,6 +177,10 @@ def import_gallery(
         f"imported {done.num_templates} templates and {done.num_subjects} new people; "
         f"{done.num_present} templates were there already"
     )
+    if done.num_dropped:
+        typer.echo(f"{done.num_dropped} templates went: the gallery keeps no more of one person")
+    if done.rules_taken_over:
+        typer.echo("the gallery decides as the file says; calibrate it")
     if done.num_left_out:
         typer.echo(f"{done.num_left_out} templates were erased here and are left out")
     if not done.has_ledger:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
+from index.audit.entries import AuditWanted
 from service import schemas
 from service.access import PartsOf, allowed
 from service.assembly import Parts
@@ -16,6 +17,9 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 JSON_LINES = "application/jsonl"
 
+_PLAIN = "^[ -~]*$"
+"""Printable ASCII: no entry has other characters, and PostgreSQL takes no U+0000."""
+
 Reader = Annotated[Caller, Depends(allowed(Permission.READ_AUDIT))]
 
 
@@ -25,12 +29,45 @@ def list_audit(
     caller: Reader,
     limit: Annotated[int, Query(ge=1, le=1000, description="Entries on the page.")] = 100,
     cursor: Annotated[
-        str | None, Query(max_length=1000, description="`next_cursor` of the page before.")
+        str | None,
+        Query(max_length=1000, description="`next_cursor` of the page before, asked likewise."),
     ] = None,
+    newest_first: Annotated[bool, Query(description="Else the oldest entry leads.")] = False,
+    actor: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            pattern=_PLAIN,
+            description="Only what this key's id did.",
+            examples=["0a1b2c3d4e5f"],
+        ),
+    ] = None,
+    action: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            pattern=_PLAIN,
+            description="Only this one and its family: `subject` means `subject.enroll`, too.",
+            examples=["subject"],
+        ),
+    ] = None,
+    refused: Annotated[bool, Query(description="Only what was refused.")] = False,
 ) -> schemas.AuditAnswer:
-    """List what was done, page by page, the oldest entry first."""
+    """List what was done, page by page, the oldest entry first unless asked otherwise.
+
+    A page may hold fewer entries than `limit`, even none, and still have a next one.
+    """
+    reached = _reached(parts, caller)
     entries, next_cursor = parts.galleries.audit.page(
-        limit=limit, cursor=cursor, gallery_ids=_reached(parts, caller)
+        limit=limit,
+        cursor=cursor,
+        newest_first=newest_first,
+        wanted=AuditWanted(
+            gallery_ids=None if reached is None else tuple(reached),
+            actor=actor,
+            action=action,
+            refused=refused,
+        ),
     )
     return schemas.AuditAnswer(
         entries=[schemas.AuditEntryAnswer.of(entry) for entry in entries], next_cursor=next_cursor
@@ -55,8 +92,13 @@ def export_audit(parts: PartsOf, caller: Reader) -> StreamingResponse:
     """
     reached = _reached(parts, caller)
 
+    log = parts.galleries.audit
+
     def lines() -> Iterator[str]:
-        for entry in parts.galleries.audit.entries(gallery_ids=reached):
+        if reached is None:
+            yield from (f"{line}\n" for line in log.lines())
+            return
+        for entry in log.entries(gallery_ids=reached):
             yield entry.line() + "\n"
 
     return StreamingResponse(lines(), media_type=JSON_LINES)

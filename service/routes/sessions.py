@@ -13,6 +13,7 @@ from service.openapi import body_of, problems
 from service.reading import SMALL_BODY_BYTES, read_body
 from service.session_cookie import check_page, clear_cookie, session_token, set_cookie
 from service.sessions import Session
+from service.settings import Settings
 
 router = APIRouter(prefix="/session", tags=["page"])
 
@@ -32,13 +33,15 @@ async def begin_session(
     name_actor(session.caller.key_id)
     parts.galleries.audit.note(AuditEvent(action="session.begin"))
     set_cookie(response, token, scheme=scheme)
-    return _answer(session)
+    return _answer(session, parts.settings)
 
 
 @router.get("", responses=problems())
-def show_session(session: Annotated[Session, Depends(asking)]) -> schemas.SessionAnswer:
+def show_session(
+    session: Annotated[Session, Depends(asking)], parts: PartsOf
+) -> schemas.SessionAnswer:
     """Tell whose key it is, and what it may do."""
-    return _answer(session)
+    return _answer(session, parts.settings)
 
 
 @router.delete("", status_code=204, responses=problems())
@@ -55,12 +58,18 @@ def end_session(request: Request, response: Response, parts: PartsOf) -> None:
     clear_cookie(response, scheme=check_page(request))
 
 
-def _answer(session: Session) -> schemas.SessionAnswer:
+def _answer(session: Session, settings: Settings) -> schemas.SessionAnswer:
     caller = session.caller
+    features: list[schemas.Feature] = []
+    if settings.reviews:
+        features.append("reviews")
+    if settings.keep_crops:
+        features.append("crops")
     return schemas.SessionAnswer(
         key_id=caller.key_id,
         role=caller.role,
         galleries=None if caller.galleries is None else sorted(caller.galleries),
         permissions=caller.permissions,
+        features=features,
         expires_at=session.expires_at,
     )

@@ -41,7 +41,7 @@ from service.schemas.keys import KeyAnswer, KeysAnswer, NewKeyAnswer
 from service.schemas.looks import LookAlikeAnswer, LookAlikesAnswer, SubjectLookAlikesAnswer
 from service.schemas.operation import HealthAnswer, ReadyAnswer
 from service.schemas.reviews import ReviewAnswer, ReviewsAnswer
-from service.schemas.sessions import SessionAnswer
+from service.schemas.sessions import Feature, SessionAnswer
 from service.schemas.subjects import (
     ErasedAnswer,
     ErasureContent,
@@ -85,6 +85,7 @@ __all__ = [
     "EventAnswer",
     "EventsAnswer",
     "FaceAnswer",
+    "Feature",
     "GalleriesAnswer",
     "GalleryAnswer",
     "GalleryDetailsAnswer",

@@ -5,12 +5,19 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from service.schemas.base import CREATED, FINGERPRINT, Answer, GalleryName, ModelRef
+from service.schemas.base import CREATED, FINGERPRINT, SUBJECT_ID, Answer, GalleryName, ModelRef
 
 
 class GalleryAnswer(Answer):
     """A gallery."""
 
+    id: Annotated[
+        str,
+        Field(
+            description="As in the audit log and receipts; never changes.",
+            examples=[SUBJECT_ID],
+        ),
+    ]
     name: GalleryName
     num_subjects: Annotated[int, Field(examples=[6])]
     num_templates: Annotated[int, Field(examples=[18])]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.schemas.base import SUBJECT_ID, Answer, ThresholdAnswer
+from service.schemas.base import Answer, ThresholdAnswer
 from service.schemas.galleries import GalleryAnswer
 from service.schemas.identifying import CalibrationAnswer
 
@@ -35,12 +35,6 @@ class RulesAnswer(Answer):
 class GalleryDetailsAnswer(GalleryAnswer):
     """A gallery with how it decides."""
 
-    id: Annotated[
-        str,
-        Field(
-            description="As in the audit log and receipts; never changes.", examples=[SUBJECT_ID]
-        ),
-    ]
     rules: RulesAnswer
     match: Annotated[
         ThresholdAnswer | None,

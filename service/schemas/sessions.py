@@ -1,12 +1,15 @@
 """Who is asking."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from service.auth import Permission, Role
 from service.schemas.base import CREATED, Answer
+
+Feature = Literal["reviews", "crops"]
+"""What a page shows only where there is some."""
 
 
 class SessionAnswer(Answer):
@@ -19,6 +22,10 @@ class SessionAnswer(Answer):
         Field(description="That the key is tied to; null for all.", examples=[["front-door"]]),
     ]
     permissions: Annotated[list[Permission], Field(examples=[["identify"]])]
+    features: Annotated[
+        list[Feature],
+        Field(description="What the operator switched on.", examples=[["reviews"]]),
+    ]
     expires_at: Annotated[
         datetime | None,
         Field(

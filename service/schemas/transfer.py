@@ -18,6 +18,23 @@ class ImportAnswer(Answer):
     num_look_alikes: Annotated[
         int, Field(description="Pairs that were not declared before.", examples=[1])
     ]
+    num_merged: Annotated[
+        int,
+        Field(
+            description="People who are known now to have been merged into others.", examples=[1]
+        ),
+    ]
+    num_dropped: Annotated[
+        int,
+        Field(
+            description="Templates of the file's people that were removed, written now or before, "
+            "since the gallery keeps no more of a person.",
+            examples=[0],
+        ),
+    ]
+    rules_taken_over: Annotated[
+        bool, Field(description="Whether the gallery, empty before, decides as the file says.")
+    ]
     num_left_out: Annotated[
         int, Field(description="Templates that the removal ledger keeps out.", examples=[1])
     ]

@@ -56,6 +56,22 @@ class DataSettings(Section):
             "Unset: `audit.anchor` in the data folder."
         ),
     ] = None
+    audit_keep_days: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=36_600,
+            description="Entries of the audit log that are older are cut off its beginning, once "
+            "a day. Unset: all stay.",
+        ),
+    ] = None
+    audit_archive: Annotated[
+        Path | None,
+        Field(
+            description="Folder, outside the data folder, that gets entries as files before they "
+            "are cut off. Unset: they are deleted."
+        ),
+    ] = None
     audit_identifies: Annotated[
         bool, Field(description="Enter every identification into the audit log, too.")
     ] = True

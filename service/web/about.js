@@ -64,9 +64,10 @@ function figures(values) {
   return h(
     "dl",
     { class: "figures" },
-    Object.entries(values).map(([name, value]) => [
-      h("dt", {}, inWords(name)),
-      h("dd", {}, value !== null && typeof value === "object" && !Array.isArray(value) ? figures(value) : String(value)),
-    ]),
+    Object.entries(values).map(([name, value]) => {
+      const several = value !== null && typeof value === "object" && !Array.isArray(value);
+      const kind = several ? "group" : null;
+      return [h("dt", { class: kind }, inWords(name)), h("dd", { class: kind }, several ? figures(value) : String(value))];
+    }),
   );
 }

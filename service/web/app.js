@@ -2,20 +2,25 @@
 
 import { ask } from "./api.js";
 import { about } from "./about.js";
+import { audit } from "./audit.js";
 import { enroll } from "./enroll.js";
 import { errorBox, field, h, run } from "./dom.js";
 import { galleries } from "./galleries.js";
 import { identify } from "./identify.js";
 import { keys } from "./keys.js";
 import { people } from "./people.js";
+import { reviews } from "./reviews.js";
 import { chooseGallery, galleryNames, loadGalleries, may, readAddress, state } from "./state.js";
 
+/** `within`: the view works in the gallery that is chosen above it. */
 const VIEWS = [
-  { name: "identify", title: "Identify", make: identify, permission: "identify" },
-  { name: "enroll", title: "Enroll", make: enroll, permission: "enroll" },
-  { name: "people", title: "People", make: people, permission: "read_subjects" },
+  { name: "identify", title: "Identify", make: identify, permission: "identify", within: true },
+  { name: "reviews", title: "Reviews", make: reviews, permission: "review", within: true },
+  { name: "enroll", title: "Enroll", make: enroll, permission: "enroll", within: true },
+  { name: "people", title: "People", make: people, permission: "read_subjects", within: true },
   { name: "galleries", title: "Galleries", make: galleries, permission: "read_galleries" },
   { name: "keys", title: "Keys", make: keys, permission: "manage_keys" },
+  { name: "audit", title: "Audit log", make: audit, permission: "read_audit" },
   { name: "about", title: "About", make: about, permission: null },
 ];
 
@@ -103,12 +108,13 @@ async function signOut() {
 function allowedViews() {
   return VIEWS.filter((each) => {
     if (each.name === "keys" && state.session.galleries !== null) return false;
+    if (each.name === "reviews" && !state.session.features.includes("reviews")) return false;
     return each.permission === null || may(each.permission);
   });
 }
 
-function galleryChooser() {
-  if (!may("identify")) return null;
+function galleryChooser(view) {
+  if (!view.within) return null;
   const names = galleryNames();
   const input =
     names === null
@@ -137,7 +143,7 @@ function drawTop(current) {
     h(
       "div",
       { class: "who" },
-      galleryChooser(),
+      galleryChooser(current),
       h("span", { class: "role", title: `key ${state.session.key_id}` }, state.session.role),
       h("button", { type: "button", class: "quiet", on: { click: signOutClicked } }, "Sign out"),
     ),
@@ -154,6 +160,8 @@ function route({ focus = true } = {}) {
   const view = views.find((each) => `#${each.name}` === location.hash) ?? views[0];
   document.title = `${view.title} · FaceGallery`;
   drawTop(view);
+  // On a narrow screen the views are a strip that is wider than the screen.
+  top.querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "center" });
   show(view.make({ refresh: () => route({ focus: false }), redrawTop: () => drawTop(view) }), { focus });
 }
 

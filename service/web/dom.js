@@ -50,6 +50,7 @@ export async function run(button, task, failed) {
 }
 
 let numFields = 0;
+let numDialogs = 0;
 
 /** A labelled input; `hint` is read with it. */
 export function field(label, input, hint = null) {
@@ -76,12 +77,25 @@ export function errorBox(error, ...children) {
   return alertBox(error.name === "Problem" ? capital(error.message) : "The page failed; reload it.", ...children);
 }
 
+/** Shows an error in place of what could not be loaded, with a button that tries again. */
+export function againBox(error, again) {
+  const button = h("button", { type: "button" }, "Try again");
+  const box = errorBox(error, h("div", { class: "actions" }, button));
+  button.addEventListener("click", () => {
+    box.replaceWith(h("p", {}, "Loading …"));
+    again();
+  });
+  return box;
+}
+
 /** A dialog over the page; it is gone once it is closed. */
 export function openDialog(title, ...children) {
+  // One may lie over another.
+  const id = `dialog-${(numDialogs += 1)}`;
   const dialog = h(
     "dialog",
-    { "aria-labelledby": "dialog-title" },
-    h("h2", { id: "dialog-title" }, title),
+    { "aria-labelledby": id },
+    h("h2", { id }, title),
     ...children,
   );
   dialog.addEventListener("close", () => dialog.remove());
@@ -135,9 +149,22 @@ export function count(number, one, several = `${one}s`) {
   return `${number.toLocaleString()} ${number === 1 ? one : several}`;
 }
 
+/** The last second of a day here, of a field for dates; null where that is empty. */
+export function endOfDay(date) {
+  return date ? new Date(`${date}T23:59:59`).toISOString() : null;
+}
+
+/** The day here of a time, as a field for dates has it; empty without one. */
+export function dayOf(iso) {
+  if (!iso) return "";
+  const at = new Date(iso);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${String(at.getFullYear()).padStart(4, "0")}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
 /** A time as people write it here. */
-export function when(iso) {
-  return iso ? new Date(iso).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "never";
+export function when(iso, timeStyle = "short") {
+  return iso ? new Date(iso).toLocaleString([], { dateStyle: "medium", timeStyle }) : "never";
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { ask, newOnce } from "./api.js";
 import { openCamera, whyNoCamera } from "./camera.js";
-import { count, errorBox, field, h, run } from "./dom.js";
+import { alertBox, count, endOfDay, errorBox, field, h, run } from "./dom.js";
 import { fileButton, photoStage, takeDrops, takePastes } from "./photo.js";
 import { state } from "./state.js";
 import { QUALITY_REASONS, figure, inWords, nameOf } from "./words.js";
@@ -18,6 +18,9 @@ export function enroll({ refresh }) {
   live.hidden = true;
   const name = h("input", { required: true, maxlength: 200, autocomplete: "off", name: "name" });
   const externalId = h("input", { maxlength: 255, autocomplete: "off", spellcheck: "false", name: "external-id" });
+  const purpose = h("input", { maxlength: 200, autocomplete: "off", name: "purpose" });
+  const consent = h("input", { maxlength: 255, autocomplete: "off", name: "consent" });
+  const until = h("input", { type: "date", name: "until" });
   const report = h("div", { class: "report", "aria-live": "polite" });
   const check = h("button", { type: "submit", class: "primary" }, "Check");
   const adding = h("div", { class: "actions" });
@@ -31,9 +34,17 @@ export function enroll({ refresh }) {
         },
       },
     },
-    h("fieldset", { class: "drop" }, h("legend", {}, "Photos of one person"), strip, live, adding, h("p", { class: "hint" }, "Three or more from different days recognise best. Drop or paste works, too. Photos are not stored.")),
+    h("fieldset", { class: "drop" }, h("legend", {}, "Photos of one person"), strip, live, adding, h("p", { class: "hint" }, "Three or more from different days recognise best. ", h("span", { class: "pointer" }, "Drop or paste works, too. "), "Photos are not stored.")),
     field("Name", name),
-    h("details", {}, h("summary", {}, "More"), field("Your own id", externalId, "For example a ticket number; optional.")),
+    h(
+      "details",
+      {},
+      h("summary", {}, "More, all optional"),
+      field("Your own id", externalId, "For example a ticket number."),
+      field("Purpose", purpose, "Why the person is here."),
+      field("Consent", consent, "Where you keep it."),
+      field("Erased at the end of", until, "Empty: kept until removed."),
+    ),
     h("div", { class: "actions" }, check),
   );
   const element = h(
@@ -122,6 +133,9 @@ export function enroll({ refresh }) {
     content.set("gallery", state.gallery);
     content.set("subject", name.value.trim());
     if (externalId.value.trim()) content.set("external_id", externalId.value.trim());
+    if (purpose.value.trim()) content.set("purpose", purpose.value.trim());
+    if (consent.value.trim()) content.set("consent_reference", consent.value.trim());
+    if (until.value) content.set("expires_at", endOfDay(until.value));
     if (photos.length === 1 && photos[0].box) {
       const { left, top, right, bottom } = photos[0].box;
       content.set("box", [left, top, right, bottom].map((each) => each.toFixed(2)).join(","));
@@ -144,12 +158,43 @@ export function enroll({ refresh }) {
   }
 
   function failed(error) {
-    const retry = {
-      several_faces: ["face", "largest", "Take the largest face of each photo"],
-      face_quality_too_low: ["force", true, "Take poor photos, too"],
-    }[error.code];
     const reasons = error.reasons?.length ? h("p", {}, `Why: ${inWords(error.reasons, QUALITY_REASONS)}.`) : null;
-    report.replaceChildren(errorBox(error, reasons, retry && retryButton(...retry)));
+    if (error.code === "several_faces") {
+      report.replaceChildren(alertBox("A photo shows several people, and one is enrolled.", waysOn(photos.length === 1 && chooseButton(), retryButton("face", "largest", "Take the largest face of each photo"))));
+    } else {
+      report.replaceChildren(errorBox(error, reasons, error.code === "face_quality_too_low" && waysOn(retryButton("force", true, "Take poor photos, too"))));
+    }
+  }
+
+  function waysOn(...buttons) {
+    return h("div", { class: "actions" }, buttons);
+  }
+
+  function chooseButton() {
+    const button = h("button", { type: "button" }, "Choose the face");
+    button.addEventListener("click", () => run(button, chooseFace, failed));
+    return button;
+  }
+
+  /** Shows the faces of the only photo, numbered from the left, to choose one. */
+  async function chooseFace() {
+    const [photo] = photos;
+    const content = new FormData();
+    content.set("photo", photo.file, "photo");
+    const found = await ask("POST", "v1/detect", { form: content });
+    const faces = [...found.faces].sort((a, b) => a.box.left - b.box.left);
+    const large = photoStage(photo.file, "The photo with its faces numbered from the left");
+    large.element.querySelector("img").addEventListener("load", large.release);
+    large.draw(faces, found, (_, index) => h("span", { class: "label" }, `${index + 1}`));
+    const take = (face) => {
+      photo.box = face.box;
+      drawAdding();
+      run(check, checkPhotos, failed);
+    };
+    const heading = h("h2", { tabindex: "-1" }, "Whom do you enroll?");
+    const choices = faces.map((face, index) => h("button", { type: "button", on: { click: () => take(face) } }, `Face ${index + 1}`));
+    report.replaceChildren(heading, large.element, waysOn(choices));
+    heading.focus();
   }
 
   function retryButton(option, value, text) {
@@ -158,7 +203,7 @@ export function enroll({ refresh }) {
       options[option] = value;
       run(button, checkPhotos, failed);
     });
-    return h("div", { class: "actions" }, button);
+    return button;
   }
 
   function tellCheck(answer) {

@@ -2,7 +2,8 @@
 
 import { ask } from "./api.js";
 import { openCamera, whyNoCamera } from "./camera.js";
-import { count, errorBox, h, run } from "./dom.js";
+import { againBox, count, errorBox, h, run } from "./dom.js";
+import { openPerson } from "./person.js";
 import { fileButton, labelOf, photoStage, takeDrops, takePastes } from "./photo.js";
 import { may, state } from "./state.js";
 import { DECISIONS, REVIEW_REASONS, figure, inWords, mark, nameOf, summary, thresholdWords } from "./words.js";
@@ -47,7 +48,7 @@ export function identify() {
           fileButton("Choose a photo", ([file]) => look(file), { kind: "primary" }),
           noCamera === null && cameraButton("Use the camera"),
         ),
-        h("p", { class: "hint" }, "Or drop or paste one here. The service compares the photo and does not store it."),
+        h("p", { class: "hint" }, h("span", { class: "pointer" }, "Or drop or paste one here. "), "The service compares the photo and does not store it."),
         noCamera !== null && h("p", { class: "hint" }, noCamera),
       ),
     );
@@ -100,21 +101,19 @@ export function identify() {
     const again = camera ? cameraButton("Next person", "primary large") : fileButton("Another photo", ([next]) => look(next), { kind: "primary" });
     controls.replaceChildren(again, camera ? "" : whyNoCamera() === null ? cameraButton("Use the camera") : "");
     again.querySelector("button")?.focus() ?? again.focus?.();
-    const form = new FormData();
-    form.set("gallery", state.gallery);
-    form.set("turns", "true");
-    form.set("photo", file, "photo");
     try {
-      tell(file, await ask("POST", "v1/identify", { form, signal }));
+      tell(file, await ask("POST", "v1/identify", { form: photoForm(file), signal }));
     } catch (error) {
-      if (error.name !== "AbortError") failed(error);
+      if (error.name !== "AbortError") failed(error, () => look(file));
     }
   }
 
-  function failed(error) {
+  function failed(error, again = null) {
     tellNothing();
     element.classList.remove("untold");
-    faces.replaceChildren(h("li", { class: "plain" }, errorBox(error)));
+    // A photo that the service refused stays refused.
+    const mayHelp = again !== null && (error.status === 0 || error.status === 429 || error.status >= 500);
+    faces.replaceChildren(h("li", { class: "plain" }, mayHelp ? againBox(error, again) : errorBox(error)));
   }
 
   function tell(file, answer) {
@@ -140,7 +139,7 @@ export function identify() {
         }),
       );
     }
-    facts.replaceChildren(factsOf(answer));
+    facts.replaceChildren(mayQueue(answer) ? queueButton(file) : "", factsOf(answer));
   }
 
   return {
@@ -152,6 +151,35 @@ export function identify() {
       photo?.release();
     },
   };
+}
+
+/** Whether there is a queue, and something for it. */
+function mayQueue({ faces }) {
+  return state.session.features.includes("reviews") && faces.some((each) => each.decision === "review");
+}
+
+/** Has others look, too: the photo goes once more, and its reviews stay in the queue. */
+function queueButton(file) {
+  const button = h("button", { type: "button" }, "Ask somebody else to look");
+  const told = h("div", { "aria-live": "polite" }, button);
+  async function queue() {
+    const form = photoForm(file);
+    form.set("queue_reviews", "true");
+    form.set("source", "page");
+    const { faces } = await ask("POST", "v1/identify", { form });
+    const number = faces.filter((each) => each.review_id).length;
+    told.replaceChildren(h("p", {}, number > 0 ? `${count(number, "face waits", "faces wait")} in the queue now.` : "Nothing was queued: the decision is another one by now."));
+  }
+  button.addEventListener("click", () => run(button, queue, (error) => told.replaceChildren(errorBox(error), button)));
+  return told;
+}
+
+function photoForm(file) {
+  const form = new FormData();
+  form.set("gallery", state.gallery);
+  form.set("turns", "true");
+  form.set("photo", file, "photo");
+  return form;
 }
 
 /** A small line over a large one; the large one alone where it is the only one. */
@@ -190,7 +218,12 @@ function faceCard(face, { number, file }) {
     face.similarity !== null && h("p", { class: "hint" }, similarityWords(face)),
     face.reasons.length > 0 && h("p", { class: "hint" }, `Because: ${inWords(face.reasons, REVIEW_REASONS)}.`),
     face.candidates.length > 1 && candidates(face),
-    face.decision !== "match" && may("enroll") && enrollLink(face, { several: number !== null, file }),
+    h(
+      "div",
+      { class: "actions" },
+      face.subject && may("read_subjects") && personButton(face.subject),
+      face.decision !== "match" && may("enroll") && enrollLink(face, { several: number !== null, file }),
+    ),
   );
 }
 
@@ -208,12 +241,18 @@ function candidates(face) {
   );
 }
 
+function personButton(subject) {
+  const gallery = state.gallery;
+  const open = () => openPerson(gallery, subject);
+  return h("button", { type: "button", class: "quiet", "aria-haspopup": "dialog", on: { click: open } }, `About ${nameOf(subject)}`);
+}
+
 function enrollLink(face, { several, file }) {
   const link = h("a", { class: "button quiet", href: "#enroll" }, "Enroll this person");
   link.addEventListener("click", () => {
     state.toEnroll = { file, box: several ? face.box : null };
   });
-  return h("p", {}, link);
+  return link;
 }
 
 function factsOf(answer) {

@@ -1,13 +1,14 @@
 // Keys: listed, made (and shown this once), revoked.
 
 import { ask, part } from "./api.js";
-import { confirmDialog, errorBox, field, h, openDialog, row, run, table, when } from "./dom.js";
+import { confirmDialog, endOfDay, errorBox, field, h, openDialog, row, run, table, when } from "./dom.js";
 import { state } from "./state.js";
 
 const ROLES = {
   identifier: "identifier: says who is in a photo, no more",
   operator: "operator: enrolls, removes and identifies",
   auditor: "auditor: reads the audit log",
+  listener: "listener: follows decisions, for doors",
   admin: "admin: everything, keys and galleries too",
 };
 
@@ -69,6 +70,8 @@ function makeForm(reload) {
   const names = state.galleries ?? [];
   const tied = h("select", { multiple: true, size: Math.min(6, Math.max(2, names.length)) }, names.map((each) => h("option", { value: each.name }, each.name)));
   const until = h("input", { type: "date" });
+  const perMinute = h("input", { type: "number", min: 1, step: 1 });
+  const perDay = h("input", { type: "number", min: 1, step: 1 });
   const problem = h("div", {});
   const button = h("button", { type: "submit", class: "primary" }, "Make the key");
   const submit = (event) => {
@@ -84,7 +87,9 @@ function makeForm(reload) {
         role: role.value,
         label: label.value.trim(),
         galleries: galleries.length === 0 ? null : galleries,
-        expires_at: until.value ? new Date(`${until.value}T23:59:59`).toISOString() : null,
+        expires_at: endOfDay(until.value),
+        max_per_minute: perMinute.valueAsNumber || null,
+        max_per_day: perDay.valueAsNumber || null,
       },
     });
     label.value = "";
@@ -100,6 +105,13 @@ function makeForm(reload) {
     field("What it is for", label, "For example “front desk”."),
     field("Galleries", tied, "None chosen: all. A key that is tied to galleries reaches no other."),
     field("Good until the end of", until, "Empty: it does not expire."),
+    h(
+      "details",
+      {},
+      h("summary", {}, "Limits"),
+      field("Requests a minute", perMinute, "Empty: as the service's settings say."),
+      field("Requests a day", perDay),
+    ),
     problem,
     h("div", { class: "actions" }, button),
   );

@@ -12,12 +12,12 @@ from sqlalchemy import text
 from embedding.errors import RequestInvalid, SettingsInvalid, StoreCorrupt, StoreError
 from index.audit.actor import acting, name_actor
 from index.audit.anchor import ANCHOR_NAME
-from index.audit.entries import AuditEntry, AuditEvent, Codes, entry_of_line
+from index.audit.entries import AuditEntry, AuditEvent, AuditWanted, Codes, entry_of_line
 from index.audit.verifying import verify_chain
 from index.galleries import Galleries
 from index.gallery import Gallery
 from index.records import NewSubject
-from index.store.audit_reading import audit_entries, verify_audit
+from index.store.audit_reading import export_audit, verify_audit, verify_exports
 from tests.index.conftest import OpenGalleries
 from tests.index.samples import FINGERPRINT, new_template, unit_vectors
 
@@ -279,10 +279,67 @@ def test_pages_go_on_where_the_last_ended(galleries: Galleries) -> None:
             break
     assert found == _log(galleries)
     own = galleries.get("b").id
-    entries, _ = galleries.audit.page(limit=100, gallery_ids=[own])
+    entries, _ = galleries.audit.page(limit=100, wanted=AuditWanted(gallery_ids=(own,)))
     assert [each.number for each in entries] == [6, 7, 8, 9, 10]
     with pytest.raises(RequestInvalid):
         galleries.audit.page(limit=3, cursor="forged")
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        AuditWanted(),
+        AuditWanted(actor="key-1"),
+        AuditWanted(action="subject"),
+        AuditWanted(action="identify", actor="key-2"),
+        AuditWanted(refused=True),
+        AuditWanted(gallery_ids=()),
+    ],
+)
+def test_pages_hold_what_is_wanted(
+    galleries: Galleries,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: AuditWanted,
+    newest_first: bool,
+) -> None:
+    """In both orders, in pages that look at few entries, exactly the wanted ones come, once."""
+    monkeypatch.setattr("index.store.audit_log.MOST_LOOKED_AT", 5)
+    actions = ("subject.enroll", "identify", "identify.batch", "subjects", "POST /v1/enroll")
+    for number in range(23):
+        action = actions[number % len(actions)]
+        galleries.audit.record(AuditEvent(action=action, actor=f"key-{number % 3}"))
+    found: list[AuditEntry] = []
+    cursor: str | None = None
+    while True:
+        entries, cursor = galleries.audit.page(
+            limit=2, cursor=cursor, newest_first=newest_first, wanted=wanted
+        )
+        found += entries
+        if cursor is None:
+            break
+    expected = [each for each in _log(galleries) if _is_wanted(each, wanted)]
+    assert found == (expected[::-1] if newest_first else expected)
+    assert bool(found) == (wanted.gallery_ids is None)
+
+
+def _is_wanted(entry: AuditEntry, wanted: AuditWanted) -> bool:
+    """A slow second opinion on `AuditWanted`."""
+    return (
+        (wanted.gallery_ids is None or entry.gallery_id in wanted.gallery_ids)
+        and wanted.actor in {None, entry.actor}
+        and wanted.action in {None, entry.action, entry.action.split(".")[0]}
+        and (not wanted.refused or entry.action.startswith("POST /"))
+    )
+
+
+def test_a_cursor_is_of_one_order(galleries: Galleries) -> None:
+    """That of the other order is refused: it would leave entries out."""
+    for _ in range(3):
+        galleries.audit.record(AuditEvent(action="identify"))
+    _, cursor = galleries.audit.page(limit=1)
+    with pytest.raises(RequestInvalid):
+        galleries.audit.page(limit=1, cursor=cursor, newest_first=True)
 
 
 def test_a_line_is_the_entry(galleries: Galleries) -> None:
@@ -304,13 +361,17 @@ def _forge(entries: list[AuditEntry]) -> None:
 
 
 @pytest.mark.parametrize("change", [_swap, _forge, lambda entries: entries.pop(0)])
-def test_an_export_that_was_changed_is_found(written: Path, change: Change) -> None:
+def test_an_export_that_was_changed_is_found(
+    written: Path, tmp_path: Path, change: Change
+) -> None:
     """The chain holds in an export as it does in the database."""
-    with audit_entries(written) as given:
-        entries = list(given)
-    assert verify_audit(written, exported=entries).whole
+    file = tmp_path / "log.jsonl"
+    assert export_audit(written, file) == 12
+    assert verify_exports(written, [file]).whole
+    entries = [entry_of_line(each) for each in file.read_text().splitlines()]
     change(entries)
-    assert not verify_audit(written, exported=entries).whole
+    file.write_text("".join(f"{each.line()}\n" for each in entries))
+    assert not verify_exports(written, [file]).whole
 
 
 def test_another_key_verifies_nothing(written: Path) -> None:

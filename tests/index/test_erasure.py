@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,56 +14,19 @@ from sqlalchemy.exc import OperationalError
 from embedding.errors import LedgerUnfit, SettingsInvalid, StoreError
 from index.galleries import Galleries
 from index.gallery import Gallery
-from index.memory import MemoryOptions
 from index.transfer import export_gallery, import_gallery
+from tests.index.erased_place import ErasedPlace
 from tests.index.postgres import tool
 from tests.index.samples import FINGERPRINT, identify, new_template, unit_vectors
 
 _VECTORS = unit_vectors(40)
-_NEVER_S = 3600.0
-
-
-class _Place:
-    """Where galleries are opened, with a ledger beside the data folder."""
-
-    def __init__(self, folder: Path, url: str | None) -> None:
-        self.data = folder / "data"
-        self.ledger: Path | None = folder / "removals.ledger"
-        self.url = url
-
-    def open(self) -> Galleries:
-        """Open them; the upkeep runs when it is called."""
-        return Galleries.open(
-            self.data,
-            database_url=self.url,
-            ledger=self.ledger,
-            options=MemoryOptions(snapshot_from=1),
-            upkeep_s=_NEVER_S,
-        )
-
-    def live_bytes(self) -> Iterator[bytes]:
-        """All that lies in live storage, file by file."""
-        folders = [self.data]
-        if self.url is not None:
-            with psycopg.connect(self.url, autocommit=True) as connection:
-                connection.execute("CHECKPOINT")
-                row = connection.execute(
-                    "SELECT current_setting('data_directory'), oid FROM pg_database"
-                    " WHERE datname = current_database()"
-                ).fetchone()
-                assert row is not None
-                folders.append(Path(row[0]) / "base" / str(row[1]))
-        for folder in folders:
-            for path in folder.rglob("*"):
-                if path.is_file():
-                    yield path.read_bytes()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> _Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> ErasedPlace:
     """An empty one, on each kind of database."""
     url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return _Place(tmp_path, url)
+    return ErasedPlace(tmp_path, url)
 
 
 def _fill(galleries: Galleries) -> Gallery:
@@ -95,7 +57,7 @@ def _pattern(number: int) -> bytes:
     return np.ascontiguousarray(_VECTORS[number], dtype="<f4").tobytes()[100:200]
 
 
-def test_bytes_leave_live_storage_with_the_upkeep(place: _Place) -> None:
+def test_bytes_leave_live_storage_with_the_upkeep(place: ErasedPlace) -> None:
     """Database, write-ahead log and snapshot hold nothing of a removed template afterwards."""
     with place.open() as galleries:
         gallery = _fill(galleries)
@@ -123,7 +85,7 @@ def test_a_purge_does_not_count_while_an_older_transaction_sees_the_removed(
 ) -> None:
     """PostgreSQL keeps the rows then: the purge says so, and is done when the other has ended."""
     monkeypatch.setattr("index.store.postgres._OLDER_WITHIN_S", 0.2)
-    place = _Place(tmp_path, database_url)
+    place = ErasedPlace(tmp_path, database_url)
     with place.open() as galleries, psycopg.connect(database_url) as other:
         gallery = _fill(galleries)
         other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -140,7 +102,7 @@ def test_a_purge_does_not_count_while_an_older_transaction_sees_the_removed(
 
 def test_what_died_before_it_was_purged_is_purged_after_the_next_start(tmp_path: Path) -> None:
     """A crash leaves the log; the first upkeep empties it."""
-    place = _Place(tmp_path, None)
+    place = ErasedPlace(tmp_path, None)
     with place.open() as galleries:
         gallery = _fill(galleries)
         _remove(gallery, 3)
@@ -153,7 +115,7 @@ def test_what_died_before_it_was_purged_is_purged_after_the_next_start(tmp_path:
         assert not any(_pattern(6) in content for content in place.live_bytes())
 
 
-def _back_up(place: _Place, to: Path) -> None:
+def _back_up(place: ErasedPlace, to: Path) -> None:
     """Copy the closed data folder, or dump the database."""
     shutil.copytree(place.data, to)
     if place.url is not None:
@@ -162,8 +124,8 @@ def _back_up(place: _Place, to: Path) -> None:
         )
 
 
-def _restore(place: _Place, backup: Path, tmp_path: Path, url: str | None) -> _Place:
-    restored = _Place(tmp_path, url)
+def _restore(place: ErasedPlace, backup: Path, tmp_path: Path, url: str | None) -> ErasedPlace:
+    restored = ErasedPlace(tmp_path, url)
     shutil.rmtree(place.data)
     shutil.copytree(backup, place.data, ignore=shutil.ignore_patterns("dump"))
     if url is not None:
@@ -182,7 +144,7 @@ def test_a_backup_of_before_does_not_bring_anybody_back(
 
         url = request.getfixturevalue("database_url")
         later_url = new_database(request.getfixturevalue("server_url"))
-    place = _Place(tmp_path, url)
+    place = ErasedPlace(tmp_path, url)
     with place.open() as galleries:
         gallery = _fill(galleries)
         galleries.create("guests", fingerprint=FINGERPRINT).enroll([new_template(_VECTORS[0])])
@@ -220,7 +182,7 @@ def _die_before_the_commit(galleries: Galleries, gallery: Gallery, subject_id: s
         raise RuntimeError("the process dies here")
 
 
-def test_a_removal_that_died_before_its_commit_is_carried_out(place: _Place) -> None:
+def test_a_removal_that_died_before_its_commit_is_carried_out(place: ErasedPlace) -> None:
     """It is in the ledger, so it was asked for: the next start removes."""
     with place.open() as galleries:
         gallery = _fill(galleries)
@@ -233,7 +195,7 @@ def test_a_removal_that_died_before_its_commit_is_carried_out(place: _Place) -> 
         assert _found(galleries.get("people")) == set(range(20)) - {7}
 
 
-def test_an_older_copy_of_the_ledger_is_refused(place: _Place) -> None:
+def test_an_older_copy_of_the_ledger_is_refused(place: ErasedPlace) -> None:
     """The database remembers how far the ledger went."""
     assert place.ledger is not None
     with place.open() as galleries:
@@ -250,7 +212,7 @@ def test_an_older_copy_of_the_ledger_is_refused(place: _Place) -> None:
         assert _found(galleries.get("people")) == set(range(20)) - {1, 2}
 
 
-def test_a_ledger_that_cannot_be_written_keeps_the_person(place: _Place) -> None:
+def test_a_ledger_that_cannot_be_written_keeps_the_person(place: ErasedPlace) -> None:
     """The removal is an error, nothing is gone, and it works once the ledger is back."""
     assert place.ledger is not None
     with place.open() as galleries:
@@ -265,7 +227,7 @@ def test_a_ledger_that_cannot_be_written_keeps_the_person(place: _Place) -> None
         assert _found(gallery) == set(range(20)) - {2}
 
 
-def test_a_ledger_in_the_data_folder_is_refused(place: _Place) -> None:
+def test_a_ledger_in_the_data_folder_is_refused(place: ErasedPlace) -> None:
     """Restoring the folder would restore an older ledger with it."""
     place.ledger = place.data / "removals.ledger"
     with pytest.raises(SettingsInvalid):
@@ -289,7 +251,7 @@ def _fail_to_remove(galleries: Galleries, gallery: Gallery, number: int) -> None
     event.remove(engine, "commit", fail)
 
 
-def test_a_removal_whose_commit_failed_undoes_no_later_enroll(place: _Place) -> None:
+def test_a_removal_whose_commit_failed_undoes_no_later_enroll(place: ErasedPlace) -> None:
     """It is in the ledger, so it is carried out before the next change, not at the next start."""
     with place.open() as galleries:
         gallery = _fill(galleries)
@@ -315,7 +277,7 @@ def test_a_removal_that_failed_is_not_stepped_over_by_another_process(
     tmp_path: Path, database_url: str, how: str, elsewhere: bool
 ) -> None:
     """Its entry is carried out before another's removal moves the database's head past it."""
-    place = _Place(tmp_path, database_url)
+    place = ErasedPlace(tmp_path, database_url)
     with place.open() as one, place.open() as other:
         gallery = _fill(one)
         guests = one.create("guests", fingerprint=FINGERPRINT)
@@ -347,7 +309,7 @@ def test_a_removal_that_failed_undoes_no_enroll_of_another_process(
     tmp_path: Path, database_url: str
 ) -> None:
     """The other process carries it out first, and makes a new person of the same name."""
-    place = _Place(tmp_path, database_url)
+    place = ErasedPlace(tmp_path, database_url)
     with place.open() as one, place.open() as other:
         gallery = _fill(one)
         other.sync()
@@ -369,7 +331,7 @@ def test_a_removal_whose_process_died_goes_with_the_upkeep_of_another(
     tmp_path: Path, database_url: str
 ) -> None:
     """Nobody has to start anew, nor to change anything."""
-    place = _Place(tmp_path, database_url)
+    place = ErasedPlace(tmp_path, database_url)
     with place.open() as one, place.open() as other:
         gallery = _fill(one)
         subject = gallery.find_subject(name="S3")
@@ -385,7 +347,7 @@ def test_a_removal_that_failed_undoes_no_import_of_another_process(
     tmp_path: Path, database_url: str
 ) -> None:
     """It is carried out before the file's rows find the one who is to go."""
-    place = _Place(tmp_path, database_url)
+    place = ErasedPlace(tmp_path, database_url)
     file = tmp_path / "guests.parquet"
     with place.open() as one, place.open() as other:
         gallery = _fill(one)
@@ -403,7 +365,7 @@ def test_a_removal_that_failed_undoes_no_import_of_another_process(
         assert (gallery.num_subjects, gallery.num_templates) == (20, 39)
 
 
-def test_embeddings_of_strangers_leave_with_their_gallery(place: _Place) -> None:
+def test_embeddings_of_strangers_leave_with_their_gallery(place: ErasedPlace) -> None:
     """What a calibration kept of them is out of the database's files when the receipt says so."""
     telling = b"\x93NUMPY of a stranger's face"
     with place.open() as galleries:

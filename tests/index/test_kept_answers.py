@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +18,17 @@ from index.records import Enrolled
 from index.repeats import Repeatable, UsedKey
 from index.store.tables import utc_now
 from tests.index.conftest import OpenGalleries
+from tests.index.erased_place import ErasedPlace
 from tests.index.samples import FINGERPRINT, new_template, unit_vectors
-from tests.index.test_erasure import _Place, place
-
-__all__ = ["place"]
 
 TELLING = "what was found out about this person"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> ErasedPlace:
+    """An empty one, on each kind of database."""
+    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
+    return ErasedPlace(tmp_path, url)
 
 
 def _used(number: int, *, caller: str = "key-1") -> UsedKey:
@@ -101,7 +107,7 @@ def test_the_second_of_two_is_undone(open_galleries: OpenGalleries) -> None:
         assert gallery.num_templates == 2
 
 
-def test_its_bytes_leave_live_storage_with_the_person(place: _Place) -> None:
+def test_its_bytes_leave_live_storage_with_the_person(place: ErasedPlace) -> None:
     """Database and write-ahead log hold nothing of it after the upkeep; the key stays used."""
     with place.open() as galleries:
         gallery = galleries.create("people", fingerprint=FINGERPRINT)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -49,6 +49,18 @@ def open_browser() -> Iterator["Browser"]:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
         browser.close()
+
+
+def expect(locator: "Locator") -> Any:
+    """What is to become of an element; waits for it.
+
+    Playwright's waits for functions would evaluate text in the page, which its policy stops
+    whenever they are not true at once.
+    """
+    from playwright.sync_api import expect as expect_of
+
+    expect_of.set_options(timeout=30_000)
+    return expect_of(locator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

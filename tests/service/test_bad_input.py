@@ -180,13 +180,6 @@ def test_query_that_would_have_no_effect(
     assert told in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("path", ["/v1/galleries/", "/v1/enroll/", "/docs/"])
-def test_a_slash_too_many_is_no_redirect(shared_service: FakeService, path: str) -> None:
-    """Behind a proxy a redirect would lead from HTTPS to HTTP, and the key with it."""
-    headers = {**shared_service.headers(), "Host": "elsewhere.example"}
-    check_problem(shared_service.http.get(path, headers=headers), 404, "not_found")
-
-
 def test_a_method_that_there_is_not(shared_service: FakeService) -> None:
     """The document names the methods that there are, as the header does."""
     answer = shared_service.http.put("/v1/galleries", headers=shared_service.headers())

@@ -363,6 +363,12 @@ def test_all_of_it_against_a_real_service(running: Server) -> None:
         assert removed.num_templates == 2
         assert client.erasure("default", one.id).content.subject_id == one.id
         assert "subject.remove" in [each.action for each in client.audit().entries]
+        last = client.audit(newest_first=True, action="subject", limit=1).entries
+        assert [each.action for each in last] == ["subject.remove"]
+        assert client.audit(actor="nobody").entries == []
+        refused = client.audit(refused=True).entries
+        assert [each.action for each in refused if " /v1/" not in each.action] == []
+        assert refused
         with pytest.raises(SubjectNotFound):
             client.subject("default", one.id)
         with pytest.raises(GalleryExists):

@@ -14,8 +14,8 @@ import pytest
 from embedding.embedder import FaceEmbedder
 from index.galleries import Galleries
 from tests.fakes import FakeDetector, make_photo, write_fake_model
+from tests.index.batch.reembedding import content, run
 from tests.index.batch.samples import Place, people_tree, write_tree
-from tests.index.batch.test_reembed import content, run
 from tests.index.killing import DEAD, ENDED, Forks, forking
 
 _MOST_MOMENTS = 200

@@ -17,7 +17,7 @@ from embedding.errors import (
 )
 from index.batch.build import BuildOptions
 from index.batch.hashing import Hashing
-from index.batch.reembed import ReEmbedded, ReEmbedOptions, reembed
+from index.batch.reembed import ReEmbedOptions, reembed
 from index.batch.sources.folder_tree import FolderTree
 from index.batch.sources.source import Skip, SourcePhoto, SourceRules
 from index.batch.stages import FaceRules
@@ -26,6 +26,7 @@ from index.galleries import Galleries
 from index.rules import GalleryRules
 from index.store.store import Store
 from tests.fakes import make_photo
+from tests.index.batch.reembedding import content, run
 from tests.index.batch.samples import Place, people_tree, write_tree
 from tests.index.samples import new_template, unit_vectors
 
@@ -45,44 +46,6 @@ def galleries(
     place.build(people_tree(tree))
     with Galleries.open(place.data, database_url=url, upkeep_s=3600) as opened:
         yield opened
-
-
-def run(
-    galleries: Galleries,
-    tree: Path,
-    embedder: FaceEmbedder,
-    *,
-    switch: bool = True,
-    allow_missing: bool = False,
-    old_state: Path | None = None,
-    delete_old: bool = False,
-    mapping: Path | None = None,
-) -> ReEmbedded:
-    """Make the gallery anew."""
-    return reembed(
-        FolderTree(tree, rules=SourceRules(without_subjects=True)),
-        galleries,
-        "people",
-        embedder=embedder,
-        options=ReEmbedOptions(
-            build=BuildOptions(faces=FaceRules(force=True), lot_size=4),
-            switch=switch,
-            allow_missing=allow_missing,
-            delete_old=delete_old,
-            mapping=mapping,
-        ),
-        old_state=old_state,
-    )
-
-
-def content(galleries: Galleries, name: str = "people") -> list[tuple[object, ...]]:
-    """Who is in a gallery, with which photos and boxes."""
-    gallery = galleries.get(name)
-    return sorted(
-        (str(subject.name), str(subject.external_id), each.image_hash, each.box)
-        for subject in gallery.subjects().subjects
-        for each in gallery.templates(subject.id)
-    )
 
 
 def test_everybody_goes_over(galleries: Galleries, tree: Path, other: FaceEmbedder) -> None:

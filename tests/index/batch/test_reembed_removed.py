@@ -13,8 +13,8 @@ from index.galleries import Galleries
 from index.store.batch_state import BatchState
 from index.store.store import Store
 from tests.fakes import make_photo
+from tests.index.batch.reembedding import run
 from tests.index.batch.samples import Place, people_tree, write_tree
-from tests.index.batch.test_reembed import run
 
 
 @pytest.fixture

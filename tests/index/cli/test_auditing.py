@@ -66,3 +66,23 @@ def test_a_restored_log_tells_so(home: Home, run: Run) -> None:
     found = run("audit", "verify", "--json").json
     assert found["whole"]
     assert any("audit.gap" in each for each in found["told"])
+
+
+def test_old_entries_are_cut_off_into_a_file(home: Home, run: Run) -> None:
+    """They go into the file, check and verify are content with the rest, and both make a log."""
+    home.fill()
+    old, rest = home.folder / "old.jsonl", home.folder / "rest.jsonl"
+    assert run("audit", "cut", "--through", "2").code == 2
+    assert run("audit", "cut", "--file", str(old)).code == 2
+    done = run("audit", "cut", "--through", "2", "--file", str(old), "--json").json
+    assert done == {"begins_after": 2, "file": str(old)}
+    found = run("audit", "verify", "--json").json
+    assert (found["whole"], found["begins_after"]) == (True, 2)
+    assert run("check").code == 0
+    run("audit", "export", str(rest))
+    whole = run("audit", "verify", "--file", str(old), "--file", str(rest), "--json").json
+    assert (whole["whole"], whole["begins_after"]) == (True, 0)
+    assert run("audit", "verify", "--file", str(rest), "--file", str(old)).code == 1
+    assert run("audit", "cut", "--days", "30", "--discard", "--json").json["begins_after"] == 2
+    assert run("audit", "cut", "--days", "0", "--discard", "--json").json["begins_after"] > 2
+    assert run("audit", "verify").code == 0

@@ -31,7 +31,7 @@ class Target:
 
     def take(self, *batches: Sequence[ExchangeRow]) -> Imported:
         """Write batches in one import."""
-        return self.store.gallery_store(self.gallery).import_rows(iter(batches))
+        return self.store.gallery_store(self.gallery).import_rows(lambda: batches)
 
     def enroll(self, **who: Any) -> str:
         """Write a subject with one template; returns its id."""
@@ -247,7 +247,7 @@ def test_a_source_that_fails_undoes_everything(target: Target) -> None:
 
     before = target.everything()
     with pytest.raises(RequestInvalid, match="damaged"):
-        target.store.gallery_store(target.gallery).import_rows(batches())
+        target.store.gallery_store(target.gallery).import_rows(batches)
     assert target.everything() == before
     assert target.counts() == (0, 0)
 

@@ -155,7 +155,7 @@ def test_a_column_twice_is_told(path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "problem"),
     [
-        ({"facegallery.format_version": "3"}, RequestInvalid, "must be 1 or 2, but is '3'"),
+        ({"facegallery.format_version": "4"}, RequestInvalid, "must be 1 to 3, but is '4'"),
         ({"facegallery.format_version": None}, RequestInvalid, "but is missing"),
         ({"facegallery.fingerprint": None}, RequestInvalid, "must say facegallery.fingerprint"),
         ({"facegallery.fingerprint": "x"}, RequestInvalid, "64 lower-case hexadecimal"),

@@ -10,6 +10,12 @@ from tests.service.browsing import Desk
 
 pytestmark = pytest.mark.browser
 
+CAMERA_SHOWS = """() => new Promise((done) => {
+  const video = document.querySelector("video");
+  if (video.videoWidth > 0) done();
+  else video.addEventListener("loadeddata", () => done(), { once: true });
+})"""
+
 ANN = make_photo(["ann"])
 
 
@@ -86,7 +92,7 @@ def test_the_camera_takes_a_photo(desk: Desk) -> None:
     shoot.wait_for()
     track = "document.querySelector('video').srcObject.getVideoTracks()[0]"
     desk.page.evaluate(f"window.track = {track}")
-    desk.page.wait_for_function("document.querySelector('video').videoWidth > 0")
+    desk.page.evaluate(CAMERA_SHOWS)
     shoot.click()
     desk.verdict()
     assert desk.page.evaluate("window.track.readyState") == "live"
