@@ -137,7 +137,16 @@ function drawTop(current) {
       "nav",
       { "aria-label": "Views" },
       allowedViews().map((each) =>
-        h("a", { href: `#${each.name}`, "aria-current": each === current ? "page" : null }, each.title),
+        h(
+          "a",
+          {
+            href: `#${each.name}`,
+            "aria-current": each === current ? "page" : null,
+            // The address does not change then, so nothing else would: the view begins anew.
+            on: { click: () => location.hash === `#${each.name}` && route() },
+          },
+          each.title,
+        ),
       ),
     ),
     h(

@@ -40,6 +40,21 @@ def test_enroll_checks_first(desk: Desk) -> None:
     assert len(desk.api("GET", subjects)["subjects"]) == 2
 
 
+def test_the_view_begins_anew_when_it_is_chosen_again(desk: Desk) -> None:
+    """Whoever has enrolled somebody and chooses the view again gets an empty form."""
+    desk.sign_in(gallery=desk.gallery("anew"))
+    desk.go("Enroll")
+    desk.give(ANN)
+    name = desk.page.get_by_label("Name")
+    name.fill("Ann")
+    desk.page.get_by_role("button", name="Check").click()
+    desk.page.get_by_role("button", name="Enroll Ann").click()
+    desk.page.get_by_role("heading", name="Ann is enrolled").wait_for()
+    desk.go("Enroll")
+    name.wait_for()
+    assert name.input_value() == ""
+
+
 def test_what_was_changed_after_a_check_is_checked_again(desk: Desk) -> None:
     """Another name or photo takes the button to enroll away."""
     gallery = desk.gallery("changes")
