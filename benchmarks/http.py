@@ -160,6 +160,7 @@ def memory(
     return {
         "memory_requests": num_requests,
         "memory_unwanted": seen.num_unwanted,
+        **{f"memory_{got}_where_{wanted}": num for (wanted, got), num in seen.unwanted.items()},
         "memory_mb_at_10_percent": float(np.interp(num_requests / 10, numbers, resident_mb)),
         "memory_mb_at_half": float(np.interp(num_requests / 2, numbers, resident_mb)),
         "memory_mb_at_end": float(resident_mb[-1]),

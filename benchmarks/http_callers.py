@@ -33,14 +33,19 @@ class Seen:
     Attributes:
         times_s: of each answer with the wanted status, in the order of their coming.
         statuses: how many of each status; 0 stands for a broken connection.
-        num_unwanted: answers with another status than the request's wanted one.
+        unwanted: how many with another status than the request's, by both: wanted, got.
         seconds: from the first request to the last answer.
     """
 
     times_s: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
-    num_unwanted: int = 0
+    unwanted: Counter[tuple[int, int]] = field(default_factory=Counter)
     seconds: float = 0.0
+
+    @property
+    def num_unwanted(self) -> int:
+        """Answers with another status than the request's wanted one."""
+        return self.unwanted.total()
 
     def note(self, request: Prepared, status: int, took_s: float) -> None:
         """Takes one answer in."""
@@ -48,7 +53,7 @@ class Seen:
         if status == request.status:
             self.times_s.append(took_s)
         else:
-            self.num_unwanted += 1
+            self.unwanted[request.status, status] += 1
 
 
 def prepare(

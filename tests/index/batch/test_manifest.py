@@ -244,7 +244,7 @@ def test_subjects_that_contradict(place: Place, tree: Path) -> None:
     )
     place.build(Manifest(path))
     assert place.num_templates() == {"Ann": 1, "Cat": 1}
-    assert place.failed() == {"ben.png": "request_invalid"}
+    assert place.failed() == {"ben.png": "subject_exists"}
 
 
 def test_what_a_repaired_manifest_no_longer_has_is_no_failure(place: Place, tree: Path) -> None:

@@ -1,6 +1,7 @@
 """People and reviews on the page, in a real browser, before a real server."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,16 @@ def person(desk: Desk, gallery: str, name: str) -> dict[str, Any]:
     return dict(subject)
 
 
+def _limit(desk: Desk, num: int) -> None:
+    """The service is asked for so many people at a time, whatever the page wants."""
+    desk.page.route(
+        "**/subjects?limit=*",
+        lambda route: route.continue_(
+            url=re.sub(r"limit=[0-9]+", f"limit={num}", route.request.url)
+        ),
+    )
+
+
 def open_person(desk: Desk, gallery: str, name: str) -> None:
     """Signs in and opens somebody in the list."""
     desk.sign_in(gallery=gallery)
@@ -50,10 +61,7 @@ def test_people_are_found_by_a_part_of_name_or_id(desk: Desk) -> None:
     zoe = person(desk, gallery, "Zoë")["id"]
     desk.api("PATCH", f"/v1/galleries/{gallery}/subjects/{zoe}", json={"external_id": "T-77"})
     # Two at a time instead of a hundred, and of a thousand.
-    desk.page.route(
-        "**/subjects?limit=*",
-        lambda route: route.continue_(url=route.request.url.replace("limit=1", "limit=2&_=")),
-    )
+    _limit(desk, 2)
     desk.sign_in(gallery=gallery)
     desk.go("People")
     desk.page.get_by_role("button", name="Show more").wait_for()
@@ -82,10 +90,7 @@ def test_whoever_comes_late_in_a_huge_gallery_is_found_by_the_whole_name(desk: D
     for name in ("First", "Second", "Third"):
         desk.enroll(ANN, name, gallery=gallery)
     desk.page.route("**/page/people.js", lambda route: _with_fewer(route))
-    desk.page.route(
-        "**/subjects?limit=*",
-        lambda route: route.continue_(url=route.request.url.replace("limit=1", "limit=1&_=")),
-    )
+    _limit(desk, 1)
     desk.sign_in(gallery=gallery)
     desk.go("People")
     field = desk.page.get_by_role("searchbox")
