@@ -7,6 +7,7 @@ tries as many times again. And a process without descriptors reaches neither dat
 import logging
 import resource
 import socket
+import sys
 import time
 from typing import Any, Final
 
@@ -69,4 +70,4 @@ class Accepting(socket.socket):
 
 def _share() -> int:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return int(limit * SHARE_FOR_CALLERS)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else int(limit * SHARE_FOR_CALLERS)
