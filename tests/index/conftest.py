@@ -35,10 +35,15 @@ def database_url(server_url: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def open_galleries(request: pytest.FixtureRequest, data_folder: Path) -> OpenGalleries:
+def any_database_url(request: pytest.FixtureRequest) -> str | None:
+    """Of an empty database of each kind; None for SQLite, which lies in the data folder."""
+    return request.getfixturevalue("database_url") if request.param == "postgres" else None
+
+
+@pytest.fixture
+def open_galleries(any_database_url: str | None, data_folder: Path) -> OpenGalleries:
     """Opens the same galleries again and again, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return lambda: Galleries.open(data_folder, database_url=url)
+    return lambda: Galleries.open(data_folder, database_url=any_database_url)
 
 
 @pytest.fixture

@@ -61,11 +61,10 @@ class Log:
         return verify_audit(self.folder, database_url=self.url).findings
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def log(request: pytest.FixtureRequest, data_folder: Path) -> Log:
+@pytest.fixture
+def log(any_database_url: str | None, data_folder: Path) -> Log:
     """Twenty entries, one a day, the newest of today, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    log = Log(folder=data_folder, url=url)
+    log = Log(folder=data_folder, url=any_database_url)
     with log.open() as galleries:
         for number in range(20):
             at = NOW - timedelta(days=19 - number)

@@ -48,11 +48,10 @@ _TOLD = (
 """What a caller may be answered where others were quicker; never a fault."""
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> SealedPlace:
+@pytest.fixture
+def place(any_database_url: str | None, tmp_path: Path) -> SealedPlace:
     """An empty one, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return SealedPlace(tmp_path, url)
+    return SealedPlace(tmp_path, any_database_url)
 
 
 @pytest.fixture

@@ -30,11 +30,10 @@ _VECTORS = unit_vectors(4, seed=6)
 _CROP = os.urandom(4000)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> SealedPlace:
+@pytest.fixture
+def place(any_database_url: str | None, tmp_path: Path) -> SealedPlace:
     """An empty one, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return SealedPlace(tmp_path, url)
+    return SealedPlace(tmp_path, any_database_url)
 
 
 def _enroll(gallery: Gallery, number: int = 0, *, crop: bytes = _CROP) -> tuple[str, str]:

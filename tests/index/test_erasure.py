@@ -22,11 +22,10 @@ from tests.index.samples import FINGERPRINT, identify, new_template, unit_vector
 _VECTORS = unit_vectors(40)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> ErasedPlace:
+@pytest.fixture
+def place(any_database_url: str | None, tmp_path: Path) -> ErasedPlace:
     """An empty one, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return ErasedPlace(tmp_path, url)
+    return ErasedPlace(tmp_path, any_database_url)
 
 
 def _fill(galleries: Galleries) -> Gallery:

@@ -47,11 +47,10 @@ class _Folder:
         return Galleries.open(self.data, database_url=self.url, ledger=self.ledger, upkeep_s=None)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> _Folder:
+@pytest.fixture
+def folder(any_database_url: str | None, tmp_path: Path) -> _Folder:
     """An empty one, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return _Folder(tmp_path, url)
+    return _Folder(tmp_path, any_database_url)
 
 
 @pytest.fixture

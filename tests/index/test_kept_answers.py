@@ -24,11 +24,10 @@ from tests.index.samples import FINGERPRINT, new_template, unit_vectors
 TELLING = "what was found out about this person"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> ErasedPlace:
+@pytest.fixture
+def place(any_database_url: str | None, tmp_path: Path) -> ErasedPlace:
     """An empty one, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return ErasedPlace(tmp_path, url)
+    return ErasedPlace(tmp_path, any_database_url)
 
 
 def _used(number: int, *, caller: str = "key-1") -> UsedKey:

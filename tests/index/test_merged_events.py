@@ -27,11 +27,10 @@ from tests.index.waiting import wait_until
 _CROP = b"\x89PNG of a face"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> SealedPlace:
+@pytest.fixture
+def place(any_database_url: str | None, tmp_path: Path) -> SealedPlace:
     """An empty one, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return SealedPlace(tmp_path, url)
+    return SealedPlace(tmp_path, any_database_url)
 
 
 @pytest.fixture
@@ -131,7 +130,7 @@ def _wait_for_a_lock(url: str | None) -> None:
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+@pytest.mark.parametrize("any_database_url", ["postgres"], indirect=True)
 def test_an_event_that_is_being_written_goes_over(
     place: SealedPlace, galleries: Galleries, gallery: Gallery, anna: str, bert: str
 ) -> None:
@@ -149,7 +148,7 @@ def test_an_event_that_is_being_written_goes_over(
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+@pytest.mark.parametrize("any_database_url", ["postgres"], indirect=True)
 def test_who_decides_during_a_merge_decides_about_whoever_stays(
     place: SealedPlace,
     galleries: Galleries,

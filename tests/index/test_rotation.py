@@ -22,11 +22,10 @@ _VECTORS = unit_vectors(12)
 _COHORT = CohortNormalisation.of_vectors(unit_vectors(100, seed=90)).to_bytes()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> SealedPlace:
+@pytest.fixture
+def place(any_database_url: str | None, tmp_path: Path) -> SealedPlace:
     """An empty one, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return SealedPlace(tmp_path, url)
+    return SealedPlace(tmp_path, any_database_url)
 
 
 def _rotated(place: SealedPlace) -> str:

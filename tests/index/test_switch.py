@@ -168,11 +168,14 @@ def test_an_object_of_before_is_the_same_gallery(open_galleries: OpenGalleries) 
 
 @pytest.mark.parametrize("of_new", [False, True])
 def test_a_removal_that_failed_is_carried_out_before(
-    tmp_path: Path, url: str | None, of_new: bool
+    tmp_path: Path, any_database_url: str | None, of_new: bool
 ) -> None:
     """It is in the ledger: the old gallery has changed by it, and the new one has nobody more."""
     with Galleries.open(
-        tmp_path / "data", database_url=url, ledger=tmp_path / "removals", upkeep_s=None
+        tmp_path / "data",
+        database_url=any_database_url,
+        ledger=tmp_path / "removals",
+        upkeep_s=None,
     ) as galleries:
         old = galleries.create("people", fingerprint=FINGERPRINT)
         old.enroll([new_template(_VECTORS[0])], name="ann")
@@ -188,12 +191,6 @@ def test_a_removal_that_failed_is_carried_out_before(
                 galleries.switch("people", new, kept_name="kept", sequence=old.sequence)
             assert galleries.get("people").id == old.id
             assert old.find_subject(name="ann") is None
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest) -> str | None:
-    """Of a database of each kind."""
-    return request.getfixturevalue("database_url") if request.param == "postgres" else None
 
 
 def _fail_to_remove(galleries: Galleries, gallery: Gallery) -> None:

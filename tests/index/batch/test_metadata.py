@@ -22,11 +22,10 @@ from tests.fakes import make_photo
 from tests.index.batch.samples import Place, people_tree
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path, embedder: FaceEmbedder) -> Place:
+@pytest.fixture
+def place(any_database_url: str | None, tmp_path: Path, embedder: FaceEmbedder) -> Place:
     """A data folder, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return Place(data=tmp_path / "data", embedder=embedder, url=url)
+    return Place(data=tmp_path / "data", embedder=embedder, url=any_database_url)
 
 
 def _listed(tree: Path, *lines: tuple[str, dict[str, Any]], **rules: Any) -> Manifest:

@@ -31,20 +31,14 @@ from tests.index.batch.samples import Place, people_tree, write_tree
 from tests.index.samples import new_template, unit_vectors
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest) -> str | None:
-    """Of a database of each kind."""
-    return request.getfixturevalue("database_url") if request.param == "postgres" else None
-
-
 @pytest.fixture
 def galleries(
-    tmp_path: Path, tree: Path, embedder: FaceEmbedder, url: str | None
+    tmp_path: Path, tree: Path, embedder: FaceEmbedder, any_database_url: str | None
 ) -> Iterator[Galleries]:
     """A gallery of two photos of each of six people."""
-    place = Place(data=tmp_path / "data", embedder=embedder, url=url)
+    place = Place(data=tmp_path / "data", embedder=embedder, url=any_database_url)
     place.build(people_tree(tree))
-    with Galleries.open(place.data, database_url=url, upkeep_s=3600) as opened:
+    with Galleries.open(place.data, database_url=any_database_url, upkeep_s=3600) as opened:
         yield opened
 
 
@@ -112,14 +106,14 @@ def test_details_go_over(galleries: Galleries, tree: Path, other: FaceEmbedder) 
 
 
 def test_it_is_so_after_a_restart(
-    galleries: Galleries, url: str | None, tree: Path, other: FaceEmbedder
+    galleries: Galleries, any_database_url: str | None, tree: Path, other: FaceEmbedder
 ) -> None:
     """The switch is on disk."""
     before = content(galleries)
     done = run(galleries, tree, other)
     data = galleries.path
     galleries.close()
-    with Galleries.open(data, database_url=url, upkeep_s=3600) as again:
+    with Galleries.open(data, database_url=any_database_url, upkeep_s=3600) as again:
         assert again.get("people").fingerprint == other.fingerprint
         assert content(again) == content(again, str(done.old_name)) == before
 
@@ -285,7 +279,7 @@ def test_there_and_back_and_there_again(
 
 
 def test_templates_keep_their_time(
-    galleries: Galleries, url: str | None, tree: Path, other: FaceEmbedder
+    galleries: Galleries, any_database_url: str | None, tree: Path, other: FaceEmbedder
 ) -> None:
     """That of their first enrollment, also through a time zone, a switch and a start anew."""
     at = datetime(2019, 5, 4, 3, 2, 1, 654321, tzinfo=timezone(timedelta(hours=5)))
@@ -296,7 +290,7 @@ def test_templates_keep_their_time(
     assert _times(galleries) == before
     data = galleries.path
     galleries.close()
-    with Galleries.open(data, database_url=url, upkeep_s=None) as again:
+    with Galleries.open(data, database_url=any_database_url, upkeep_s=None) as again:
         assert _times(again) == before
 
 

@@ -21,11 +21,10 @@ from tests.index.sealed_place import SealedPlace
 _CROPS = {"ann": b"crop of ann", "ben": b"crop of ben", "cat": None}
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> SealedPlace:
+@pytest.fixture
+def place(any_database_url: str | None, tmp_path: Path) -> SealedPlace:
     """An empty one, on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return SealedPlace(tmp_path, url)
+    return SealedPlace(tmp_path, any_database_url)
 
 
 def _crop(gallery: Gallery, name: str) -> bytes | None:

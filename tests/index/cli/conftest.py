@@ -117,13 +117,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return Home(tmp_path, monkeypatch, url=None)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture
 def any_home(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    any_database_url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Home:
     """An empty one on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return Home(tmp_path, monkeypatch, url=url)
+    return Home(tmp_path, monkeypatch, url=any_database_url)
 
 
 @pytest.fixture

@@ -71,11 +71,10 @@ class Target:
         return state.num_subjects, state.num_templates
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def target(request: pytest.FixtureRequest, data_folder: Path) -> Iterator[Target]:
+@pytest.fixture
+def target(any_database_url: str | None, data_folder: Path) -> Iterator[Target]:
     """An empty gallery on each kind of database."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    with Place(data_folder=data_folder, database_url=url).opened() as store:
+    with Place(data_folder=data_folder, database_url=any_database_url).opened() as store:
         yield Target(store)
 
 
