@@ -1,6 +1,8 @@
 """Tests of calibrating a gallery over HTTP, and of asking what its thresholds are worth."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,11 @@ from tests.service.support import FakeService, check_problem
 CALIBRATE, THRESHOLD = (f"/v1/galleries/default/{each}" for each in ("calibrate", "threshold"))
 
 
-def _fill(service: FakeService, num_people: int, *, photos_each: int = 1) -> None:
+def _fill(
+    service: FakeService, num_people: int, *, photos_each: int = 1, name: str = "default"
+) -> None:
     """People of random directions, each with templates that lie close together."""
-    gallery = service.parts.galleries.get("default")
+    gallery = service.parts.galleries.get(name)
     centres_SD = unit_vectors(num_people, seed=3)
     noise_SD = unit_vectors(num_people * photos_each, seed=4).reshape(num_people, photos_each, -1)
     vectors_SND = centres_SD[:, np.newaxis] + np.float32(0.5) * noise_SD
@@ -166,28 +170,57 @@ def test_a_gallery_that_is_too_large_for_a_request(
     assert "facegallery-index calibrate" in answer.json()["detail"]
 
 
-def test_one_calibration_of_a_gallery_at_a_time(
-    service: FakeService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A second one is refused, that of another gallery is not, and an error ends the first."""
-    service.enroll("ann", "ben")
+@contextmanager
+def _being_calibrated(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """While the block runs, its default gallery is being calibrated; others are not held up."""
     begun, go_on = threading.Event(), threading.Event()
     measure = measure_gallery
 
     def held(*args: Any, **kwargs: Any) -> Any:
-        begun.set()
-        go_on.wait(60.0)
+        if not begun.is_set():
+            begun.set()
+            go_on.wait(60.0)
         return measure(*args, **kwargs)
 
     monkeypatch.setattr(calibrating, "measure_gallery", held)
     first = threading.Thread(target=service.parts.calibrating.calibrate, args=("default",))
     first.start()
-    begun.wait(60.0)
-    check_problem(_calibrate(service), 409, "calibration_running")
-    with pytest.raises(CalibrationRunning):
-        service.parts.calibrating.calibrate("default")
-    go_on.set()
-    first.join()
+    try:
+        assert begun.wait(60.0)
+        yield
+    finally:
+        go_on.set()
+        first.join()
+
+
+def test_one_calibration_of_a_gallery_at_a_time(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one is refused until the first has ended; that of another gallery is not."""
+    service.enroll("ann", "ben")
+    service.http.post("/v1/galleries", headers=service.headers(), json={"name": "other"})
+    _fill(service, 3, name="other")
+    with _being_calibrated(service, monkeypatch):
+        check_problem(_calibrate(service), 409, "calibration_running")
+        with pytest.raises(CalibrationRunning):
+            service.parts.calibrating.calibrate("default")
+        service.parts.calibrating.calibrate("other")
+    assert _calibrate(service).status_code == 200
+
+
+def test_a_calibration_that_fails_is_over(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error in the midst of one does not keep the next one out."""
+
+    def fail(*_args: Any, **_kwargs: Any) -> Any:
+        raise MemoryError
+
+    service.enroll("ann", "ben")
+    with monkeypatch.context() as patched:
+        patched.setattr(calibrating, "measure_gallery", fail)
+        with pytest.raises(MemoryError):
+            service.parts.calibrating.calibrate("default")
     assert _calibrate(service).status_code == 200
 
 
@@ -198,23 +231,8 @@ def test_one_calibration_at_a_time_over_all_services(
     """While one service of a database calibrates a gallery, another one refuses to begin."""
     with services_on_one_database(settings) as (one, other):
         one.enroll("ann", "ben")
-        begun, go_on = threading.Event(), threading.Event()
-        measure = measure_gallery
-
-        def held(*args: Any, **kwargs: Any) -> Any:
-            begun.set()
-            go_on.wait(60.0)
-            return measure(*args, **kwargs)
-
-        monkeypatch.setattr(calibrating, "measure_gallery", held)
-        first = threading.Thread(target=one.parts.calibrating.calibrate, args=("default",))
-        first.start()
-        try:
-            assert begun.wait(60.0)
+        with _being_calibrated(one, monkeypatch):
             check_problem(_calibrate(other), 409, "calibration_running")
-        finally:
-            go_on.set()
-            first.join()
         assert _calibrate(other).status_code == 200
 
 
