@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,10 @@ _SLASHES = "/\\"
 # They show nothing, in any script: soft hyphen, space and joiner of no width, byte order mark. Two
 # people would be listed by one name, of whom a search or removal by that name finds one.
 _INVISIBLE = "\u00ad\u200b\u2060\ufeff"
-_GALLERY_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
+GALLERY_NAME: Final = r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}$"
+"""Regular expression, for whoever checks before it is sent."""
+
+_GALLERY_NAME = re.compile(GALLERY_NAME)
 # What needs no look at each character; most ids of machines are so.
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 ._:-]*[A-Za-z0-9_-]")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
@@ -100,7 +103,7 @@ def check_gallery_name(name: str) -> None:
     Raises:
         NameInvalid: not 1 to 255 of ``A-Z a-z 0-9 . _ -``, or ``.`` or ``..``.
     """
-    if not _GALLERY_NAME.fullmatch(name) or name in {".", ".."}:
+    if not _GALLERY_NAME.fullmatch(name):
         raise NameInvalid(
             "a gallery's name must be 1 to 255 of the characters A-Z a-z 0-9 . _ -, and not "
             "a dot or two dots"

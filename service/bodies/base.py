@@ -2,11 +2,12 @@
 
 import base64
 import binascii
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from index.calibration.asked import SMALLEST_RATE
+from index.checks import GALLERY_NAME
 from service.examples import PHOTO
 from service.identifying import MAX_GALLERIES
 
@@ -50,6 +51,16 @@ PhotoBytes = Annotated[
     BeforeValidator(_decode_photo_text),
     WithJsonSchema(
         {"type": "string", "format": "byte", "contentEncoding": "base64", "examples": [PHOTO]}
+    ),
+]
+
+GALLERY_SCHEMA: Final = {"format": "gallery-name", "pattern": GALLERY_NAME}
+"""Told, and checked where the name is used, with a message that says more."""
+
+GalleryName = Annotated[
+    str,
+    Field(
+        description="Name of the gallery.", examples=["default"], json_schema_extra=GALLERY_SCHEMA
     ),
 ]
 

@@ -4,9 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from service.bodies.base import Body, BoxEdges, PhotoBytes, Rate
+from service.bodies.base import Body, BoxEdges, GalleryName, PhotoBytes, Rate
 from service.calibrating import MAX_PROBES, MAX_RATES
-from service.schemas import GalleryName
 
 
 class VerifyBody(Body):

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 from service.bodies.base import (
     Body,
     BoxEdges,
+    GalleryName,
     PersonName,
     PhotoBytes,
     Rate,
@@ -16,7 +17,6 @@ from service.bodies.base import (
     whole_number,
 )
 from service.person_fields import ConsentReference, Days, ExpiryTime, MetadataPatch, Purpose
-from service.schemas import GalleryName
 
 
 class EnrollBody(Body):

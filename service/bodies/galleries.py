@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from index.rules import MAX_CAP
-from service.bodies.base import Body, YesOrNo
+from service.bodies.base import GALLERY_SCHEMA, Body, YesOrNo
 
 
 class GalleryBody(Body):
@@ -16,7 +16,7 @@ class GalleryBody(Body):
         Field(
             description="1 to 255 of A-Z a-z 0-9 . _ -",
             examples=["front-door"],
-            json_schema_extra={"format": "gallery-name"},
+            json_schema_extra=GALLERY_SCHEMA,
         ),
     ]
     model: Annotated[
