@@ -1,10 +1,14 @@
-"""What the audit log costs: time of a change, of a note and of a cut, bytes of an entry.
+"""What the audit log costs: time of a change, of a note and of a cut, bytes of an entry, memory.
+
+SQLite keeps the newest pages of the log in a cache of 64 MiB at most: resident memory grows with
+the first entries of a process, and then no more.
 
 The last line is JSON.
 """
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -16,6 +20,7 @@ from unittest.mock import patch
 import numpy as np
 from sqlalchemy import Connection
 
+from benchmarks.report import resident_mb
 from index.audit.entries import AuditEvent
 from index.galleries import Galleries
 from index.gallery import Gallery
@@ -30,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--notes", type=int, default=20_000)
     parser.add_argument("--enrolls", type=int, default=200)
+    parser.add_argument("--memory-notes", type=int, default=600_000)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Galleries.open(Path(folder)) as galleries:
         gallery = galleries.create("people", fingerprint=_FINGERPRINT)
@@ -37,18 +43,7 @@ def main() -> None:
         with_ms, without_ms = _enrolls(gallery, args.enrolls)
         before = _size(galleries)
         begun, begun_cpu = time.perf_counter(), time.process_time()
-        for number in range(args.notes):
-            galleries.audit.note(
-                AuditEvent(
-                    action="identify",
-                    gallery_id=gallery.id,
-                    subject_ids=(subject,),
-                    facts={"num_match": 1, "num_review": 0, "num_unknown": 0},
-                    actor="0a1b2c3d4e5f",
-                )
-            )
-            if number % 1000 == 999:
-                galleries.audit.settle()
+        _note(galleries, gallery.id, subject, args.notes)
         wall, cpu = time.perf_counter() - begun, time.process_time() - begun_cpu
         # Before the verification, whose reading is no part of a note.
         bytes_an_entry = (_size(galleries) - before) / args.notes
@@ -56,6 +51,10 @@ def main() -> None:
         report = galleries.audit.verify()
         verified = time.perf_counter() - begun
         cut_s, longest_ms = _cut(galleries, report.num_entries)
+        sizes_mb = [resident_mb(os.getpid())]
+        for _ in range(10):
+            _note(galleries, gallery.id, subject, args.memory_notes // 10)
+            sizes_mb.append(resident_mb(os.getpid()))
         print(
             json.dumps(
                 {
@@ -67,10 +66,28 @@ def main() -> None:
                     "verified_a_second": round(report.num_entries / verified),
                     "cut_a_second": round(report.num_entries / cut_s),
                     "longest_commit_of_a_cut_ms": round(longest_ms, 1),
+                    "memory_notes": args.memory_notes,
+                    "memory_mb_at_tenths": [round(each, 1) for each in sizes_mb],
                     "whole": report.whole and galleries.audit.verify().whole,
                 }
             )
         )
+
+
+def _note(galleries: Galleries, gallery_id: str, subject_id: str, count: int) -> None:
+    """Enters so many identifications, and returns when they are in the database."""
+    event = AuditEvent(
+        action="identify",
+        gallery_id=gallery_id,
+        subject_ids=(subject_id,),
+        facts={"num_match": 1, "num_review": 0, "num_unknown": 0},
+        actor="0a1b2c3d4e5f",
+    )
+    for number in range(count):
+        galleries.audit.note(event)
+        if number % 1000 == 999:
+            galleries.audit.settle()
+    galleries.audit.settle()
 
 
 def _enrolls(gallery: Gallery, count: int) -> tuple[float, float]:

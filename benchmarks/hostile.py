@@ -25,8 +25,7 @@ from PIL import Image
 
 from benchmarks.hostile_attack import Seen, attack, keep
 from benchmarks.hostile_photos import HostilePhotos
-from benchmarks.http import resident_mb_of
-from benchmarks.report import print_report, print_table
+from benchmarks.report import print_report, print_table, resident_mb
 from benchmarks.samples import find_samples
 from benchmarks.server import RunningServer, running_server
 from embedding.cores import num_cores
@@ -69,10 +68,10 @@ def run(
     earlier = (number for number in itertools.count(-NUM_WARM - 1, -1))
     large = (each for each in earlier if photos.upload(each).kind in {"bomb", "thin"})
     send(list(itertools.islice(large, NUM_LARGE)))
-    warm_mb = resident_mb_of(server)
+    warm_mb = resident_mb(server.pid)
     bound_mb = warm_mb + num_cores() * Settings().max_photo_pixels * BYTES_A_PIXEL / MiB
     print(f"memory: {warm_mb:.0f} MiB when warm, stated bound {bound_mb:.0f} MiB")
-    seen, resident_mb = Seen(), []
+    seen, sizes_mb = Seen(), []
     edges = [num_uploads * block // NUM_BLOCKS for block in range(NUM_BLOCKS + 1)]
     for start, end in itertools.pairwise(edges):
         block = send(range(start, end))
@@ -80,14 +79,14 @@ def run(
         seen.codes += block.codes
         seen.kinds += block.kinds
         seen.failures += block.failures
-        resident_mb.append(resident_mb_of(server))
-        print(f"after {end} uploads: {resident_mb[-1]:.0f} MiB")
-    early, late = np.array_split(resident_mb[NUM_BLOCKS // 4 :], 2)
+        sizes_mb.append(resident_mb(server.pid))
+        print(f"after {end} uploads: {sizes_mb[-1]:.0f} MiB")
+    early, late = np.array_split(sizes_mb[NUM_BLOCKS // 4 :], 2)
     return seen, {
         "memory_mb_warm": warm_mb,
         "memory_mb_bound": bound_mb,
         "memory_mb_peak": peak_mb_of(server),
-        "memory_mb_at_end": resident_mb[-1],
+        "memory_mb_at_end": sizes_mb[-1],
         "memory_mb_growth": float(np.median(late) - np.median(early)),
     }
 

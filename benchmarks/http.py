@@ -29,7 +29,7 @@ from benchmarks.face_vectors import strangers_probes
 from benchmarks.http_bare import bare_identify, looped
 from benchmarks.http_callers import Caller, Prepared, address_of, closed_loop, open_loop, prepare
 from benchmarks.http_photos import mixed_requests
-from benchmarks.report import print_report
+from benchmarks.report import print_report, resident_mb
 from benchmarks.samples import find_samples
 from benchmarks.server import RunningServer, running_server
 from benchmarks.stages import portrait_640x480
@@ -42,7 +42,6 @@ from service.settings import Settings
 NUM_SUBJECTS = 10_000
 NUM_CALLERS = (1, 8, 32)
 OVERLOAD = 10
-MiB = 1024 * 1024
 
 
 def fill(folder: Path, vectors_ND: NDArray[np.float32]) -> None:
@@ -64,12 +63,6 @@ def cpu_s_of(server: RunningServer) -> float:
     """CPU seconds of the server's process so far, by all its threads."""
     fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_mb_of(server: RunningServer) -> float:
-    """Resident memory of the server's process, in MiB."""
-    pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / MiB
 
 
 def speed(
@@ -148,23 +141,23 @@ def memory(
 
     def sample(number: int) -> None:
         if number % every == 0:
-            sampled.append((number, resident_mb_of(server)))
+            sampled.append((number, resident_mb(server.pid)))
 
     seen = closed_loop(
         server.url, requests, num_callers=8, num_requests=num_requests, on_progress=sample
     )
     sampled.sort()
-    numbers, resident_mb = np.array(sampled).T
+    numbers, sizes_mb = np.array(sampled).T
     late = numbers >= num_requests / 2
-    slope = np.polyfit(numbers[late], resident_mb[late], 1)[0] if late.sum() > 1 else 0.0
+    slope = np.polyfit(numbers[late], sizes_mb[late], 1)[0] if late.sum() > 1 else 0.0
     return {
         "memory_requests": num_requests,
         "memory_unwanted": seen.num_unwanted,
         **{f"memory_{got}_where_{wanted}": num for (wanted, got), num in seen.unwanted.items()},
-        "memory_mb_at_10_percent": float(np.interp(num_requests / 10, numbers, resident_mb)),
-        "memory_mb_at_half": float(np.interp(num_requests / 2, numbers, resident_mb)),
-        "memory_mb_at_end": float(resident_mb[-1]),
-        "memory_mb_most": float(resident_mb.max()),
+        "memory_mb_at_10_percent": float(np.interp(num_requests / 10, numbers, sizes_mb)),
+        "memory_mb_at_half": float(np.interp(num_requests / 2, numbers, sizes_mb)),
+        "memory_mb_at_end": float(sizes_mb[-1]),
+        "memory_mb_most": float(sizes_mb.max()),
         "memory_mb_growth_per_10000": float(10_000 * slope),
     }
 

@@ -29,6 +29,12 @@ def machine() -> dict[str, object]:
     }
 
 
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process, in MiB; of Linux."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1024 * 1024)
+
+
 def print_report(
     title: str,
     columns: Sequence[str],

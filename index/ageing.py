@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid
+from index.checks import MAX_PAGE
 from index.fusion import template_similarities
 from index.gallery import Gallery
-from index.people import MAX_PAGE
 from index.references import References
 
 MIN_FOR_GAP = 4

@@ -25,6 +25,9 @@ UNIT_TOLERANCE = 1e-3
 MAX_HASH_BYTES = 64
 """A keyed hash is at most as long as HMAC-SHA-512."""
 
+MAX_PAGE = 1000
+"""Most of a list on one page: of subjects about 200 kB of JSON, up to 4 MB with large metadata."""
+
 # They make paths.
 _SLASHES = "/\\"
 # They show nothing, in any script: soft hyphen, space and joiner of no width, byte order mark. Two
@@ -95,6 +98,16 @@ def check_external_id(text: str) -> str:
         NameInvalid: says which rule is broken.
     """
     return check_name(text, what="external id", max_length=255)
+
+
+def check_limit(limit: int) -> None:
+    """Pass how many of a list are wanted on one page.
+
+    Raises:
+        RequestInvalid: not 1 to 1000.
+    """
+    if not 1 <= limit <= MAX_PAGE:
+        raise RequestInvalid(f"limit must be 1 to {MAX_PAGE}, but is {limit}")
 
 
 def check_gallery_name(name: str) -> None:

@@ -1,12 +1,9 @@
 """What people have chosen and declared about an open gallery."""
 
-from embedding.errors import RequestInvalid
+from index.checks import check_limit
 from index.loaded_gallery import LoadedGallery
 from index.rules import GalleryRules
 from index.store.change_log import Committed
-
-MAX_PAIRS = 1000
-"""The most declared pairs on one page."""
 
 
 class ChosenGallery(LoadedGallery):
@@ -44,8 +41,7 @@ class ChosenGallery(LoadedGallery):
             RequestInvalid: the limit is out of range, or the cursor is not of this list.
         """
         self._check_exists()
-        if not 1 <= limit <= MAX_PAIRS:
-            raise RequestInvalid(f"limit must be 1 to {MAX_PAIRS}, but is {limit}")
+        check_limit(limit)
         return self._store.look_alikes_page(limit=limit, cursor=cursor)
 
     def look_alikes_of(self, subject_id: str) -> tuple[str, ...]:

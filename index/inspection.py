@@ -23,13 +23,12 @@ from index.snapshot.key_use import SNAPSHOTS_NAME
 from index.snapshot.manifest import SnapshotOwner
 from index.store.database import Database
 from index.store.folder import DATABASE_NAME, SECRET_BYTES, SECRET_FILE, DataFolder, check_whole
+from index.store.gallery_rows import read_anchor, read_galleries
 from index.store.reading import sqlite_problems
 from index.store.store import (
     Store,
     open_database,
-    read_anchor,
     read_database_id,
-    read_galleries,
 )
 from index.store.stored_gallery import StoredGallery
 from index.store.verification import GalleryVerification, removals_not_done

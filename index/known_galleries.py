@@ -5,9 +5,10 @@ Others change them too where a database is shared: they make, delete and rename 
 
 import logging
 import threading
+from collections.abc import Callable
 
 from embedding.errors import GalleryFilling, GalleryNotFound, GalleryReplaced, StoreError
-from index.checks import check_gallery_name
+from index.checks import check_gallery_name, check_limit
 from index.filling import is_filling
 from index.following import Follower
 from index.gallery import Gallery
@@ -16,6 +17,8 @@ from index.store.store import Store
 from index.store.stored_gallery import StoredGallery
 
 logger = logging.getLogger(__name__)
+
+_CURSOR = "galleries"
 
 
 class KnownGalleries:
@@ -73,6 +76,31 @@ class KnownGalleries:
         with self._lock:
             self._check_open()
             return tuple(gallery for _, gallery in sorted(self._galleries.items()))
+
+    def page(
+        self, *, limit: int, cursor: str | None = None, shown: Callable[[str], bool] | None = None
+    ) -> tuple[tuple[Gallery, ...], str | None]:
+        """Return galleries by name, and the cursor of the next page; None at the end.
+
+        Args:
+            limit: at most so many, 1 to 1000.
+            cursor: of the page before.
+            shown: tells of a name whether it is to be listed; None for all.
+
+        Raises:
+            RequestInvalid: the limit is out of range, or the cursor is not of this list.
+        """
+        check_limit(limit)
+        cursors = self._store.cursors
+        after = "" if cursor is None else cursors.read_text(cursor, list_name=_CURSOR)
+        found = [
+            each
+            for each in self.list()
+            if each.name > after and (shown is None or shown(each.name))
+        ]
+        more = len(found) > limit
+        page = tuple(found[:limit])
+        return page, cursors.write_text(page[-1].name, list_name=_CURSOR) if more else None
 
     def rename(self, name: str, new_name: str) -> Gallery:
         """Give a gallery another name; keys that are tied to it are tied to that from then on.

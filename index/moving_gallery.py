@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.errors import RequestInvalid
-from index.checks import check_external_id, check_name
+from index.checks import check_external_id, check_limit, check_name
 from index.moves import MergedSubjects, MovedTemplates, TemplatePage
 from index.people import PeopleOfGallery
 from index.receipts import Erasure
@@ -43,8 +43,7 @@ class MovingGallery(PeopleOfGallery):
             SubjectNotFound: no subject with this id.
         """
         self._check_exists()
-        if not 1 <= limit <= MAX_TEMPLATES:
-            raise RequestInvalid(f"limit must be 1 to {MAX_TEMPLATES}, but is {limit}")
+        check_limit(limit)
         return self._store.template_page(subject_id, limit=limit, cursor=cursor)
 
     def embedding(self, template_id: str) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from embedding.errors import RequestInvalid, SubjectNotFound
-from index.checks import check_external_id, check_name
+from index.checks import check_external_id, check_limit, check_name
 from index.chosen_gallery import ChosenGallery
 from index.details import (
     DetailChange,
@@ -21,9 +21,6 @@ from index.records import NewSubject, Page, Subject
 from index.store.detail_rows import ExpiredFirstError
 
 logger = logging.getLogger(__name__)
-
-MAX_PAGE = 1000
-"""The most subjects on one page: about 200 kB of JSON, and up to 4 MB with large metadata."""
 
 _Result = TypeVar("_Result")
 
@@ -80,8 +77,7 @@ class PeopleOfGallery(ChosenGallery):
             RequestInvalid: the limit is out of range, or the cursor is not of this gallery.
         """
         self._check_exists()
-        if not 1 <= limit <= MAX_PAGE:
-            raise RequestInvalid(f"limit must be 1 to {MAX_PAGE}, but is {limit}")
+        check_limit(limit)
         if name is None and external_id is None:
             return self._store.page(limit=limit, cursor=cursor)
         if cursor is not None:

@@ -226,6 +226,13 @@ class Keys:
         """All keys, revoked ones too, oldest first."""
         return tuple(_info(row) for row in self._rows.list())
 
+    def page(
+        self, *, limit: int, cursor: str | None = None
+    ) -> tuple[tuple[KeyInfo, ...], str | None]:
+        """See `ApiKeys.page`."""
+        rows, next_cursor = self._rows.page(limit=limit, cursor=cursor)
+        return tuple(_info(row) for row in rows), next_cursor
+
     def revoke(self, key_id: str, *, caller: Caller) -> KeyInfo:
         """Revokes a key at once; a second call changes nothing.
 

@@ -11,9 +11,15 @@ from index.transfer import export_stream, import_into
 from service import calls, schemas
 from service.answers.deciding import gallery_threshold_answer, verify_answer
 from service.answers.enrolling import enroll_answer
-from service.answers.galleries import gallery_answer, gallery_details, import_answer, models_answer
+from service.answers.galleries import (
+    galleries_answer,
+    gallery_answer,
+    gallery_details,
+    import_answer,
+    models_answer,
+)
 from service.answers.identifying import across_answer, identify_answer
-from service.answers.keys import key_answer, new_key_answer
+from service.answers.keys import key_answer, keys_answer, new_key_answer
 from service.answers.subjects import erased_answer
 from service.auth import OWNER, Role
 from service.bodies.galleries import GalleryChangeBody
@@ -146,14 +152,10 @@ class LocalClient(LocalPeople):
         found = self._parts.calibrating.thresholds(gallery, fpir=fpir)
         return gallery_threshold_answer(found)
 
-    def galleries(self) -> schemas.GalleriesAnswer:
+    def galleries(self, *, limit: int = 100, cursor: str | None = None) -> schemas.GalleriesAnswer:
         """As in `HttpClient`."""
-        return schemas.GalleriesAnswer(
-            galleries=[
-                gallery_answer(gallery, self._parts.embedders)
-                for gallery in self._parts.galleries.list()
-            ]
-        )
+        found, next_cursor = self._parts.galleries.page(limit=limit, cursor=cursor)
+        return galleries_answer(found, next_cursor, embedders=self._parts.embedders)
 
     def create_gallery(
         self, name: str, *, model: str | None = None, space: bool = False
@@ -248,9 +250,9 @@ class LocalClient(LocalPeople):
         done = import_into(galleries, gallery, content)
         return import_answer(done, has_ledger=galleries.store.has_ledger)
 
-    def keys(self) -> schemas.KeysAnswer:
+    def keys(self, *, limit: int = 100, cursor: str | None = None) -> schemas.KeysAnswer:
         """As in `HttpClient`."""
-        return schemas.KeysAnswer(keys=[key_answer(key) for key in self._parts.keys.list()])
+        return keys_answer(*self._parts.keys.page(limit=limit, cursor=cursor))
 
     def create_key(
         self,

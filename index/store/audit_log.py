@@ -26,6 +26,7 @@ from index.audit.entries import (
 )
 from index.audit.noting import Notes
 from index.audit.verifying import ANCHOR_BEGUN, GAP, AuditReport
+from index.checks import check_limit
 from index.store.audit_cuts import AuditCuts
 from index.store.audit_rows import (
     HEAD,
@@ -140,14 +141,15 @@ class AuditLog:
         numbers. So one may hold fewer than `limit`, even none, and still have a next one.
 
         Args:
-            limit: at most so many.
+            limit: at most so many, 1 to 1000.
             cursor: of the page before, in the same order.
             newest_first: else the oldest one leads.
             wanted: leaves out the others.
 
         Raises:
-            RequestInvalid: the cursor is not of this list.
+            RequestInvalid: the limit is out of range, or the cursor is not of this list.
         """
+        check_limit(limit)
         name = _NEWEST_FIRST if newest_first else _CURSOR
         begin = None if cursor is None else self._cursors.read(cursor, gallery_id=name)
         self._notes.flush()

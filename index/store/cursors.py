@@ -19,8 +19,7 @@ class Cursors:
 
     def write(self, row_id: int, *, gallery_id: str) -> str:
         """Return the cursor that points behind a row of a gallery."""
-        row = row_id.to_bytes(_ROW_BYTES, "big")
-        return base64.urlsafe_b64encode(row + self._signature(row, gallery_id)).decode()
+        return self._sealed(row_id.to_bytes(_ROW_BYTES, "big"), gallery_id)
 
     def read(self, cursor: str, *, gallery_id: str) -> int:
         """Return the row that a cursor points behind.
@@ -28,17 +27,35 @@ class Cursors:
         Raises:
             RequestInvalid: not written by `write` for this gallery.
         """
+        return int.from_bytes(self._opened(cursor, gallery_id), "big")
+
+    def write_text(self, text: str, *, list_name: str) -> str:
+        """Return the cursor that points behind what a list holds under this text."""
+        return self._sealed(text.encode(), list_name + "\0")
+
+    def read_text(self, cursor: str, *, list_name: str) -> str:
+        """Return the text behind which a cursor points.
+
+        Raises:
+            RequestInvalid: not written by `write_text` for this list.
+        """
+        return self._opened(cursor, list_name + "\0").decode()
+
+    def _sealed(self, content: bytes, scope: str) -> str:
+        return base64.urlsafe_b64encode(content + self._signature(content, scope)).decode()
+
+    def _opened(self, cursor: str, scope: str) -> bytes:
         try:
-            content = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
+            whole = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error):
-            content = b""
-        row, signature = content[:_ROW_BYTES], content[_ROW_BYTES:]
-        if not hmac.compare_digest(signature, self._signature(row, gallery_id)):
+            whole = b""
+        content, signature = whole[:-_SIGNATURE_BYTES], whole[-_SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._signature(content, scope)):
             raise RequestInvalid(
                 "the cursor is not one of this list; begin again without a cursor"
             )
-        return int.from_bytes(row, "big")
+        return content
 
-    def _signature(self, row: bytes, gallery_id: str) -> bytes:
-        message = gallery_id.encode() + row
+    def _signature(self, content: bytes, scope: str) -> bytes:
+        message = scope.encode() + content
         return hmac.digest(self._secret, message, hashlib.sha256)[:_SIGNATURE_BYTES]

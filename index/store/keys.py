@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, true, update
+from sqlalchemy import Row, and_, bindparam, insert, or_, select, true, update
 
 from embedding.errors import KeyInvalid, RequestInvalid
 from index.audit.entries import AuditEvent
+from index.checks import check_limit
 from index.store.audit_log import AuditLog
+from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.key_counts import add_counts
 from index.store.key_rates import take_turn
@@ -18,6 +20,10 @@ from index.store.tables import api_keys, galleries, utc_now
 
 _BY_ID = select(api_keys).where(api_keys.c.key_id == bindparam("key_id"))
 """Made once: it is asked at every request, and making it takes longer than running it."""
+
+_OLDEST_FIRST = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.key_id)
+
+_CURSOR = "keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +60,10 @@ class StoredKey:
 class ApiKeys:
     """The API keys of a data folder; every method is one transaction and thread safe."""
 
-    def __init__(self, database: Database, *, audit: AuditLog) -> None:
+    def __init__(self, database: Database, *, audit: AuditLog, cursors: Cursors) -> None:
         self._database = database
         self._audit = audit
+        self._cursors = cursors
 
     def add(
         self,
@@ -171,11 +178,46 @@ class ApiKeys:
 
     def list(self) -> tuple[StoredKey, ...]:
         """Return all keys, revoked ones too, oldest first."""
-        with self._database.transaction() as connection:
-            rows = connection.execute(
-                select(api_keys).order_by(api_keys.c.created_at, api_keys.c.key_id)
-            ).all()
+        with self._database.reading() as connection:
+            rows = connection.execute(_OLDEST_FIRST).all()
         return tuple(_stored_key(row) for row in rows)
+
+    def page(
+        self, *, limit: int, cursor: str | None = None
+    ) -> tuple[tuple[StoredKey, ...], str | None]:
+        """Return keys, the oldest first, and the cursor of the next page; None at the end.
+
+        Args:
+            limit: at most so many, 1 to 1000.
+            cursor: of the page before.
+
+        Raises:
+            RequestInvalid: the limit is out of range, or the cursor is not of this list.
+        """
+        check_limit(limit)
+        query = _OLDEST_FIRST.limit(limit + 1)
+        with self._database.reading() as connection:
+            if cursor is not None:
+                key_id = self._cursors.read_text(cursor, list_name=_CURSOR)
+                last = connection.execute(_BY_ID, {"key_id": key_id}).first()
+                if last is None:
+                    # Keys stay for good, but for those that a backup put back does not know.
+                    raise RequestInvalid(
+                        "the key that the cursor stands at is not known; begin again without a "
+                        "cursor"
+                    )
+                query = query.where(
+                    or_(
+                        api_keys.c.created_at > last.created_at,
+                        and_(api_keys.c.created_at == last.created_at, api_keys.c.key_id > key_id),
+                    )
+                )
+            found = tuple(_stored_key(row) for row in connection.execute(query))
+        more = len(found) > limit
+        found = found[:limit]
+        if not more:
+            return found, None
+        return found, self._cursors.write_text(found[-1].key_id, list_name=_CURSOR)
 
     def revoke(self, key_id: str) -> StoredKey:
         """Revoke the key at once and return its row; a second call changes nothing.

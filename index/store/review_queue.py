@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, update
 
 from embedding.errors import CropNotFound, ReviewClaimed, ReviewDecided, ReviewNotFound
 from index.audit.entries import AuditEvent, Fact
+from index.checks import check_limit
 from index.events import NewEvent, Review, ReviewState, Verdict
 from index.sealing import Sealer
 from index.store.audit_log import AuditLog
@@ -69,13 +70,14 @@ class ReviewQueue:
 
         Args:
             state: only those in it; None for all.
-            limit: at most so many.
+            limit: at most so many, 1 to 1000.
             cursor: of the page before.
             gallery_names: see the class.
 
         Raises:
-            RequestInvalid: the cursor is not of this list.
+            RequestInvalid: the limit is out of range, or the cursor is not of this list.
         """
+        check_limit(limit)
         after = 0 if cursor is None else self._cursors.read(cursor, gallery_id=_CURSOR)
         now = self._clock.now()
         query = select_reviews(now=now, gallery_names=gallery_names).where(reviews.c.id > after)

@@ -4,13 +4,11 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Row, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection
 
-from embedding.errors import GalleryExists, RequestInvalid, SettingsInvalid, StoreError
+from embedding.errors import SettingsInvalid, StoreError
 from index.audit.anchor import ANCHOR_NAME
 from index.audit.cutting import AuditRetention
 from index.audit.entries import AuditEvent, Codes
@@ -19,11 +17,9 @@ from index.key_file import KeyFileSealer
 from index.ledger.entries import Removal
 from index.places import check_outside
 from index.repeats import Repeatable
-from index.rules import NEW_GALLERY_LEAD
 from index.sealing import Sealer
 from index.signing import Signer
 from index.store.audit_log import AuditLog
-from index.store.change_log import anchor_at, begin_change
 from index.store.clock import ForwardClock
 from index.store.crop_rows import reseal_crops
 from index.store.cursors import Cursors
@@ -33,8 +29,15 @@ from index.store.erasures import Erasures, open_erasures
 from index.store.event_log import EventLog
 from index.store.facts import database_id, first_fact
 from index.store.folder import DataFolder
-from index.store.ids import new_ids
-from index.store.kept_answers import KeptAnswers, keep_answer
+from index.store.gallery_rows import (
+    Standing,
+    insert_gallery,
+    read_galleries,
+    read_gallery,
+    read_standings,
+    switch_names,
+)
+from index.store.kept_answers import KeptAnswers
 from index.store.keys import ApiKeys
 from index.store.moving_store import MovingStore
 from index.store.postgres import PostgresDatabase
@@ -42,18 +45,8 @@ from index.store.renaming import rename_gallery
 from index.store.resealing import FirstSealing, reseal_gallery
 from index.store.review_queue import ReviewQueue
 from index.store.seal_mark import check_sealer, mark_is_current, new_mark, write_mark
-from index.store.spaces import new_space
 from index.store.sqlite import SqliteDatabase
 from index.store.stored_gallery import StoredGallery
-from index.store.tables import galleries, utc_now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What a gallery is called, and the number of the last entry of its change log."""
-
-    name: str
-    sequence: int
 
 
 class Store:
@@ -102,7 +95,8 @@ class Store:
                 self.database_id = database_id(connection)
                 check_sealer(connection, sealer, database_id=self.database_id)
             self._resealed = new_mark(sealer, database_id=self.database_id)
-            self._cursors = Cursors(self.secret("cursor"))
+            self.cursors = Cursors(self.secret("cursor"))
+            """Of lists that are read page by page."""
             self.audit = self._opened_audit(audit_anchor, audit_retention)
             """What was done, by whom and when."""
             undo.callback(self.audit.close)
@@ -114,10 +108,10 @@ class Store:
         except BaseException:
             self.close()
             raise
-        self.keys = ApiKeys(self.database, audit=self.audit)
+        self.keys = ApiKeys(self.database, audit=self.audit, cursors=self.cursors)
         self.events = EventLog(
             self.database,
-            cursors=self._cursors,
+            cursors=self.cursors,
             sealer=self._sealer,
             rules=event_rules or EventRules(),
             clock=self._clock,
@@ -127,7 +121,7 @@ class Store:
             self.database,
             events=self.events,
             audit=self.audit,
-            cursors=self._cursors,
+            cursors=self.cursors,
             sealer=self._sealer,
             clock=self._clock,
         )
@@ -179,10 +173,7 @@ class Store:
 
     def standings(self) -> dict[str, Standing]:
         """Return what each gallery is called and where its change log stands, by its id."""
-        query = select(galleries.c.public_id, galleries.c.name, galleries.c.sequence)
-        with self.database.transaction() as connection:
-            rows = connection.execute(query).all()
-        return {row.public_id: Standing(name=row.name, sequence=row.sequence) for row in rows}
+        return read_standings(self.database)
 
     def create_gallery(
         self,
@@ -205,41 +196,16 @@ class Store:
             IdempotencyKeyInUse: a request with the same key was quicker.
             RequestInvalid: a space without sealing.
         """
-        public_id = new_ids(1)[0]
-        space_id, sealed_space = None, None
-        if space:
-            space_id, sealed_space = new_space(self._sealer, gallery_id=public_id)
         with self.database.transaction() as connection:
-            try:
-                connection.execute(
-                    insert(galleries).values(
-                        public_id=public_id,
-                        name=name,
-                        fingerprint=fingerprint,
-                        sequence=0,
-                        created_at=utc_now(),
-                        space_id=space_id,
-                        sealed_space=sealed_space,
-                        smallest_lead=NEW_GALLERY_LEAD,
-                    )
-                )
-            except IntegrityError:
-                raise GalleryExists(
-                    "a gallery with this name exists already; take another name"
-                ) from None
-            row = connection.execute(
-                select(galleries).where(galleries.c.public_id == public_id)
-            ).one()
-            stored = _stored(row)
-            if repeatable is not None:
-                keep_answer(
-                    connection,
-                    repeatable.key,
-                    gallery=stored.row_id,
-                    subject=None,
-                    answer=repeatable.answer(stored),
-                )
-            self.audit.write(connection, AuditEvent(action="gallery.create", gallery_id=public_id))
+            stored = insert_gallery(
+                connection,
+                name,
+                fingerprint=fingerprint,
+                sealer=self._sealer,
+                space=space,
+                repeatable=repeatable,
+            )
+            self.audit.write(connection, AuditEvent(action="gallery.create", gallery_id=stored.id))
         return stored
 
     def switch(
@@ -264,22 +230,7 @@ class Store:
             StoreError: ledger or database cannot be read or written.
         """
         with self._erasures.changing(old.id, new.id) as connection:
-            # In the order of their rows, as whoever holds several does.
-            held = {
-                each.id: begin_change(connection, each.row_id, name=each.name)
-                for each in sorted((old, new), key=lambda each: each.row_id)
-            }
-            if held[old.id].sequence != sequence:
-                raise RequestInvalid("the gallery was changed meanwhile; run it again")
-            try:
-                for gallery, name in ((old, kept_name), (new, old.name)):
-                    connection.execute(
-                        update(galleries).where(galleries.c.id == gallery.row_id).values(name=name)
-                    )
-            except IntegrityError:
-                raise GalleryExists(
-                    "there is a gallery with the name that the old one would get; delete it first"
-                ) from None
+            switch_names(connection, old, new, kept_name=kept_name, sequence=sequence)
             for gallery in (old, new):
                 event = AuditEvent(action="gallery.switch", gallery_id=gallery.id)
                 self.audit.write(connection, event)
@@ -357,7 +308,7 @@ class Store:
             gallery,
             database=self.database,
             sealer=self._sealer,
-            cursors=self._cursors,
+            cursors=self.cursors,
             clock=self._clock,
             erasures=self._erasures,
             audit=self.audit,
@@ -402,7 +353,7 @@ class Store:
             self.database,
             codes=Codes(key=self.secret("audit"), database_id=self.database_id),
             anchor=self.path / ANCHOR_NAME if anchor is None else anchor,
-            cursors=self._cursors,
+            cursors=self.cursors,
             retention=retention,
         )
 
@@ -419,11 +370,9 @@ class Store:
         )
 
     def _remove_again(self, connection: Connection, removal: Removal) -> None:
-        row = connection.execute(
-            select(galleries).where(galleries.c.public_id == removal.gallery_id)
-        ).first()
-        if row is not None:
-            self.gallery_store(_stored(row)).remove_again(connection, removal)
+        gallery = read_gallery(connection, removal.gallery_id)
+        if gallery is not None:
+            self.gallery_store(gallery).remove_again(connection, removal)
 
 
 def open_database(folder: DataFolder, url: str | None) -> Database:
@@ -435,32 +384,7 @@ def open_database(folder: DataFolder, url: str | None) -> Database:
     return SqliteDatabase(folder.database) if url is None else PostgresDatabase(url)
 
 
-def read_galleries(database: Database) -> tuple[StoredGallery, ...]:
-    """Return all galleries of a database, oldest first."""
-    with database.transaction() as connection:
-        rows = connection.execute(select(galleries).order_by(galleries.c.id)).all()
-    return tuple(map(_stored, rows))
-
-
 def read_database_id(database: Database) -> str:
     """Return the id that a database keeps for life."""
     with database.transaction() as connection:
         return database_id(connection)
-
-
-def read_anchor(database: Database, gallery: StoredGallery, sequence: int) -> str | None:
-    """Return what tells the change of a gallery at a number from that of any other history."""
-    with database.transaction() as connection:
-        return anchor_at(connection, gallery.row_id, sequence)
-
-
-def _stored(row: Row[tuple[object, ...]]) -> StoredGallery:
-    return StoredGallery(
-        row_id=row.id,
-        id=row.public_id,
-        name=row.name,
-        fingerprint=row.fingerprint,
-        space_id=row.space_id,
-        sealed_space=row.sealed_space,
-        created_at=row.created_at,
-    )

@@ -1,5 +1,7 @@
 """Galleries and models, as they are answered."""
 
+from collections.abc import Sequence
+
 from embedding.errors import RequestInvalid
 from index.calibration.in_force import ThresholdsInForce, thresholds_in_force
 from index.gallery import Gallery
@@ -41,6 +43,16 @@ def gallery_answer(gallery: Gallery, embedders: Embedders) -> schemas.GalleryAns
         fingerprint=gallery.fingerprint,
         created_at=gallery.created_at,
         space=gallery.space_id is not None,
+    )
+
+
+def galleries_answer(
+    galleries: Sequence[Gallery], next_cursor: str | None, *, embedders: Embedders
+) -> schemas.GalleriesAnswer:
+    """A page of galleries."""
+    return schemas.GalleriesAnswer(
+        galleries=[gallery_answer(each, embedders) for each in galleries],
+        next_cursor=next_cursor,
     )
 
 

@@ -1,5 +1,7 @@
 """Keys, as they are answered."""
 
+from collections.abc import Sequence
+
 from service import schemas
 from service.keys import KeyInfo
 
@@ -18,6 +20,11 @@ def key_answer(key: KeyInfo) -> schemas.KeyAnswer:
         max_per_minute=key.allowance.per_minute,
         max_per_day=key.allowance.per_day,
     )
+
+
+def keys_answer(keys: Sequence[KeyInfo], next_cursor: str | None) -> schemas.KeysAnswer:
+    """A page of keys."""
+    return schemas.KeysAnswer(keys=list(map(key_answer, keys)), next_cursor=next_cursor)
 
 
 def new_key_answer(key: KeyInfo, secret_key: str) -> schemas.NewKeyAnswer:

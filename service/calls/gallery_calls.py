@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from service import schemas
-from service.calls.call import Call, delete, get, numbers, path_of, post
+from service.calls.call import Call, delete, get, numbers, page, path_of, post
 
 
-def galleries() -> Call[schemas.GalleriesAnswer]:
-    """The galleries that the key reaches."""
-    return get(schemas.GalleriesAnswer, path_of("galleries"))
+def galleries(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.GalleriesAnswer]:
+    """A page of the galleries that the key reaches, by name; ``limit`` is 1 to 1000."""
+    return get(schemas.GalleriesAnswer, path_of("galleries"), page(limit, cursor))
 
 
 def create_gallery(

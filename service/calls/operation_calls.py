@@ -9,9 +9,9 @@ from service.calls.call import Call, delete, get, page, path_of, post
 from service.limits import Allowance
 
 
-def keys() -> Call[schemas.KeysAnswer]:
-    """All keys, without their secrets."""
-    return get(schemas.KeysAnswer, path_of("keys"))
+def keys(*, limit: int = 100, cursor: str | None = None) -> Call[schemas.KeysAnswer]:
+    """A page of the keys, the oldest first, without their secrets; ``limit`` is 1 to 1000."""
+    return get(schemas.KeysAnswer, path_of("keys"), page(limit, cursor))
 
 
 def create_key(

@@ -8,7 +8,7 @@ import typer
 from embedding.errors import RequestInvalid
 from index.private_files import new_private_file
 from service import schemas
-from service.commands.asking import client_for
+from service.commands.asking import PAGE, all_pages, client_for
 from service.commands.options import (
     EXIT_CODES,
     DataFolderOption,
@@ -28,12 +28,13 @@ def list_galleries(
 ) -> None:
     """List the galleries."""
     with client_for(data_folder, key) as client:
-        found = client.galleries()
+        pages = all_pages(lambda cursor: client.galleries(limit=PAGE, cursor=cursor))
+        found = [each for page in pages for each in page.galleries]
     if as_json:
-        print_json(found)
+        print_json(schemas.GalleriesAnswer(galleries=found, next_cursor=None))
         return
     table = new_table("name", "subjects", "templates", "model", "fingerprint")
-    for each in found.galleries:
+    for each in found:
         model = each.model or "not installed"
         add_row(
             table, each.name, each.num_subjects, each.num_templates, model, each.fingerprint[:12]

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from service import schemas
 from service.auth import Role
-from service.commands.asking import client_for
+from service.commands.asking import PAGE, all_pages, client_for
 from service.commands.options import EXIT_CODES, DataFolderOption, JsonOption, KeyOption
 from service.commands.printing import add_row, new_table, print_json, print_line, print_table
 from service.keys import MAX_LIMIT
@@ -64,12 +65,13 @@ def list_keys(
 ) -> None:
     """List all keys by id, without their secrets."""
     with client_for(data_folder, key) as client:
-        found = client.keys()
+        pages = all_pages(lambda cursor: client.keys(limit=PAGE, cursor=cursor))
+        found = [each for page in pages for each in page.keys]
     if as_json:
-        print_json(found)
+        print_json(schemas.KeysAnswer(keys=found, next_cursor=None))
         return
     table = new_table("id", "role", "label", "galleries", "since", "used", "expires", "revoked")
-    for each in found.keys:
+    for each in found:
         add_row(
             table,
             each.key_id,

@@ -12,6 +12,7 @@ from service.access import PartsOf, allowed
 from service.assembly import Parts
 from service.auth import Caller, Permission
 from service.openapi import problems
+from service.paging import PageCursor, PageLimit
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
@@ -27,11 +28,8 @@ Reader = Annotated[Caller, Depends(allowed(Permission.READ_AUDIT))]
 def list_audit(
     parts: PartsOf,
     caller: Reader,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Entries on the page.")] = 100,
-    cursor: Annotated[
-        str | None,
-        Query(max_length=1000, description="`next_cursor` of the page before, asked likewise."),
-    ] = None,
+    limit: PageLimit = 100,
+    cursor: PageCursor = None,
     newest_first: Annotated[bool, Query(description="Else the oldest entry leads.")] = False,
     actor: Annotated[
         str | None,

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from service import schemas
 from service.access import PartsOf, allowed, in_worker
-from service.answers.galleries import gallery_answer, models_answer
+from service.answers.galleries import galleries_answer, models_answer
 from service.answers.subjects import erased_answer, receipt_answer
 from service.auth import Caller, Permission
 from service.bodies.galleries import GalleryBody
 from service.enrolling import create_gallery_once
 from service.idempotency_key import REPLAYED, SentKey
 from service.openapi import body_of, problems
+from service.paging import PageCursor, PageLimit
 from service.reading import SMALL_BODY_BYTES, read_body
 
 router = APIRouter(prefix="/v1")
@@ -32,15 +33,12 @@ SubjectPath = Annotated[
 def list_galleries(
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.READ_GALLERIES))],
+    limit: PageLimit = 100,
+    cursor: PageCursor = None,
 ) -> schemas.GalleriesAnswer:
-    """List the galleries that the key reaches."""
-    return schemas.GalleriesAnswer(
-        galleries=[
-            gallery_answer(gallery, parts.embedders)
-            for gallery in parts.galleries.list()
-            if caller.sees(gallery.name)
-        ]
-    )
+    """List the galleries that the key reaches, page by page, by name."""
+    found, next_cursor = parts.galleries.page(limit=limit, cursor=cursor, shown=caller.sees)
+    return galleries_answer(found, next_cursor, embedders=parts.embedders)
 
 
 @router.post(

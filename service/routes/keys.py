@@ -6,12 +6,13 @@ from fastapi import APIRouter, Depends, Path, Request
 
 from service import schemas
 from service.access import PartsOf, allowed, in_worker
-from service.answers.keys import key_answer, new_key_answer
+from service.answers.keys import key_answer, keys_answer, new_key_answer
 from service.auth import Caller, Permission
 from service.bodies.keys import KeyBody
 from service.idempotency_key import refuse_key
 from service.limits import Allowance
 from service.openapi import body_of, problems
+from service.paging import PageCursor, PageLimit
 from service.reading import SMALL_BODY_BYTES, read_body
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
@@ -20,10 +21,12 @@ KeyManager = Annotated[Caller, Depends(allowed(Permission.MANAGE_KEYS))]
 
 
 @router.get("", responses=problems())
-def list_keys(parts: PartsOf, caller: KeyManager) -> schemas.KeysAnswer:
-    """List all keys, revoked ones too, without their secrets."""
+def list_keys(
+    parts: PartsOf, caller: KeyManager, limit: PageLimit = 100, cursor: PageCursor = None
+) -> schemas.KeysAnswer:
+    """List keys, page by page, the oldest first: revoked ones too, without their secrets."""
     caller.require_all_galleries()
-    return schemas.KeysAnswer(keys=[key_answer(key) for key in parts.keys.list()])
+    return keys_answer(*parts.keys.page(limit=limit, cursor=cursor))
 
 
 @router.post(

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 
 from service import schemas
 from service.access import PartsOf, allowed
 from service.auth import Caller, Permission
 from service.openapi import problems
+from service.paging import PageCursor, PageLimit
 from service.routes.galleries import GalleryPath, SubjectPath
 
 router = APIRouter(prefix="/v1/galleries/{gallery}", tags=["look-alikes"])
@@ -23,11 +24,8 @@ def list_look_alikes(
     gallery: GalleryPath,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.READ_SUBJECTS))],
-    limit: Annotated[int, Query(ge=1, le=1000, description="Pairs on the page.")] = 100,
-    cursor: Annotated[
-        str | None,
-        Query(max_length=1000, description="`next_cursor` of the page before."),
-    ] = None,
+    limit: PageLimit = 100,
+    cursor: PageCursor = None,
 ) -> schemas.LookAlikesAnswer:
     """List the pairs of a gallery that were declared look-alikes, page by page."""
     caller.require_gallery(gallery)

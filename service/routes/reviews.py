@@ -13,6 +13,7 @@ from service.assembly import Parts
 from service.auth import Caller, Permission
 from service.bodies.reviews import VerdictBody
 from service.openapi import body_of, problems
+from service.paging import PageCursor, PageLimit
 from service.reading import SMALL_BODY_BYTES, read_body
 from service.recording import check_on
 
@@ -34,10 +35,8 @@ def reviews(
     gallery: Annotated[
         str | None, Query(description="Only those of this gallery; all of the key's if absent.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Reviews on the page.")] = 100,
-    cursor: Annotated[
-        str | None, Query(max_length=1000, description="`next_cursor` of the page before.")
-    ] = None,
+    limit: PageLimit = 100,
+    cursor: PageCursor = None,
 ) -> schemas.ReviewsAnswer:
     """List reviews, page by page, the oldest first."""
     names = _reached(parts, caller)

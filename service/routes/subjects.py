@@ -11,6 +11,7 @@ from service.auth import Caller, Permission
 from service.bodies.subjects import SubjectChangeBody
 from service.etags import IfMatch, IfNoneMatch, etag_of
 from service.openapi import Responses, body_of, problems
+from service.paging import PageCursor, PageLimit
 from service.reading import SMALL_BODY_BYTES, read_body
 from service.routes.galleries import TAGS, GalleryPath, SubjectPath
 
@@ -26,11 +27,8 @@ def list_subjects(
     gallery: GalleryPath,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.READ_SUBJECTS))],
-    limit: Annotated[int, Query(ge=1, le=1000, description="Subjects on the page.")] = 100,
-    cursor: Annotated[
-        str | None,
-        Query(max_length=1000, description="`next_cursor` of the page before."),
-    ] = None,
+    limit: PageLimit = 100,
+    cursor: PageCursor = None,
     name: Annotated[
         str | None,
         Query(max_length=1000, description="Only who is called exactly this.", examples=["Ada"]),

@@ -20,6 +20,7 @@ from service.arranging import merge_subject, move_templates_of
 from service.auth import Caller, Permission
 from service.bodies.templates import MergeBody, MoveBody
 from service.openapi import body_of, problems
+from service.paging import PageCursor, PageLimit
 from service.reading import SMALL_BODY_BYTES, read_body
 from service.routes.galleries import GalleryPath, SubjectPath
 
@@ -36,11 +37,8 @@ def list_templates(
     subject_id: SubjectPath,
     parts: PartsOf,
     caller: Annotated[Caller, Depends(allowed(Permission.READ_SUBJECTS))],
-    limit: Annotated[int, Query(ge=1, le=1000, description="Templates on the page.")] = 100,
-    cursor: Annotated[
-        str | None,
-        Query(max_length=1000, description="`next_cursor` of the page before."),
-    ] = None,
+    limit: PageLimit = 100,
+    cursor: PageCursor = None,
 ) -> schemas.TemplatesAnswer:
     """List a person's templates, page by page, the oldest first."""
     caller.require_gallery(gallery)

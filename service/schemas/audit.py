@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from index.audit.entries import AuditEntry
-from service.schemas.base import CREATED, SUBJECT_ID, Answer
+from service.schemas.base import CREATED, SUBJECT_ID, Answer, NextCursor
 
 
 class AuditEntryAnswer(Answer):
@@ -55,6 +55,4 @@ class AuditAnswer(Answer):
     """A page of the audit log, the oldest entry first."""
 
     entries: list[AuditEntryAnswer]
-    next_cursor: Annotated[
-        str | None, Field(description="For the next page; None on the last.", examples=[None])
-    ]
+    next_cursor: NextCursor

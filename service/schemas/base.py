@@ -8,6 +8,10 @@ SUBJECT_ID = "3f0c8a52-d1b9-4e5c-8a7b-6d5e4f3a2b1c"
 FINGERPRINT = "9b1d5f0c" * 8
 CREATED = "2026-01-31T12:00:00Z"
 
+NextCursor = Annotated[
+    str | None, Field(description="For the next page; None on the last.", examples=[None])
+]
+
 GalleryName = Annotated[str, Field(description="Name of the gallery.", examples=["default"])]
 
 

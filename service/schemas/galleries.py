@@ -5,7 +5,15 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from service.schemas.base import CREATED, FINGERPRINT, SUBJECT_ID, Answer, GalleryName, ModelRef
+from service.schemas.base import (
+    CREATED,
+    FINGERPRINT,
+    SUBJECT_ID,
+    Answer,
+    GalleryName,
+    ModelRef,
+    NextCursor,
+)
 
 
 class GalleryAnswer(Answer):
@@ -32,9 +40,10 @@ class GalleryAnswer(Answer):
 
 
 class GalleriesAnswer(Answer):
-    """The galleries that the key reaches."""
+    """A page of the galleries that the key reaches, by name."""
 
     galleries: list[GalleryAnswer]
+    next_cursor: NextCursor
 
 
 class ModelAnswer(ModelRef):

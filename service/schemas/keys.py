@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from service.auth import Role
-from service.schemas.base import CREATED, Answer
+from service.schemas.base import CREATED, Answer, NextCursor
 
 
 class KeyAnswer(Answer):
@@ -33,6 +33,7 @@ class NewKeyAnswer(KeyAnswer):
 
 
 class KeysAnswer(Answer):
-    """All keys, revoked ones too."""
+    """A page of the keys, revoked ones too, the oldest first."""
 
     keys: list[KeyAnswer]
+    next_cursor: NextCursor

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, WithJsonSchema
 
-from service.schemas.base import SUBJECT_ID, Answer
+from service.schemas.base import SUBJECT_ID, Answer, NextCursor
 
 _PAIR = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
 
@@ -18,9 +18,7 @@ class LookAlikesAnswer(Answer):
         WithJsonSchema({"type": "array", "items": _PAIR}),
         Field(description="Ids of subjects.", examples=[[(SUBJECT_ID, SUBJECT_ID)]]),
     ]
-    next_cursor: Annotated[
-        str | None, Field(description="For the next page; None on the last.", examples=[None])
-    ]
+    next_cursor: NextCursor
 
 
 class SubjectLookAlikesAnswer(Answer):

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from index.decision import Reason
 from index.events import Review, ReviewState, Verdict
-from service.schemas.base import CREATED, SUBJECT_ID, Answer, GalleryName
+from service.schemas.base import CREATED, SUBJECT_ID, Answer, GalleryName, NextCursor
 
 
 class ReviewAnswer(Answer):
@@ -60,6 +60,4 @@ class ReviewsAnswer(Answer):
     """A page of reviews, the oldest first."""
 
     reviews: list[ReviewAnswer]
-    next_cursor: Annotated[
-        str | None, Field(description="For the next page; None on the last.", examples=[None])
-    ]
+    next_cursor: NextCursor

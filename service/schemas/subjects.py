@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.schemas.base import CREATED, FINGERPRINT, SUBJECT_ID, Answer
+from service.schemas.base import CREATED, FINGERPRINT, SUBJECT_ID, Answer, NextCursor
 
 
 class IdentifiedSubject(Answer):
@@ -43,9 +43,7 @@ class SubjectsAnswer(Answer):
     """A page of subjects, in the order of their enrollment."""
 
     subjects: list[SubjectAnswer]
-    next_cursor: Annotated[
-        str | None, Field(description="For the next page; None on the last.", examples=[None])
-    ]
+    next_cursor: NextCursor
 
 
 class RemovedAnswer(Answer):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.schemas.base import CREATED, FINGERPRINT, SUBJECT_ID, Answer
+from service.schemas.base import CREATED, FINGERPRINT, SUBJECT_ID, Answer, NextCursor
 from service.schemas.faces import BoxAnswer
 from service.schemas.subjects import ErasedAnswer, SubjectAnswer
 
@@ -40,9 +40,7 @@ class TemplatesAnswer(Answer):
     """A page of a person's templates, the oldest first."""
 
     templates: list[TemplateAnswer]
-    next_cursor: Annotated[
-        str | None, Field(description="For the next page; None on the last.", examples=[None])
-    ]
+    next_cursor: NextCursor
 
 
 class ErasedTemplateAnswer(ErasedAnswer):

@@ -15,6 +15,18 @@ export async function ask(method, path, { json, form, signal, once, version } = 
   return answer.status === 204 ? null : reached(() => answer.json());
 }
 
+/** All that a list holds under a name, asked for page by page. */
+export async function askAll(path, name) {
+  const found = [];
+  const query = new URLSearchParams({ limit: 1000 });
+  for (;;) {
+    const page = await ask("GET", `${path}?${query}`);
+    found.push(...page[name]);
+    if (page.next_cursor === null) return found;
+    query.set("cursor", page.next_cursor);
+  }
+}
+
 /** Asks for a file and gives it to the person to keep. */
 export async function download(path, name) {
   const answer = await sent(path, { method: "GET", headers: {} });

@@ -1,6 +1,6 @@
 // Keys: listed, made (and shown this once), revoked.
 
-import { ask, part } from "./api.js";
+import { ask, askAll, part } from "./api.js";
 import { confirmDialog, endOfDay, errorBox, field, h, openDialog, row, run, table, when } from "./dom.js";
 import { state } from "./state.js";
 
@@ -21,7 +21,7 @@ export function keys() {
   reload().catch(failed);
 
   async function reload() {
-    const found = (await ask("GET", "v1/keys")).keys;
+    const found = await askAll("v1/keys", "keys");
     found.sort((a, b) => Boolean(a.revoked_at) - Boolean(b.revoked_at));
     list.replaceChildren(table("Keys", HEADINGS, found.map(keyRow)));
   }

@@ -1,6 +1,6 @@
 // Who is signed in, and in which gallery they work.
 
-import { ask } from "./api.js";
+import { askAll } from "./api.js";
 
 export const state = {
   /** The answer of `GET session`; null while nobody is signed in. */
@@ -19,7 +19,7 @@ export function may(permission) {
 /** Looks up the galleries, and chooses one that is there. */
 export async function loadGalleries() {
   if (may("read_galleries")) {
-    state.galleries = (await ask("GET", "v1/galleries")).galleries;
+    state.galleries = await askAll("v1/galleries", "galleries");
   } else {
     state.galleries = null;
   }

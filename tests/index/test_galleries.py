@@ -137,3 +137,36 @@ def test_secrets_are_those_of_the_folder(data_folder: Path) -> None:
         secret = galleries.secret("keys")
     with Galleries.open(data_folder) as galleries:
         assert galleries.secret("keys") == secret
+
+
+def test_galleries_come_page_by_page(galleries: Galleries) -> None:
+    """By name, those that are to be shown, also where the last one of a page is deleted."""
+    for name in ("e", "B", "c", "a", "d"):
+        galleries.create(name, fingerprint=FINGERPRINT)
+
+    def shown(name: str) -> bool:
+        return name != "c"
+
+    first, cursor = galleries.page(limit=2, shown=shown)
+    assert [each.name for each in first] == ["B", "a"]
+    galleries.delete("a")
+    galleries.create("aa", fingerprint=FINGERPRINT)
+    second, cursor = galleries.page(limit=2, cursor=cursor, shown=shown)
+    assert [each.name for each in second] == ["aa", "d"]
+    third, cursor = galleries.page(limit=2, cursor=cursor, shown=shown)
+    assert ([each.name for each in third], cursor) == (["e"], None)
+    everything, cursor = galleries.page(limit=5)
+    assert (everything, cursor) == (galleries.list(), None)
+
+
+def test_a_page_of_galleries_has_bounds_and_a_cursor_of_its_own(galleries: Galleries) -> None:
+    """Limits out of range, and cursors that are another list's, are refused."""
+    for name in ("a", "b"):
+        galleries.create(name, fingerprint=FINGERPRINT)
+        galleries.keys.add(name, secret_hash=b"h", role="admin")
+    for limit in (0, 1001):
+        with pytest.raises(RequestInvalid, match="limit must be 1 to 1000"):
+            galleries.page(limit=limit)
+    _, of_keys = galleries.keys.page(limit=1)
+    with pytest.raises(RequestInvalid, match="not one of this list"):
+        galleries.page(limit=1, cursor=of_keys)

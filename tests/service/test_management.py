@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from service.assembly import open_parts
 from service.auth import Role
 from service.settings import Settings
 from tests.fakes import FakeDetector, make_photo
-from tests.service.support import FakeService, fake_service
+from tests.service.support import FakeService, check_problem, fake_service
 
 
 def test_default_gallery_at_first_start(service: FakeService) -> None:
@@ -217,3 +218,38 @@ def test_rates_that_the_model_does_not_hold(settings: Settings) -> None:
         open_parts(other, detector=FakeDetector()) as parts,
     ):
         parts.warm_up()
+
+
+def test_galleries_and_keys_page_by_cursor(service: FakeService) -> None:
+    """The pages together are all that the key reaches; a cursor of another list is refused."""
+    for name in ("attic", "cellar", "door", "gate"):
+        service.parts.create_gallery(name)
+    tied = service.headers(Role.OPERATOR, galleries=["attic", "default", "gate"])
+    everything = service.headers()
+    found = {
+        "galleries": _all_pages(service, "/v1/galleries", tied, "galleries"),
+        "keys": _all_pages(service, "/v1/keys", everything, "keys"),
+    }
+    assert [each["name"] for each in found["galleries"]] == ["attic", "default", "gate"]
+    assert [each["key_id"] for each in found["keys"]] == [
+        each.key_id for each in service.parts.keys.list()
+    ]
+    cursor = service.http.get("/v1/galleries?limit=1", headers=tied).json()["next_cursor"]
+    asked = {"cursor": cursor}
+    refused = service.http.get("/v1/keys", headers=everything, params=asked)
+    check_problem(refused, 422, "request_invalid")
+
+
+def _all_pages(
+    service: FakeService, path: str, headers: dict[str, str], name: str
+) -> list[dict[str, Any]]:
+    """What a list holds, read two at a time."""
+    found: list[dict[str, Any]] = []
+    query = {"limit": "2"}
+    while True:
+        page = service.http.get(path, headers=headers, params=query).json()
+        found += page[name]
+        if page["next_cursor"] is None:
+            return found
+        assert len(page[name]) == 2
+        query["cursor"] = page["next_cursor"]

@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.fakes import make_photo
-from tests.service.browsing import Desk
+from tests.service.browsing import Desk, expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 pytestmark = pytest.mark.browser
 
@@ -81,3 +85,23 @@ def test_a_key_is_shown_once_and_revoked(desk: Desk) -> None:
         each for each in desk.api("GET", "/v1/keys")["keys"] if each["label"] == "front desk"
     ]
     assert key["revoked_at"]
+
+
+def test_the_page_shows_lists_of_several_pages(desk: Desk) -> None:
+    """Galleries and keys beyond the service's first page are there, too."""
+    for name in ("attic", "cellar"):
+        desk.gallery(name)
+        desk.key("auditor")
+
+    def ask_for_less(route: "Route") -> None:
+        route.continue_(url=route.request.url.replace("limit=1000", "limit=1"))
+
+    for path in ("galleries", "keys"):
+        desk.page.route(f"**/v1/{path}?*", ask_for_less)
+    desk.sign_in()
+    desk.go("Galleries")
+    expect(desk.page.get_by_role("row", name="cellar")).to_be_visible()
+    expect(desk.page.get_by_role("row", name="attic")).to_be_visible()
+    desk.go("Keys")
+    expect(desk.page.get_by_role("row", name="auditor")).to_have_count(2)
+    assert [each for each in desk.addresses if "cursor=" in each]
