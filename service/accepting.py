@@ -1,9 +1,11 @@
 """A listening socket that turns callers away before the process has no file descriptor left.
 
-asyncio bears the lack badly: it tries as many times again as connections may wait, and each try
-tries as many times again. And a process without descriptors reaches neither database nor files.
+asyncio bears the lack badly: it is to come again in a second, but tries as many times before as
+connections may wait, and each try makes it come again. And a process without descriptors reaches
+neither database nor files.
 """
 
+import errno
 import logging
 import resource
 import socket
@@ -17,6 +19,9 @@ SHARE_FOR_CALLERS: Final = 0.75
 """Of the descriptors that a process may have; the rest is for database, files and models."""
 
 _TELL_EVERY_S = 10.0
+
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""After these the event loop leaves a listener alone for a second."""
 
 
 class Accepting(socket.socket):
@@ -33,22 +38,31 @@ class Accepting(socket.socket):
         self._num_descriptors = num_descriptors or _share()
         self._num_closed = 0
         self._told_at = -_TELL_EVERY_S
+        self._resting = False
 
     def accept(self) -> tuple[socket.socket, Any]:
         """The next connection.
 
         Raises:
             ConnectionAbortedError: it was closed at once, since there are too many.
-            BlockingIOError: nobody waits, or no descriptor is left at all.
+            BlockingIOError: nobody waits.
+            OSError: no descriptor is left at all; the next call does not try.
         """
+        if self._resting:
+            # The loop knows, and tries again all the same before it rests.
+            self._resting = False
+            raise BlockingIOError
         try:
             connection, address = super().accept()
         except OSError as error:
-            if isinstance(error, BlockingIOError | InterruptedError | ConnectionAbortedError):
+            if error.errno in _NO_ROOM:
+                self._resting = True
+                self._tell()
                 raise
-            # Whoever waits does so until a descriptor is free; the loop asks again.
-            self._tell()
-            raise BlockingIOError(error.errno, "no descriptor is left") from error
+            if isinstance(error, BlockingIOError | InterruptedError):
+                raise
+            # Whatever befell a connection that waited is no fault of the listener.
+            raise ConnectionAbortedError(error.errno, "the connection was lost") from error
         # The system gives out the lowest number that is free.
         if connection.fileno() < self._num_descriptors:
             return connection, address

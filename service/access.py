@@ -1,5 +1,6 @@
 """Who is asking: the key of a request, checked before its body is read."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Final, ParamSpec, TypeVar
@@ -19,6 +20,9 @@ _MAX_NAME = 100
 
 CHECK: Final = "facegallery.check"
 """In the scope of a request with a key: passes while it is in force; waits for the database."""
+
+KEY_HOLDS_S: Final = 2.0
+"""After a longer wait, for a body or for a worker, a key is asked for again."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -80,6 +84,21 @@ def asking(
     name_actor(session.caller.key_id)
     _check_query(request)
     return session
+
+
+async def check_since(request: Request, begun_s: float) -> None:
+    """Passes unless the key or session of a request ended while the request waited.
+
+    Args:
+        request: whose key was good when it came.
+        begun_s: when the wait began, by `time.monotonic`.
+
+    Raises:
+        KeyInvalid, SessionEnded: it ended meanwhile.
+    """
+    check = request.scope.get(CHECK)
+    if check is not None and time.monotonic() - begun_s >= KEY_HOLDS_S:
+        await to_thread.run_sync(check)
 
 
 def _check_query(request: Request) -> None:

@@ -19,6 +19,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from embedding.errors import BodyTooSlow, DeadlinePassed, Overloaded, ServiceStopping
+from service.access import check_since
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -203,16 +204,19 @@ class Admission:
         Raises:
             DeadlinePassed: no worker was free in time.
             ClientDisconnect: the caller went away while it waited.
+            KeyInvalid, SessionEnded: its key or session ended while it waited.
             ServiceStopping: the queue was closed while it waited.
         """
+        came_s = time.monotonic()
         await self._turn(request)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         watcher: asyncio.Task[None] | None = None
-        if wanted is not None:
-            wanted.begin(within_s=self._work_timeout_s)
-            watcher = loop.create_task(_tell_the_work_when_gone(request, wanted))
         try:
+            await check_since(request, came_s)
+            if wanted is not None:
+                wanted.begin(within_s=self._work_timeout_s)
+                watcher = loop.create_task(_tell_the_work_when_gone(request, wanted))
             return await self._in_thread(work)
         finally:
             if watcher is not None:

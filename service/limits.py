@@ -1,6 +1,6 @@
 """How often a key may ask: a rate that refills, and a quota a day, as this process knows them.
 
-`service.limits_sharing` has all processes count the quota together, and `service.auth` asks the
+`service.limits_sharing` has all processes count the quota together, and `service.keys` asks the
 database that they share whether the rate of all is kept.
 """
 

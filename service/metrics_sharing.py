@@ -5,6 +5,7 @@ and whichever is asked adds up all of them. The files hold counts and the labels
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +14,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, ProcessCollector
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from index.faults import log_fault
+
+logger = logging.getLogger(__name__)
 
 TOLD_EVERY_S: Final = 1.0
 """How old what another process is doing may be when it is told; Prometheus asks less often."""
@@ -102,7 +107,11 @@ async def telling(tell: Callable[[], None]) -> AsyncIterator[None]:
 
     async def go_on() -> None:
         while True:
-            tell()
+            try:
+                tell()
+            except Exception as error:
+                # Ended, it would leave what is told here as it is now, for good.
+                log_fault(logger, f"metrics are told again in {TOLD_EVERY_S} s", error)
             await asyncio.sleep(TOLD_EVERY_S)
 
     task = asyncio.create_task(go_on())

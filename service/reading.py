@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from embedding.errors import RequestInvalid
-from service.access import CHECK
+from service.access import check_since
 from service.admission import admission_of
 from service.bodies.base import Body
 
@@ -33,10 +33,6 @@ SMALL_BODY_BYTES: Final = 64 * 1024
 MAX_JSON_COMMAS: Final = 10_000
 """Each further value has a comma before it, and base64 has none: a thousand photos and a long name
 pass, and what is told of millions of wrong values never fills the memory."""
-
-
-KEY_HOLDS_S: Final = 2.0
-"""A body that takes longer is not done by a key that was revoked while it came."""
 
 _MAX_TOLD: Final = 100
 
@@ -175,9 +171,7 @@ async def limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes]:
         if num_bytes > max_bytes:
             raise _too_large(max_bytes)
         yield chunk
-    check = request.scope.get(CHECK)
-    if check is not None and time.monotonic() - begun_s >= KEY_HOLDS_S:
-        await to_thread.run_sync(check)
+    await check_since(request, begun_s)
 
 
 def _too_large(max_bytes: int) -> HTTPException:

@@ -35,8 +35,8 @@ class CallersSettings(Section):
         int | None,
         Field(
             ge=1,
-            description="Requests a minute of a key without a limit of its own, counted by each "
-            "process. Unset: any number.",
+            description="Requests a minute of a key without a limit of its own, counted by all "
+            "processes together. Unset: any number.",
         ),
     ] = None
     key_max_per_day: Annotated[

@@ -1,10 +1,12 @@
 """More connections than descriptors, against a real server in a process of its own."""
 
+import asyncio
 import os
 import resource
 import socket
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -72,9 +74,47 @@ def test_connections_never_take_the_last_descriptors(
     assert len(logged) == 1
 
 
-def test_no_descriptor_at_all_is_nobody_waiting() -> None:
-    """A lack that others caused is no error that the event loop would multiply."""
-    with Accepting(socket.create_server(("127.0.0.1", 0)), num_descriptors=1 << 20) as listener:
+def test_without_any_descriptor_the_loop_rests() -> None:
+    """It tries a few times, not all the while, and takes whoever waited once there is one."""
+    num_tries = 0
+
+    class Counted(Accepting):
+        def accept(self) -> tuple[socket.socket, Any]:
+            nonlocal num_tries
+            num_tries += 1
+            return super().accept()
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"here")
+        writer.close()
+
+    async def scene(listener: Counted, caller: socket.socket) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        async with await asyncio.start_server(answer, sock=listener):
+            with Path(os.devnull).open() as taken:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (taken.fileno() + 1, hard))
+                try:
+                    caller.setblocking(False)
+                    await asyncio.get_running_loop().sock_connect(caller, listener.getsockname())
+                    while not num_tries:
+                        await asyncio.sleep(0)
+                    for _ in range(100):
+                        await asyncio.sleep(0.001)
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert num_tries < 10
+            assert await asyncio.get_running_loop().sock_recv(caller, 9) == b"here"
+
+    server = socket.create_server(("127.0.0.1", 0))
+    with Counted(server, num_descriptors=1 << 20) as listener, socket.socket() as caller:
+        listener.setblocking(False)
+        asyncio.run(scene(listener, caller))
+
+
+def test_nobody_waiting_is_told_as_usual() -> None:
+    """Also after a lack of descriptors, which is told once."""
+    server = socket.create_server(("127.0.0.1", 0))
+    with Accepting(server, num_descriptors=1 << 20) as listener:
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):
             listener.accept()
@@ -83,7 +123,9 @@ def test_no_descriptor_at_all_is_nobody_waiting() -> None:
             taken = stack.enter_context(Path(os.devnull).open())
             resource.setrlimit(resource.RLIMIT_NOFILE, (taken.fileno() + 1, hard))
             stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-            with pytest.raises(BlockingIOError, match="descriptor"):
+            with pytest.raises(OSError, match="open files"):
+                listener.accept()
+            with pytest.raises(BlockingIOError):
                 listener.accept()
         connection, _ = listener.accept()
         connection.close()

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from index.store.tables import api_keys
-from service import reading
+from service import access
 from service.auth import OWNER, Role
 from service.settings import Settings
 from tests.fakes import make_photo
@@ -139,7 +139,7 @@ def test_a_slow_body_does_not_keep_a_revoked_key_alive(
     service: FakeService, monkeypatch: pytest.MonkeyPatch, path: str, *, revoked: bool
 ) -> None:
     """What was begun before the revocation and came after it is not done."""
-    monkeypatch.setattr(reading, "KEY_HOLDS_S", 0.0)
+    monkeypatch.setattr(access, "KEY_HOLDS_S", 0.0)
     key = service.key()
     kind, body = _BODIES[path]
 

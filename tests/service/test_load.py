@@ -9,8 +9,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from service import access
 from service.app import create_app
 from service.assembly import Parts
+from service.auth import OWNER, Role
 from service.settings import Settings
 from tests.fakes import make_photo
 from tests.service.support import HeldDetector, check_problem
@@ -114,6 +116,30 @@ def test_a_passed_deadline_is_503(settings: Settings, detector: HeldDetector) ->
         assert detector.num_looks == 1
 
     run(settings, detector, test, deadline_s=0.02)
+
+
+def test_a_key_that_is_revoked_while_it_waits_is_refused(
+    settings: Settings, detector: HeldDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks at the photo of a key that ended in the queue, and the worker is free again."""
+    monkeypatch.setattr(access, "KEY_HOLDS_S", 0.0)
+
+    async def test(caller: Caller) -> None:
+        parts: Parts = caller.app.state.parts
+        info, other = parts.keys.create(role=Role.IDENTIFIER)
+        (first,) = caller.start()
+        await caller.busy(working=1, queued=0)
+        headers = {"Authorization": f"Bearer {other}"}
+        waiting = asyncio.create_task(caller.identify(headers=headers))
+        await caller.busy(working=1, queued=1)
+        parts.keys.revoke(info.key_id, caller=OWNER)
+        detector.let_go.set()
+        assert (await first).status_code == 200
+        check_problem(await waiting, 401, "key_invalid")
+        assert detector.num_looks == 1
+        assert (await caller.identify()).status_code == 200
+
+    run(settings, detector, test)
 
 
 def test_a_slow_body_is_408(settings: Settings, detector: HeldDetector) -> None:
