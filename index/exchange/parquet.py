@@ -322,11 +322,12 @@ def _rules(given: Mapping[str, str]) -> GalleryRules | None:
         fits = fits and isinstance(said["fusion"], str)
         fits = fits and type(said["max_templates"]) in (int, type(None))
         fits = fits and type(said["smallest_lead"]) in (int, float)
-    except (ValueError, RecursionError):
+        lead = float(said["smallest_lead"]) if fits else 0.0
+    except (ValueError, OverflowError, RecursionError):
         fits = False
     if not fits:
         raise RequestInvalid(f"the file's {_RULES_KEY} must be a JSON object of {expected}")
-    return GalleryRules(**{**said, "smallest_lead": float(said["smallest_lead"])})
+    return GalleryRules(**{**said, "smallest_lead": lead})
 
 
 @contextmanager

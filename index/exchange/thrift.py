@@ -50,13 +50,22 @@ class ThriftReader:
         while byte := self._byte():
             step, kind = byte >> 4, byte & 15
             number = number + step if step else self._integer()
-            # A truth value of a field is its kind.
-            fields[number] = kind if kind in (1, 2) else self._value(kind, depth)
+            if kind in (1, 2):
+                # A truth value of a field is its kind.
+                self._count()
+                fields[number] = kind
+            else:
+                fields[number] = self._value(kind, depth)
         return fields
 
-    def _value(self, kind: int, depth: int) -> Value:
+    def _count(self) -> None:
         self._num_left -= 1
-        if self._num_left < 0 or depth > _MAX_DEPTH:
+        if self._num_left < 0:
+            raise NoThriftError
+
+    def _value(self, kind: int, depth: int) -> Value:
+        self._count()
+        if depth > _MAX_DEPTH:
             raise NoThriftError
         match kind:
             case 1 | 2 | 3:

@@ -1,8 +1,8 @@
 """Takes old entries off the beginning of the audit log.
 
 First the entries are followed, and written to a file where one is wanted; then the log gets an
-entry that tells of the cut; then they go, some at a time, each time with the fact that says how
-far. Killed at any moment, the log is whole, and the next cut goes on.
+entry that tells of the cut; then they go, some at a time, each time with the facts that say how
+far, and how far it will go. Killed at any moment, the log is whole, and the next cut goes on.
 """
 
 import hashlib
@@ -16,14 +16,22 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, func, select, text
 
-from embedding.errors import FaceGalleryError, RequestInvalid, StoreError
+from embedding.errors import FaceGalleryError, RequestInvalid, StoreCorrupt, StoreError
 from index.audit.anchor import Anchor, AuditHead
 from index.audit.cutting import AuditRetention, cut_facts, unbroken
 from index.audit.entries import AuditEntry, AuditEvent, Codes
 from index.audit.exports import read_export, write_export
 from index.audit.verifying import CUT
 from index.faults import log_fault
-from index.store.audit_rows import code_of, read_cut, read_head, some_entries, write_cut
+from index.store.audit_rows import (
+    code_of,
+    read_cut,
+    read_head,
+    read_target,
+    some_entries,
+    write_cut,
+    write_target,
+)
 from index.store.database import Database
 from index.store.tables import audit, utc_now
 
@@ -94,7 +102,7 @@ class AuditCuts:
         with self._database.claims.claimed(_CLAIM) as free:
             if not free:
                 raise StoreError("another process is cutting the audit log; run it again later")
-            cut = self._cut()
+            cut = self._cut_ended()
             if through is None:
                 through = cut.count if before is None else self._end_of_older(cut, before)
             return self._cut_off(cut, through, file)
@@ -115,7 +123,7 @@ class AuditCuts:
             log_fault(logger, "the audit log is cut later", error)
 
     def _cut_older(self, retention: AuditRetention) -> None:
-        cut = self._cut()
+        cut = self._cut_ended()
         with self._database.reading() as connection:
             first = some_entries(connection, after=cut.count, limit=1)
         before = retention.cut_before(first[0].at, now=utc_now()) if first else None
@@ -142,9 +150,20 @@ class AuditCuts:
         last = self._followed(entries, cut, file=file)
         return self._remove(self._told(last, archived=file is not None))
 
-    def _cut(self) -> AuditHead:
+    def _cut_ended(self) -> AuditHead:
+        """The last entry that is gone, once a cut that was killed on its way has come to its end.
+
+        Its entries are in a file already, where one was wanted: the next file must not begin
+        before its end.
+        """
         with self._database.reading() as connection:
-            return read_cut(connection, self._codes)
+            cut = read_cut(connection, self._codes)
+            target = read_target(connection, self._codes)
+            if target is None or target.count <= cut.count:
+                return cut
+            if code_of(connection, target.count) != target.code:
+                raise StoreCorrupt("the end of a cut of the audit log that has begun was changed")
+        return self._remove(target)
 
     def _end_of_older(self, cut: AuditHead, before: datetime) -> int:
         """The number of the last entry before the first that is not older."""
@@ -222,7 +241,9 @@ class AuditCuts:
                     with _deletions(connection):
                         connection.execute(delete(audit).where(audit.c.number <= count))
                     write_cut(connection, cut, self._codes)
-            if cut.count >= target.count:
+                ended = cut.count >= target.count
+                write_target(connection, None if ended else target, self._codes)
+            if ended:
                 break
         self._anchor.advance_cut(cut)
         self._anchor.sync()

@@ -11,13 +11,14 @@ from index.audit.anchor import Anchored, AuditHead
 from index.audit.cutting import cut_line, read_cut_line
 from index.audit.entries import AuditEntry, AuditWanted, Codes
 from index.audit.verifying import AuditReport, verify_chain
-from index.store.facts import read_fact, write_fact
+from index.store.facts import delete_fact, read_fact, write_fact
 from index.store.tables import audit
 
 HEAD = "audit_head"
 """Name of the fact."""
 
 _CUT = "audit_cut"
+_CUTTING = "audit_cutting"
 _CHUNK = 1000
 
 
@@ -117,6 +118,24 @@ def known_cut(connection: Connection, codes: Codes) -> AuditHead:
         return read_cut(connection, codes)
     except StoreCorrupt:
         return AuditHead(count=0, code=codes.beginning)
+
+
+def read_target(connection: Connection, codes: Codes) -> AuditHead | None:
+    """Return the last entry of a cut that has begun and not ended; None where none has.
+
+    Raises:
+        StoreCorrupt: what says so was changed.
+    """
+    value = read_fact(connection, _CUTTING)
+    return None if value is None else read_cut_line(value.decode(errors="replace"), codes)
+
+
+def write_target(connection: Connection, target: AuditHead | None, codes: Codes) -> None:
+    """Write with which entry the cut that goes on will end; None where it has ended."""
+    if target is None:
+        delete_fact(connection, _CUTTING)
+    else:
+        write_fact(connection, _CUTTING, cut_line(target, codes).encode())
 
 
 def write_cut(connection: Connection, cut: AuditHead, codes: Codes) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, select, update
 
 from index.audit.entries import SALT_BYTES, Codes
-from index.store.subject_rows import in_lots
+from index.store.lots import in_lots
 from index.store.tables import subjects
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from index.store.batch_rows import FollowedChange
 from index.store.batch_tables import photos
-from index.store.subject_rows import in_lots
+from index.store.lots import in_lots
 
 ELSEWHERE = 0
 """Source of templates that did not come from one."""

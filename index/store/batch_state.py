@@ -41,8 +41,8 @@ from index.store.batch_statements import UPSERT, contains, known_of, row_of_reco
 from index.store.batch_tables import METADATA, VERSION, facts, photos, sources
 from index.store.database import begun
 from index.store.held import hold
+from index.store.lots import in_lots
 from index.store.sqlite import sqlite_engine
-from index.store.subject_rows import in_lots
 
 
 class BatchState:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select
 
-from index.store.subject_rows import in_lots
+from index.store.lots import in_lots
 from index.store.tables import subjects, templates
 
 

@@ -12,7 +12,7 @@ from embedding.errors import RequestInvalid
 from index.sealing import ChunkContext, Sealer
 from index.store.bulk import insert_rows
 from index.store.database import Database
-from index.store.subject_rows import in_lots
+from index.store.lots import in_lots
 from index.store.tables import crops, galleries, reviews, subjects, templates
 
 Of = Literal["template", "review"]

@@ -27,7 +27,11 @@ class Cursors:
         Raises:
             RequestInvalid: not written by `write` for this gallery.
         """
-        return int.from_bytes(self._opened(cursor, gallery_id), "big")
+        row = self._opened(cursor, gallery_id)
+        if len(row) != _ROW_BYTES:
+            # A scope that another one begins with would take the rest of it for a row.
+            raise _unknown()
+        return int.from_bytes(row, "big")
 
     def write_text(self, text: str, *, list_name: str) -> str:
         """Return the cursor that points behind what a list holds under this text."""
@@ -51,11 +55,13 @@ class Cursors:
             whole = b""
         content, signature = whole[:-_SIGNATURE_BYTES], whole[-_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._signature(content, scope)):
-            raise RequestInvalid(
-                "the cursor is not one of this list; begin again without a cursor"
-            )
+            raise _unknown()
         return content
 
     def _signature(self, content: bytes, scope: str) -> bytes:
         message = scope.encode() + content
         return hmac.digest(self._secret, message, hashlib.sha256)[:_SIGNATURE_BYTES]
+
+
+def _unknown() -> RequestInvalid:
+    return RequestInvalid("the cursor is not one of this list; begin again without a cursor")

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 from index.events import NewEvent
 from index.store.bulk import driver_time, insert_rows
 from index.store.facts import first_fact, read_fact
-from index.store.subject_rows import in_lots, not_expired
+from index.store.lots import in_lots
+from index.store.subject_rows import not_expired
 from index.store.tables import events, facts, galleries, subjects
 
 _HEAD = "events_head"

@@ -21,12 +21,12 @@ from index.store.detail_rows import (
     write_details,
 )
 from index.store.gallery_choices import GalleryChoices
+from index.store.lots import in_lots
 from index.store.merged_subjects import merged_into
 from index.store.subject_rows import (
     details_of,
     existing_subjects,
     find_among,
-    in_lots,
     not_expired,
     select_subjects,
     subject_not_found,

@@ -35,14 +35,13 @@ from index.store.cursors import Cursors
 from index.store.database import Database
 from index.store.facts import GalleryFact, gallery_fact, read_fact, unseal_fact
 from index.store.loading import Loaded, TemplateLoader
+from index.store.lots import LOOKUP_ROWS, in_lots
 from index.store.merged_subjects import merged_into
 from index.store.photo_changes import PhotoChange, photo_changes
 from index.store.removed_subjects import RemovedSubject, removed_subject
 from index.store.spaces import space_of
 from index.store.stored_gallery import StoredGallery
 from index.store.subject_rows import (
-    LOOKUP_ROWS,
-    in_lots,
     not_expired,
     row_of,
     select_subjects,

@@ -28,8 +28,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from index.store.database import begun
 from index.store.held import hold, lock_of
+from index.store.lots import in_lots
 from index.store.sqlite import sqlite_engine
-from index.store.subject_rows import in_lots
 
 _METADATA = MetaData()
 _AT_A_TIME = 1000

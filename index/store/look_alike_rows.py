@@ -18,7 +18,8 @@ from sqlalchemy import (
 )
 
 from embedding.errors import RequestInvalid
-from index.store.subject_rows import in_lots, row_of
+from index.store.lots import in_lots
+from index.store.subject_rows import row_of
 from index.store.tables import UtcTime, look_alikes, subjects, utc_now
 
 _ONE = subjects.alias("one")

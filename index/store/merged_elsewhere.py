@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from index.store.merged_subjects import all_merged, merged_into, note_merged
-from index.store.subject_rows import in_lots
+from index.store.lots import in_lots
+from index.store.merged_subjects import all_merged, known_merged, note_all_merged
 from index.store.tables import subjects
 
 
@@ -29,13 +29,14 @@ def note_known(connection: Connection, gallery: int, pairs: Sequence[tuple[str, 
     """
     present = _present(connection, [gone for gone, _ in pairs])
     own = _present(connection, [into for _, into in pairs], gallery=gallery)
-    num_new = 0
+    left_out = present | known_merged(connection, gallery, [gone for gone, _ in pairs])
+    taken: dict[str, list[str]] = {}
     for gone, into in pairs:
-        known = merged_into(connection, gallery, gone)
-        if known is None and gone not in present and into in own:
-            note_merged(connection, gallery, gone=gone, into=into)
-            num_new += 1
-    return num_new
+        if gone not in left_out and into in own:
+            left_out.add(gone)
+            taken.setdefault(into, []).append(gone)
+    note_all_merged(connection, gallery, taken)
+    return sum(map(len, taken.values()))
 
 
 def _present(

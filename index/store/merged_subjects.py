@@ -5,10 +5,12 @@ ids that they ever had, so that a restored backup brings none of them back.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, insert, select
 
 from index.store.facts import delete_fact, read_fact, write_fact
+from index.store.lots import in_lots
 from index.store.tables import facts, subjects
 
 
@@ -51,6 +53,39 @@ def note_merged(connection: Connection, gallery: int, *, gone: str, into: str) -
     write_fact(connection, _took(gallery, into), taken.encode())
 
 
+def note_all_merged(
+    connection: Connection, gallery: int, taken: Mapping[str, Sequence[str]]
+) -> None:
+    """Remember who lives on in whom, at a price that does not grow with how many one took.
+
+    Args:
+        connection: in a transaction that holds the gallery.
+        gallery: row id.
+        taken: by the id of a subject, those who live on in it: nobody that was merged before
+            (`known_merged`), nor that took anybody.
+    """
+    rows = [
+        {"name": _merged(gallery, gone), "value": into.encode()}
+        for into, ids in taken.items()
+        for gone in ids
+    ]
+    if rows:
+        connection.execute(insert(facts), rows)
+    for into, ids in taken.items():
+        all_taken = json.dumps([*_taken_by(connection, gallery, into), *ids])
+        write_fact(connection, _took(gallery, into), all_taken.encode())
+
+
+def known_merged(connection: Connection, gallery: int, public_ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that were merged into somebody."""
+    start = _merged(gallery, "")
+    found: set[str] = set()
+    for some in in_lots(public_ids):
+        query = select(facts.c.name).where(facts.c.name.in_([start + each for each in some]))
+        found.update(name.removeprefix(start) for name in connection.scalars(query))
+    return found
+
+
 def forget_merged(connection: Connection, gallery: int, public_id: str) -> list[str]:
     """Forget who was merged into a subject that goes; returns their ids, the earliest first."""
     taken = _taken_by(connection, gallery, public_id)
@@ -64,9 +99,10 @@ def removed_with(connection: Connection, gallery: int, public_id: str) -> list[s
     """Forget who was merged into a subject that is removed; returns whom that removes, too."""
     taken = forget_merged(connection, gallery, public_id)
     # An import of an old file may have brought one back, who is somebody of their own now.
-    back = set(
-        connection.scalars(select(subjects.c.public_id).where(subjects.c.public_id.in_(taken)))
-    )
+    back: set[str] = set()
+    for some in in_lots(taken):
+        query = select(subjects.c.public_id).where(subjects.c.public_id.in_(some))
+        back.update(connection.scalars(query))
     return [each for each in taken if each not in back]
 
 

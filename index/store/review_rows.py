@@ -22,7 +22,8 @@ from index.events import NewReview, Review, ReviewState
 from index.sealing import Sealer
 from index.store.bulk import driver_time, insert_rows
 from index.store.crop_rows import insert_crops, move_crops, seal_crop
-from index.store.subject_rows import in_lots, not_expired
+from index.store.lots import in_lots
+from index.store.subject_rows import not_expired
 from index.store.tables import crops, galleries, reviews, subjects
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, update
 
@@ -15,13 +15,9 @@ from index.exchange.rows import ExchangeRow
 from index.records import NewSubject, Subject
 from index.store.bulk import driver_time, insert_numbered
 from index.store.ids import new_ids
+from index.store.lots import in_lots
 from index.store.merged_subjects import merged_into
 from index.store.tables import subjects, templates, utc_now
-
-_Value = TypeVar("_Value")
-
-LOOKUP_ROWS = 10_000
-"""Values in one query; SQLite takes at most 32,766 parameters."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,12 +36,6 @@ class FoundSubject:
     num_templates: int
     created: bool
     details: Details = NO_DETAILS
-
-
-def in_lots(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
-    """Yield the values in lots that one query takes."""
-    for start in range(0, len(values), LOOKUP_ROWS):
-        yield values[start : start + LOOKUP_ROWS]
 
 
 def subject_of(row: Row[Any]) -> Subject:

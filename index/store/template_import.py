@@ -17,9 +17,9 @@ from index.store.change_log import Change, begin_change, write_changes
 from index.store.imported_subjects import Owners, find_or_import
 from index.store.imported_templates import TemplateWriter
 from index.store.look_alike_rows import declare_known
+from index.store.lots import in_lots
 from index.store.merged_elsewhere import note_known
 from index.store.stored_gallery import StoredGallery
-from index.store.subject_rows import in_lots
 from index.store.tables import subjects, templates, utc_now
 
 
