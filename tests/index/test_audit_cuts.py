@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -276,52 +275,6 @@ def test_a_cut_that_is_killed_leaves_a_whole_log(
         galleries.audit.cuts.cut(file=None, through=10)
         assert galleries.audit.verify().whole
         assert _numbers(list(galleries.audit.entries()))[0] == 11
-
-
-@pytest.mark.parametrize("by_itself", [True, False])
-def test_files_of_a_cut_that_is_killed_follow_each_other(
-    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_itself: bool
-) -> None:
-    """After the file some entries went: the next cut takes the others first, and begins behind."""
-    monkeypatch.setattr(audit_cuts, "_REMOVE_TOGETHER", 4)
-    archive = tmp_path / "archive"
-    archive.mkdir()
-    retention = AuditRetention(keep_days=9.5, archive=archive) if by_itself else None
-
-    def cut(galleries: Galleries, number: int, through: int) -> None:
-        if by_itself:
-            galleries.audit.cuts.cut_if_due()
-        else:
-            galleries.audit.cuts.cut(file=archive / f"{number}.jsonl", through=through)
-
-    child = os.fork()
-    if child == 0:
-        calls = 0
-
-        def killed(*args: Any) -> None:
-            nonlocal calls
-            calls += 1
-            if calls > 1:
-                os._exit(9)
-            write_cut(*args)
-
-        with log.open(retention=retention) as galleries:
-            monkeypatch.setattr(audit_cuts, "write_cut", killed)
-            cut(galleries, 1, 10)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    with log.open() as galleries:
-        assert _numbers(list(galleries.audit.entries()))[0] == 5
-        assert galleries.audit.verify().whole
-    if by_itself:
-        retention = AuditRetention(keep_days=4.5, archive=archive)
-    with log.open(retention=retention) as galleries:
-        cut(galleries, 2, 15)
-        assert _numbers(list(galleries.audit.entries()))[0] == 16
-        assert galleries.audit.verify().whole
-    files = sorted(archive.iterdir())
-    whole = verify_exports(log.folder, files, database_url=log.url)
-    assert (whole.findings, whole.num_entries, len(files)) == ([], 15, 2)
 
 
 @pytest.mark.parametrize("by_itself", [True, False])

@@ -223,10 +223,6 @@ def test_bad_pairs_are_refused(path: Path, changes: dict[str, Any], problem: str
             "facegallery.rules",
             f'{{"fusion": "mean", "max_templates": 1, "smallest_lead": 1{"0" * 400}}}',
         ),
-        (
-            "facegallery.rules",
-            f'{{"fusion": "mean", "max_templates": 1, "smallest_lead": 1{"0" * 400}}}',
-        ),
         ("facegallery.merged", '{"a": 1}'),
         ("facegallery.merged", '[["a"]]'),
         ("facegallery.merged", "[" * 100_000),
