@@ -8,12 +8,9 @@ from sqlalchemy.exc import IntegrityError
 from embedding.errors import GalleryExists, RequestInvalid
 from index.repeats import Repeatable
 from index.rules import NEW_GALLERY_LEAD
-from index.sealing import Sealer
 from index.store.change_log import anchor_at, begin_change
 from index.store.database import Database
-from index.store.ids import new_ids
 from index.store.kept_answers import keep_answer
-from index.store.spaces import new_space
 from index.store.stored_gallery import StoredGallery
 from index.store.tables import galleries, utc_now
 
@@ -55,32 +52,28 @@ def read_anchor(database: Database, gallery: StoredGallery, sequence: int) -> st
 
 def insert_gallery(
     connection: Connection,
-    name: str,
+    public_id: str,
     *,
+    name: str,
     fingerprint: str,
-    sealer: Sealer,
-    space: bool,
+    space: tuple[str, bytes] | None,
     repeatable: Repeatable[StoredGallery] | None,
 ) -> StoredGallery:
     """Write a new gallery and return it.
 
     Args:
         connection: in a transaction.
+        public_id: a new one.
         name: checked.
         fingerprint: of the model.
-        sealer: seals the space.
-        space: store its vectors in a gallery space of their own.
+        space: id and sealed matrix of the gallery's own; None for the model's.
         repeatable: how it is remembered that it was made; None for not.
 
     Raises:
         GalleryExists: there is one with this name.
         IdempotencyKeyInUse: a request with the same key was quicker.
-        RequestInvalid: a space without sealing.
     """
-    public_id = new_ids(1)[0]
-    space_id, sealed_space = None, None
-    if space:
-        space_id, sealed_space = new_space(sealer, gallery_id=public_id)
+    space_id, sealed_space = space or (None, None)
     try:
         connection.execute(
             insert(galleries).values(

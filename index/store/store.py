@@ -37,6 +37,7 @@ from index.store.gallery_rows import (
     read_standings,
     switch_names,
 )
+from index.store.ids import new_ids
 from index.store.kept_answers import KeptAnswers
 from index.store.keys import ApiKeys
 from index.store.moving_store import MovingStore
@@ -45,6 +46,7 @@ from index.store.renaming import rename_gallery
 from index.store.resealing import FirstSealing, reseal_gallery
 from index.store.review_queue import ReviewQueue
 from index.store.seal_mark import check_sealer, mark_is_current, new_mark, write_mark
+from index.store.spaces import new_space
 from index.store.sqlite import SqliteDatabase
 from index.store.stored_gallery import StoredGallery
 
@@ -196,13 +198,16 @@ class Store:
             IdempotencyKeyInUse: a request with the same key was quicker.
             RequestInvalid: a space without sealing.
         """
+        public_id = new_ids(1)[0]
+        # Before the transaction: to make one takes a while, and on SQLite all others would wait.
+        own_space = new_space(self._sealer, gallery_id=public_id) if space else None
         with self.database.transaction() as connection:
             stored = insert_gallery(
                 connection,
-                name,
+                public_id,
+                name=name,
                 fingerprint=fingerprint,
-                sealer=self._sealer,
-                space=space,
+                space=own_space,
                 repeatable=repeatable,
             )
             self.audit.write(connection, AuditEvent(action="gallery.create", gallery_id=stored.id))

@@ -14,9 +14,6 @@ from service.http_client import connect
 from service.local_client import LocalClient
 from service.settings import KEY_VARIABLE, load_settings
 
-PAGE = 1000
-"""Rows of a page: the most that a service gives."""
-
 detector_in_use: ContextVar[Detector | None] = ContextVar("detector_in_use", default=None)
 """Finds faces instead of the built-in detector, where `main` was given one."""
 

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from index.checks import MAX_PAGE
 from index.events import ReviewState, Verdict
 from service import schemas
-from service.commands.asking import PAGE, all_pages, client_for
+from service.commands.asking import all_pages, client_for
 from service.commands.options import (
     EXIT_CODES,
     AnyGalleryOption,
@@ -74,7 +75,9 @@ def list_reviews(
     """List reviews, the oldest first."""
     with client_for(data_folder, key) as client:
         pages = all_pages(
-            lambda cursor: client.reviews(state=state, gallery=gallery, limit=PAGE, cursor=cursor)
+            lambda cursor: client.reviews(
+                state=state, gallery=gallery, limit=MAX_PAGE, cursor=cursor
+            )
         )
         reviews = [each for page in pages for each in page.reviews]
     if as_json:

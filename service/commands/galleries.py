@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from embedding.errors import RequestInvalid
+from index.checks import MAX_PAGE
 from index.private_files import new_private_file
 from service import schemas
-from service.commands.asking import PAGE, all_pages, client_for
+from service.commands.asking import all_pages, client_for
 from service.commands.options import (
     EXIT_CODES,
     DataFolderOption,
@@ -28,7 +29,7 @@ def list_galleries(
 ) -> None:
     """List the galleries."""
     with client_for(data_folder, key) as client:
-        pages = all_pages(lambda cursor: client.galleries(limit=PAGE, cursor=cursor))
+        pages = all_pages(lambda cursor: client.galleries(limit=MAX_PAGE, cursor=cursor))
         found = [each for page in pages for each in page.galleries]
     if as_json:
         print_json(schemas.GalleriesAnswer(galleries=found, next_cursor=None))

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from index.checks import MAX_PAGE
 from service import schemas
 from service.auth import Role
-from service.commands.asking import PAGE, all_pages, client_for
+from service.commands.asking import all_pages, client_for
 from service.commands.options import EXIT_CODES, DataFolderOption, JsonOption, KeyOption
 from service.commands.printing import add_row, new_table, print_json, print_line, print_table
 from service.keys import MAX_LIMIT
@@ -65,7 +66,7 @@ def list_keys(
 ) -> None:
     """List all keys by id, without their secrets."""
     with client_for(data_folder, key) as client:
-        pages = all_pages(lambda cursor: client.keys(limit=PAGE, cursor=cursor))
+        pages = all_pages(lambda cursor: client.keys(limit=MAX_PAGE, cursor=cursor))
         found = [each for page in pages for each in page.keys]
     if as_json:
         print_json(schemas.KeysAnswer(keys=found, next_cursor=None))

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from embedding.errors import RequestInvalid
+from index.checks import MAX_PAGE
 from index.details import given_metadata
 from service import schemas
-from service.commands.asking import PAGE, all_pages, client_for
+from service.commands.asking import all_pages, client_for
 from service.commands.options import (
     EXIT_CODES,
     GALLERY,
@@ -69,7 +70,7 @@ def list_subjects(
     with client_for(data_folder, key) as client:
         pages = all_pages(
             lambda cursor: client.subjects(
-                gallery, limit=PAGE, cursor=cursor, name=name, external_id=external_id
+                gallery, limit=MAX_PAGE, cursor=cursor, name=name, external_id=external_id
             )
         )
         subjects = [each for page in pages for each in page.subjects]

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from index.checks import MAX_PAGE
 from service import schemas
-from service.commands.asking import PAGE, all_pages, client_for
+from service.commands.asking import all_pages, client_for
 from service.commands.options import (
     EXIT_CODES,
     GALLERY,
@@ -35,7 +36,7 @@ def list_templates(
     """List a person's templates, the oldest first."""
     with client_for(data_folder, key) as client:
         pages = all_pages(
-            lambda cursor: client.templates(gallery, subject_id, limit=PAGE, cursor=cursor)
+            lambda cursor: client.templates(gallery, subject_id, limit=MAX_PAGE, cursor=cursor)
         )
         found = [each for page in pages for each in page.templates]
     if as_json:
@@ -113,7 +114,9 @@ def list_look_alikes(
 ) -> None:
     """List the declared pairs by their ids."""
     with client_for(data_folder, key) as client:
-        pages = all_pages(lambda cursor: client.look_alikes(gallery, limit=PAGE, cursor=cursor))
+        pages = all_pages(
+            lambda cursor: client.look_alikes(gallery, limit=MAX_PAGE, cursor=cursor)
+        )
         pairs = [each for page in pages for each in page.pairs]
     if as_json:
         print_json(schemas.LookAlikesAnswer(pairs=pairs, next_cursor=None))
